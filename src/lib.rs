@@ -1,0 +1,6 @@
+//! rwsgi: an application server for WSGI sites. The floors are described in docs/design.md.
+#![cfg_attr(not(feature = "python"), allow(dead_code))]
+
+pub mod base;
+pub mod config;
+pub mod proto;
