@@ -4,3 +4,5 @@
 pub mod base;
 pub mod config;
 pub mod proto;
+pub mod shm;
+pub mod sys;

@@ -1,0 +1,38 @@
+//! Which waiting worker the kernel should wake next.
+
+/// How far ahead of the least busy neighbour a worker gets before it steps back in the kernel's order.
+const LEAD: u64 = 8;
+
+/// Has a worker served so much more than some neighbour that it should go to the end of the line?
+pub fn steps_back(mine: u64, others: impl Iterator<Item = u64>) -> bool {
+    others.min().is_some_and(|least| mine > least + LEAD)
+}
+
+/// The line that a thread waits in: 0 when its process runs nothing, further back the more it runs. `taken` are the
+/// lines in which the process waits already, one thread each; the last line holds any number.
+pub fn line(in_flight: u64, taken: u64, lines: usize) -> usize {
+    let last = lines - 1;
+    (in_flight as usize..last).find(|line| taken & (1 << line) == 0).unwrap_or(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_process_waits_in_the_first_line_once() {
+        assert_eq!(line(0, 0b0000, 4), 0);
+        assert_eq!(line(0, 0b0001, 4), 1);
+        assert_eq!(line(1, 0b0000, 4), 1);
+        assert_eq!(line(1, 0b0111, 4), 3);
+        assert_eq!(line(9, 0, 4), 3);
+        assert_eq!(line(5, 0, 1), 0);
+    }
+
+    #[test]
+    fn a_lead_makes_room() {
+        assert!(!steps_back(8, [0].into_iter()));
+        assert!(steps_back(9, [0, 100].into_iter()));
+        assert!(!steps_back(9, [].into_iter()));
+    }
+}

@@ -1,0 +1,6 @@
+//! Floor 4: decisions as pure functions of a snapshot and a clock.
+#![forbid(unsafe_code)]
+
+pub mod backoff;
+pub mod balance;
+pub mod recycle;

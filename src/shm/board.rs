@@ -1,0 +1,363 @@
+//! The board: one slot a worker, one a core, all of it atomics. The worker writes, everyone else reads, nobody locks.
+//!
+//! Slots are 128-byte aligned so that two workers never share a cache line. A slot carries the pid and the generation
+//! of its worker: readers take a slot's word only for the worker they mean.
+
+use crate::sys::shm::Mapping;
+use std::io::Result;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+const HEAD_WORDS: usize = 16;
+const WORKER_WORDS: usize = 32;
+const CORE_WORDS: usize = 48;
+const CORE_TEXT: usize = 8;
+
+/// The longest method and request target, together, that the board shows of a request.
+pub const TEXT_LEN: usize = (CORE_WORDS - CORE_TEXT) * 8;
+
+/// How far a worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Stage {
+    Gone = 0,
+    Booting = 1,
+    Ready = 2,
+    Retiring = 3,
+}
+
+/// What the master wants of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Order {
+    Serve = 0,
+    /// Accept nothing new until told to serve again.
+    Pause = 1,
+    /// Finish what was begun, then leave.
+    Retire = 2,
+}
+
+/// Why a worker asks to be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Wish {
+    None = 0,
+    MaxRequests = 1,
+}
+
+/// What a core does. The step from `Running` to `Answering` is the request thread's, the one from `Running` to
+/// `Expired` that of the worker's stack-dump handler; whoever is first owns the client's descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Phase {
+    Idle = 0,
+    Running = 1,
+    Answering = 2,
+    Expired = 3,
+}
+
+#[derive(Clone, Copy)]
+pub struct Board {
+    head: &'static [AtomicU64],
+    workers: &'static [AtomicU64],
+    cores: &'static [AtomicU64],
+    threads: usize,
+}
+
+impl Board {
+    /// A board for `slots` worker processes of `threads` cores each.
+    pub fn new(slots: usize, threads: usize) -> Result<Board> {
+        let (head, workers) = (HEAD_WORDS * 8, slots * WORKER_WORDS * 8);
+        let cores = slots * threads * CORE_WORDS * 8;
+        let mapping = Mapping::new(head + workers + cores)?;
+        Ok(Board {
+            head: mapping.words(0, HEAD_WORDS),
+            workers: mapping.words(head, slots * WORKER_WORDS),
+            cores: mapping.words(head + workers, slots * threads * CORE_WORDS),
+            threads,
+        })
+    }
+
+    pub fn slots(&self) -> usize {
+        self.workers.len() / WORKER_WORDS
+    }
+
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    pub fn worker(&self, slot: usize) -> WorkerSlot {
+        WorkerSlot { words: &self.workers[slot * WORKER_WORDS..][..WORKER_WORDS] }
+    }
+
+    pub fn core(&self, slot: usize, core: usize) -> CoreSlot {
+        CoreSlot { words: &self.cores[(slot * self.threads + core) * CORE_WORDS..][..CORE_WORDS] }
+    }
+
+    pub fn cores(&self, slot: usize) -> impl Iterator<Item = CoreSlot> + '_ {
+        (0..self.threads).map(move |core| self.core(slot, core))
+    }
+
+    /// Requests of the whole instance since it started.
+    pub fn total_requests(&self) -> &AtomicU64 {
+        &self.head[0]
+    }
+
+    /// The newest generation that is complete.
+    pub fn generation(&self) -> &AtomicU64 {
+        &self.head[1]
+    }
+}
+
+/// One worker's slot. Counters belong to the process that sits in it and begin at 0 with each.
+#[derive(Clone, Copy)]
+pub struct WorkerSlot {
+    words: &'static [AtomicU64],
+}
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident = $index:expr;)*) => {
+        $($(#[$doc])* #[inline] pub fn $name(&self) -> &'static AtomicU64 { &self.words[$index] })*
+    };
+}
+
+impl WorkerSlot {
+    fields! {
+        pid = 0;
+        generation = 1;
+        /// The number people know it by, from 1.
+        id = 2;
+        stage_word = 3;
+        order_word = 4;
+        wish_word = 5;
+        /// Signals for which the app has its own handlers, as a set of bits.
+        app_signals = 6;
+        spawned_at = 7;
+        /// Requests that a thread is running now.
+        in_flight = 16;
+        exceptions = 17;
+        /// Clients that went away before their answer was complete.
+        gone_clients = 18;
+        /// Connections refused before they reached the app.
+        refused = 19;
+        bytes_sent = 20;
+        running_us = 21;
+        /// Counts finished stack dumps.
+        dumps = 22;
+        requests = 23;
+        /// Not 0: the next stack dump is the worker's last; clients without an answer get one.
+        rescue = 25;
+        /// What its neighbours had served when it began, so that a newcomer does not have to catch up.
+        handicap = 24;
+    }
+
+    /// Requests, as far as the order among the workers is concerned.
+    pub fn served(&self) -> u64 {
+        self.requests().load(Relaxed) + self.handicap().load(Relaxed)
+    }
+
+    /// Clears the slot for a new process.
+    pub fn assign(&self, id: u64, generation: u64) {
+        self.words.iter().for_each(|word| word.store(0, Relaxed));
+        self.id().store(id, Relaxed);
+        self.generation().store(generation, Relaxed);
+        self.stage_word().store(Stage::Booting as u64, Release);
+    }
+
+    pub fn stage(&self) -> Stage {
+        match self.stage_word().load(Acquire) {
+            1 => Stage::Booting,
+            2 => Stage::Ready,
+            3 => Stage::Retiring,
+            _ => Stage::Gone,
+        }
+    }
+
+    pub fn set_stage(&self, stage: Stage) {
+        self.stage_word().store(stage as u64, Release);
+    }
+
+    pub fn order(&self) -> Order {
+        match self.order_word().load(Acquire) {
+            1 => Order::Pause,
+            2 => Order::Retire,
+            _ => Order::Serve,
+        }
+    }
+
+    pub fn set_order(&self, order: Order) {
+        self.order_word().store(order as u64, Release);
+    }
+
+    pub fn wish(&self) -> Wish {
+        match self.wish_word().load(Acquire) {
+            1 => Wish::MaxRequests,
+            _ => Wish::None,
+        }
+    }
+
+    pub fn set_wish(&self, wish: Wish) {
+        self.wish_word().store(wish as u64, Release);
+    }
+}
+
+/// Adds to a word that only the calling thread writes: cheaper than a locked instruction.
+pub fn bump(word: &AtomicU64, by: u64) -> u64 {
+    let now = word.load(Relaxed) + by;
+    word.store(now, Relaxed);
+    now
+}
+
+/// One core's slot: the request that a thread runs, if any.
+#[derive(Clone, Copy)]
+pub struct CoreSlot {
+    words: &'static [AtomicU64],
+}
+
+/// A request as the board shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub method: String,
+    pub target: String,
+    pub started_us: u64,
+}
+
+impl CoreSlot {
+    fields! {
+        phase_word = 0;
+        /// The client's descriptor plus 1 while the core runs a request; 0 otherwise.
+        client = 1;
+        started_us = 2;
+        /// When harakiri is due on the monotonic clock; 0: never.
+        deadline_us = 3;
+        requests = 4;
+        /// The thread's number as Python's `threading.get_ident()` gives it.
+        ident = 5;
+        lengths = 6;
+        tid = 7;
+    }
+
+    /// Marks the core busy. The text is written first: who sees `Running` sees it whole.
+    pub fn begin(&self, client: u64, now_us: u64, deadline_us: u64, method: &[u8], target: &[u8]) {
+        let method = &method[..method.len().min(32)];
+        let target = &target[..target.len().min(TEXT_LEN - 32)];
+        self.store_text(0, method);
+        self.store_text(4, target);
+        self.lengths().store((method.len() | target.len() << 16) as u64, Relaxed);
+        self.client().store(client, Relaxed);
+        self.started_us().store(now_us, Relaxed);
+        self.deadline_us().store(deadline_us, Relaxed);
+        self.phase_word().store(Phase::Running as u64, Release);
+    }
+
+    fn store_text(&self, at: usize, text: &[u8]) {
+        let (chunks, rest) = text.as_chunks::<8>();
+        let words = &self.words[CORE_TEXT + at..];
+        for (word, chunk) in words.iter().zip(chunks) {
+            word.store(u64::from_ne_bytes(*chunk), Relaxed);
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            words[chunks.len()].store(u64::from_ne_bytes(last), Relaxed);
+        }
+    }
+
+    fn text(&self, at: usize, len: usize) -> String {
+        let bytes: Vec<u8> = self.words[CORE_TEXT + at..]
+            .iter()
+            .take(len.div_ceil(8))
+            .flat_map(|word| word.load(Relaxed).to_ne_bytes())
+            .take(len)
+            .collect();
+        bytes.escape_ascii().to_string()
+    }
+
+    /// Before the first byte of an answer. `false`: the answer was given by the stack-dump handler; send nothing.
+    #[inline]
+    pub fn answer(&self) -> bool {
+        self.phase_word()
+            .compare_exchange(Phase::Running as u64, Phase::Answering as u64, AcqRel, Acquire)
+            .is_ok()
+            || self.phase() == Phase::Answering
+    }
+
+    /// After an interim answer: the real one has not begun.
+    pub fn resume(&self) {
+        let (from, to) = (Phase::Answering as u64, Phase::Running as u64);
+        let _ = self.phase_word().compare_exchange(from, to, AcqRel, Acquire);
+    }
+
+    /// Takes the client from a request whose answer has not begun.
+    pub fn expire(&self) -> bool {
+        self.phase_word()
+            .compare_exchange(Phase::Running as u64, Phase::Expired as u64, AcqRel, Acquire)
+            .is_ok()
+    }
+
+    #[inline]
+    pub fn end(&self) {
+        self.deadline_us().store(0, Relaxed);
+        self.phase_word().store(Phase::Idle as u64, Release);
+        self.client().store(0, Relaxed);
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self.phase_word().load(Acquire) {
+            1 => Phase::Running,
+            2 => Phase::Answering,
+            3 => Phase::Expired,
+            _ => Phase::Idle,
+        }
+    }
+
+    /// The request that runs now, or `None`. Torn at worst between two requests, never in memory.
+    pub fn shown(&self) -> Option<Shown> {
+        if self.phase() == Phase::Idle {
+            return None;
+        }
+        let lengths = self.lengths().load(Relaxed) as usize;
+        Some(Shown {
+            method: self.text(0, lengths & 0x3f),
+            target: self.text(4, (lengths >> 16).min(TEXT_LEN - 32)),
+            started_us: self.started_us().load(Relaxed),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_shown_until_it_ends() {
+        let board = Board::new(2, 3).unwrap();
+        let core = board.core(1, 2);
+        assert_eq!(core.shown(), None);
+        core.begin(8, 1000, 5000, b"GET", b"/a/long/target?with=query");
+        let shown = core.shown().unwrap();
+        assert_eq!((shown.method.as_str(), shown.target.as_str()), ("GET", "/a/long/target?with=query"));
+        core.end();
+        assert_eq!(core.shown(), None);
+        assert_eq!(board.core(1, 1).shown(), None);
+    }
+
+    #[test]
+    fn the_board_cuts_what_is_too_long() {
+        let core = Board::new(1, 1).unwrap().core(0, 0);
+        core.begin(8, 0, 0, &[b'M'; 100], &[b'u'; 5000]);
+        let shown = core.shown().unwrap();
+        assert_eq!((shown.method.len(), shown.target.len()), (32, TEXT_LEN - 32));
+    }
+
+    #[test]
+    fn one_side_owns_the_client() {
+        let core = Board::new(1, 1).unwrap().core(0, 0);
+        core.begin(8, 0, 0, b"GET", b"/");
+        assert!(core.answer() && core.answer());
+        assert!(!core.expire());
+        core.end();
+        core.begin(8, 0, 0, b"GET", b"/");
+        assert!(core.expire());
+        assert!(!core.answer());
+    }
+}

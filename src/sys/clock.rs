@@ -1,0 +1,44 @@
+//! Clocks that cost no system call (vDSO).
+
+use std::mem::MaybeUninit;
+
+fn read(clock: libc::clockid_t) -> libc::timespec {
+    let mut now = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: `now` is a valid place for a timespec; a zeroed one is valid should the call ever fail.
+    unsafe {
+        libc::clock_gettime(clock, now.as_mut_ptr());
+        now.assume_init()
+    }
+}
+
+fn micros(time: libc::timespec) -> u64 {
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
+}
+
+/// Microseconds of the monotonic clock; every deadline is counted on it.
+pub fn monotonic_us() -> u64 {
+    micros(read(libc::CLOCK_MONOTONIC))
+}
+
+/// Seconds since the epoch, for people. As exact as the kernel's tick, which is enough for a date.
+pub fn wall_secs() -> i64 {
+    read(libc::CLOCK_REALTIME_COARSE).tv_sec
+}
+
+/// The date of a log line as C's ctime() writes it (`Fri Nov 20 09:50:01 2026`), in local time.
+pub fn ctime(secs: i64) -> String {
+    let mut parts = MaybeUninit::<libc::tm>::zeroed();
+    let mut text = [0u8; 64];
+    // SAFETY: both pointers are to places of the right type; strftime is given the buffer's length and returns
+    // how much of it holds text; the format is NUL-terminated.
+    let len = unsafe {
+        libc::localtime_r(&secs, parts.as_mut_ptr());
+        libc::strftime(
+            text.as_mut_ptr().cast(),
+            text.len(),
+            c"%a %b %e %H:%M:%S %Y".as_ptr(),
+            parts.assume_init_ref(),
+        )
+    };
+    String::from_utf8_lossy(&text[..len]).into_owned()
+}

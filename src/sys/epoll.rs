@@ -1,0 +1,124 @@
+//! epoll: one instance a worker, and those that all workers share.
+
+use super::{check, retry};
+use std::io::Result;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+pub const READ: u32 = libc::EPOLLIN as u32;
+/// The peer has closed its side, or the descriptor is broken; always reported.
+pub const HANGUP: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
+/// Reports once, then waits to be armed again.
+pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
+/// Of all instances that watch a descriptor with this flag the kernel wakes one: the first, in the order in which they
+/// were added, that has a thread waiting.
+pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;
+
+/// What one wait brought.
+pub struct Events {
+    list: Vec<libc::epoll_event>,
+    len: usize,
+}
+
+impl Events {
+    pub fn with_capacity(capacity: usize) -> Events {
+        Events { list: vec![libc::epoll_event { events: 0, u64: 0 }; capacity.max(1)], len: 0 }
+    }
+
+    /// `(token, flags)` of each event of the last wait.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.list[..self.len].iter().map(|event| (event.u64, event.events))
+    }
+
+    pub fn get(&self, index: usize) -> Option<(u64, u32)> {
+        self.list[..self.len].get(index).map(|event| (event.u64, event.events))
+    }
+}
+
+/// The signals that a wait lets through, beside those that the thread lets through anyway.
+pub struct WaitMask(libc::sigset_t);
+
+impl WaitMask {
+    /// The calling thread's mask without `open`.
+    pub fn opening(open: &[i32]) -> WaitMask {
+        let mut mask = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: a null new set makes pthread_sigmask only fill `mask`; sigdelset then works on a filled set.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), mask.as_mut_ptr());
+            for &signal in open {
+                libc::sigdelset(mask.as_mut_ptr(), signal);
+            }
+            WaitMask(mask.assume_init())
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub fn new() -> Result<Epoll> {
+        // SAFETY: no pointers; the descriptor that comes back is ours alone.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: just opened, owned by nobody else.
+        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    fn control(&self, op: i32, fd: RawFd, flags: u32, token: u64) -> Result<()> {
+        let mut event = libc::epoll_event { events: flags, u64: token };
+        // SAFETY: `event` lives across the call; the kernel copies it.
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), op, fd, &mut event) }).map(drop)
+    }
+
+    pub fn add(&self, fd: impl AsFd, flags: u32, token: u64) -> Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), flags, token)
+    }
+
+    pub fn modify(&self, fd: impl AsFd, flags: u32, token: u64) -> Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd.as_fd().as_raw_fd(), flags, token)
+    }
+
+    pub fn remove(&self, fd: impl AsFd) -> Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd.as_fd().as_raw_fd(), 0, 0)
+    }
+
+    /// Waits for events; `None` waits for ever. A signal ends the wait with `ErrorKind::Interrupted`; with `mask`
+    /// the kernel swaps the signal mask and waits in one step, so that no signal slips in between.
+    pub fn wait(&self, events: &mut Events, timeout: Option<Duration>, mask: Option<&WaitMask>) -> Result<()> {
+        let millis = timeout.map_or(-1, |time| time.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32);
+        events.len = 0;
+        // SAFETY: the list's whole length is initialized and passed along; a null mask changes nothing.
+        let count = check(unsafe {
+            libc::epoll_pwait(
+                self.0.as_raw_fd(),
+                events.list.as_mut_ptr(),
+                events.list.len() as i32,
+                millis,
+                mask.map_or(std::ptr::null(), |mask| &mask.0),
+            )
+        })?;
+        events.len = count as usize;
+        Ok(())
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Does nothing for a while: when the system is out of descriptors or memory and there is nothing to wait for.
+pub fn rest(time: Duration) {
+    // SAFETY: no descriptors, and the count says none.
+    unsafe { libc::poll(std::ptr::null_mut(), 0, time.as_millis().min(1000) as i32) };
+}
+
+/// Waits until one descriptor can be read (`write` = false) or written; `false` when the time is up.
+pub fn wait_one(fd: impl AsFd, write: bool, timeout: Duration) -> Result<bool> {
+    let events = if write { libc::POLLOUT } else { libc::POLLIN };
+    let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events, revents: 0 };
+    let millis = timeout.as_millis().min(i32::MAX as u128) as i32;
+    // SAFETY: one pollfd, and the count says one.
+    retry(|| check(unsafe { libc::poll(&mut poll, 1, millis) })).map(|ready| ready > 0)
+}

@@ -1,0 +1,226 @@
+//! Reading and writing descriptors. Nothing here blocks unless its name says so.
+
+use super::{check, check_len, retry};
+use std::fs::File;
+use std::io::{Error, Result};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+pub use libc::O_TMPFILE;
+
+/// Receives into the spare capacity of `buffer`, at most `most` bytes. 0 means that the peer has closed its side.
+pub fn recv(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
+    buffer.reserve(most.min(4096));
+    let spare = buffer.spare_capacity_mut();
+    let room = spare.len().min(most);
+    // SAFETY: `room` bytes of spare capacity are ours to write; recv initializes as many as it returns.
+    let got = retry(|| {
+        check_len(unsafe {
+            libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT)
+        })
+    })?;
+    // SAFETY: the kernel has just initialized these bytes, which lie within the capacity.
+    unsafe { buffer.set_len(buffer.len() + got) };
+    Ok(got)
+}
+
+/// Receives into a slice.
+pub fn recv_slice(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: pointer and length are those of a live slice.
+    retry(|| {
+        check_len(unsafe {
+            libc::recv(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+        })
+    })
+}
+
+/// Looks whether the peer has closed its side, without taking bytes.
+pub fn peer_closed(fd: BorrowedFd<'_>) -> bool {
+    let mut byte = 0u8;
+    // SAFETY: one byte of a live variable.
+    let got = unsafe {
+        libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+    };
+    got == 0 || (got < 0 && Error::last_os_error().kind() != std::io::ErrorKind::WouldBlock)
+}
+
+/// Sends as much of a buffer as the socket takes; a closed peer is EPIPE, never a signal.
+pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: pointer and length are those of a live slice.
+    retry(|| {
+        check_len(unsafe {
+            libc::send(
+                fd.as_raw_fd(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
+            )
+        })
+    })
+}
+
+/// Sends two buffers in one call.
+pub fn send_two(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize> {
+    let parts = [first, second]
+        .map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
+    let mut message = MaybeUninit::<libc::msghdr>::zeroed();
+    // SAFETY: a zeroed msghdr is valid; its two parts are live slices that sendmsg only reads.
+    retry(|| {
+        check_len(unsafe {
+            let head = message.as_mut_ptr();
+            (*head).msg_iov = parts.as_ptr().cast_mut();
+            (*head).msg_iovlen = parts.len() as _;
+            libc::sendmsg(fd.as_raw_fd(), head, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
+        })
+    })
+}
+
+/// Sends to a descriptor by its number, as much as goes without waiting; for signal handlers (send is async-signal-safe).
+/// A number that is no socket answers an error, which nobody can use here.
+pub fn send_raw(fd: RawFd, bytes: &[u8]) {
+    // SAFETY: pointer and length are those of a live slice.
+    unsafe {
+        libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT);
+        libc::shutdown(fd, libc::SHUT_WR);
+    }
+}
+
+/// Writes a NUL byte to a pipe by its number; for signal handlers.
+pub fn write_mark(fd: RawFd) {
+    // SAFETY: one byte of a live array.
+    unsafe { libc::write(fd, [0u8].as_ptr().cast(), 1) };
+}
+
+/// sendfile(2) from `offset`; returns how much went out.
+pub fn sendfile(out: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<usize> {
+    let mut at = offset as libc::off_t;
+    // SAFETY: `at` is a live variable.
+    retry(|| {
+        check_len(unsafe {
+            libc::sendfile(out.as_raw_fd(), file.as_raw_fd(), &mut at, len.min(1 << 30) as usize)
+        })
+    })
+}
+
+/// Size and kind of an open file: `Some(size)` only for a regular one.
+pub fn regular_size(file: BorrowedFd<'_>) -> Option<u64> {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: `stat` is a place for one stat; it is read only when the call succeeded.
+    unsafe {
+        check(libc::fstat(file.as_raw_fd(), stat.as_mut_ptr())).ok()?;
+        let stat = stat.assume_init();
+        (stat.st_mode & libc::S_IFMT == libc::S_IFREG).then_some(stat.st_size as u64)
+    }
+}
+
+/// Where the next read() of a file would begin.
+pub fn position(file: BorrowedFd<'_>) -> Option<u64> {
+    // SAFETY: no pointers.
+    u64::try_from(unsafe { libc::lseek(file.as_raw_fd(), 0, libc::SEEK_CUR) }).ok()
+}
+
+/// Closes for sending; the peer reads to the end of what was sent.
+pub fn shutdown_send(fd: BorrowedFd<'_>) {
+    // SAFETY: no pointers; a peer that is gone already is no news.
+    unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) };
+}
+
+/// Writes all of it, waiting where it must: for logs and files.
+pub fn write_all_blocking(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        // SAFETY: pointer and length are those of a live slice.
+        let wrote =
+            retry(|| check_len(unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) }));
+        match wrote {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                super::epoll::wait_one(fd, true, std::time::Duration::from_secs(1))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads what is there from a pipe or eventfd.
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: pointer and length are those of a live slice.
+    retry(|| check_len(unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) }))
+}
+
+/// A pipe, close-on-exec: (reading end, writing end).
+pub fn pipe(nonblocking: bool) -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let flags = libc::O_CLOEXEC | if nonblocking { libc::O_NONBLOCK } else { 0 };
+    // SAFETY: room for two descriptors, which are ours alone afterwards.
+    unsafe {
+        check(libc::pipe2(ends.as_mut_ptr(), flags))?;
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
+    }
+}
+
+/// A connected pair of packet sockets, close-on-exec.
+pub fn packet_pair() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: room for two descriptors, which are ours alone afterwards.
+    unsafe {
+        check(libc::socketpair(
+            libc::AF_UNIX,
+            libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC,
+            0,
+            ends.as_mut_ptr(),
+        ))?;
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
+    }
+}
+
+/// Takes over an inherited descriptor; `None` when there is none of that number.
+pub fn adopt(fd: RawFd) -> Option<OwnedFd> {
+    // SAFETY: fcntl without pointers tells whether the number is an open descriptor; who names it in the configuration
+    // or the environment hands it over.
+    unsafe { (libc::fcntl(fd, libc::F_GETFD) >= 0).then(|| OwnedFd::from_raw_fd(fd)) }
+}
+
+/// The process's own error stream.
+pub fn stderr() -> BorrowedFd<'static> {
+    // SAFETY: open_standard_streams() has made sure that 2 is open, and nothing closes it.
+    unsafe { BorrowedFd::borrow_raw(2) }
+}
+
+/// A descriptor number that outlives no owner: for requests, which end before their connection does.
+pub fn borrow(fd: &OwnedFd) -> BorrowedFd<'static> {
+    // SAFETY: callers keep the owner alive for as long as they use this; a number used too late answers EBADF or
+    // writes nothing, as MSG_DONTWAIT calls on a socket do; memory is never at stake.
+    unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) }
+}
+
+/// Makes sure that 0, 1 and 2 are open, so that no socket or log ever becomes one of them.
+pub fn open_standard_streams() {
+    loop {
+        // SAFETY: a NUL-terminated path; what opens below 3 stays open on purpose.
+        let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        if !(0..=2).contains(&fd) {
+            if fd > 2 {
+                // SAFETY: ours, just opened.
+                unsafe { libc::close(fd) };
+            }
+            return;
+        }
+    }
+}
+
+/// Points the output and error streams at a file.
+pub fn redirect_output(file: &File) -> Result<()> {
+    for stream in [1, 2] {
+        // SAFETY: no pointers; dup2 replaces the stream in one step.
+        check(unsafe { libc::dup2(file.as_raw_fd(), stream) })?;
+    }
+    Ok(())
+}
+
+/// Points the input stream at /dev/null.
+pub fn drop_input() -> Result<()> {
+    let null = File::open("/dev/null")?;
+    // SAFETY: no pointers.
+    check(unsafe { libc::dup2(null.as_fd().as_raw_fd(), 0) }).map(drop)
+}

@@ -1,0 +1,33 @@
+//! Floor 2: the one room with `unsafe`. System calls behind a safe API, a SAFETY comment a block.
+
+pub mod clock;
+pub mod epoll;
+pub mod io;
+pub mod process;
+pub mod proctitle;
+pub mod shm;
+pub mod signal;
+pub mod socket;
+pub mod user;
+
+use std::io::{Error, Result};
+
+/// Turns the -1 of a system call into its error.
+fn check(result: libc::c_int) -> Result<libc::c_int> {
+    if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The same for calls that return a length.
+fn check_len(result: libc::ssize_t) -> Result<usize> {
+    usize::try_from(result).map_err(|_| Error::last_os_error())
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Processes: fork, reap, kill, limits.
+
+use super::{check, retry};
+use std::io::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What the interpreter needs around a fork (CPython's PyOS_BeforeFork and its two ends). All three always run.
+pub trait ForkHooks {
+    fn before(&self);
+    fn after_in_parent(&self);
+    fn after_in_child(&self);
+}
+
+/// The exit status of a child whose code panicked.
+pub const PANICKED: i32 = 70;
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Exited(i32),
+    Killed(i32),
+}
+
+/// Runs `body` and leaves the process with its status. Never returns, whatever `body` does: a child must not walk up
+/// its parent's stack.
+fn run_and_exit(body: impl FnOnce() -> i32) -> ! {
+    let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED);
+    exit_now(status)
+}
+
+/// Leaves at once: no destructors, no atexit.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit takes a number and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+fn fork_raw() -> Result<i32> {
+    // SAFETY: the caller's process has one thread that matters (the master always; a template when its app started none),
+    // and the child runs only `run_and_exit`.
+    check(unsafe { libc::fork() })
+}
+
+/// Forks a child that runs `body` and exits with its status. Returns the child's pid.
+pub fn fork(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<i32> {
+    hooks.before();
+    match fork_raw() {
+        Ok(0) => {
+            hooks.after_in_child();
+            run_and_exit(body)
+        }
+        result => {
+            hooks.after_in_parent();
+            result
+        }
+    }
+}
+
+/// Forks a grandchild and lets the process between them end, so that the nearest subreaper (the master) becomes its
+/// parent.
+pub fn fork_orphan(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<()> {
+    hooks.before();
+    match fork_raw() {
+        Ok(0) => match fork_raw() {
+            Ok(0) => {
+                hooks.after_in_child();
+                run_and_exit(body)
+            }
+            second => exit_now(second.is_err().into()),
+        },
+        result => {
+            hooks.after_in_parent();
+            match wait_for(result?)? {
+                Ended::Exited(0) => Ok(()),
+                _ => Err(Error::other("the second fork failed")),
+            }
+        }
+    }
+}
+
+fn ended(status: i32) -> Ended {
+    if libc::WIFSIGNALED(status) {
+        Ended::Killed(libc::WTERMSIG(status))
+    } else {
+        Ended::Exited(libc::WEXITSTATUS(status))
+    }
+}
+
+/// Waits for one child.
+pub fn wait_for(pid: i32) -> Result<Ended> {
+    let mut status = 0;
+    // SAFETY: `status` is a live int.
+    retry(|| check(unsafe { libc::waitpid(pid, &mut status, 0) }))?;
+    Ok(ended(status))
+}
+
+/// One child that has ended, or `None`; never waits.
+pub fn reap() -> Option<(i32, Ended)> {
+    let mut status = 0;
+    // SAFETY: `status` is a live int.
+    let pid = retry(|| check(unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) })).ok()?;
+    (pid > 0).then(|| (pid, ended(status)))
+}
+
+pub fn kill(pid: i32, signal: i32) -> Result<()> {
+    if pid <= 0 {
+        return Err(Error::from_raw_os_error(libc::ESRCH));
+    }
+    // SAFETY: no pointers.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// The kernel's number of the calling thread.
+pub fn thread_id() -> i32 {
+    // SAFETY: no pointers.
+    unsafe { libc::gettid() }
+}
+
+/// Signals one thread of this process.
+pub fn signal_thread(tid: i32, signal: i32) {
+    // SAFETY: no pointers; a thread that is gone answers ESRCH.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal) };
+}
+
+pub fn pid() -> i32 {
+    std::process::id() as i32
+}
+
+pub fn parent() -> i32 {
+    // SAFETY: no pointers.
+    unsafe { libc::getppid() }
+}
+
+/// Orphans below this process become its children (PR_SET_CHILD_SUBREAPER).
+pub fn adopt_orphans() -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Raises the soft limit on open descriptors to the hard one; returns what is in force.
+pub fn raise_descriptor_limit() -> Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a live rlimit.
+    unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit))?;
+        // Some systems allow a billion; tables sized by the limit would eat the memory (PITFALLS 63).
+        limit.rlim_cur = limit.rlim_max.min(1 << 20).max(limit.rlim_cur);
+        check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
+    }
+    Ok(limit.rlim_cur)
+}
+
+pub fn set_umask(mask: u32) {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::umask(mask) };
+}
+
+/// Becomes the leader of a new session: no controlling terminal.
+pub fn new_session() -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
+/// Threads of this process, as the kernel counts them.
+pub fn thread_count() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.count())
+}

@@ -1,0 +1,103 @@
+//! Anonymous shared memory: words that every process of the tree sees, and bytes with one writer.
+
+use std::io::{Error, Result};
+use std::sync::atomic::AtomicU64;
+
+/// A mapping that lives as long as the process tree; it is never unmapped.
+#[derive(Clone, Copy)]
+pub struct Mapping {
+    start: *mut u8,
+    len: usize,
+}
+
+// SAFETY: the memory is shared between processes anyway; access goes through atomics or through `Bytes`, whose users
+// follow its rule.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `len` zeroed bytes. Pages that nobody touches cost nothing.
+    pub fn new(len: usize) -> Result<Mapping> {
+        // SAFETY: a fresh anonymous mapping; no address of ours is passed in.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(Error::last_os_error());
+        }
+        Ok(Mapping { start: start.cast(), len })
+    }
+
+    /// `count` words from the byte `offset`, which is a multiple of 8. Panics when they do not fit: a layout error.
+    pub fn words(&self, offset: usize, count: usize) -> &'static [AtomicU64] {
+        assert!(offset.is_multiple_of(8) && offset + count * 8 <= self.len);
+        // SAFETY: in bounds, aligned, zeroed at first, never unmapped, and only ever seen as atomics.
+        unsafe { std::slice::from_raw_parts(self.start.add(offset).cast(), count) }
+    }
+
+    /// `len` bytes from `offset`. Panics when they do not fit: a layout error.
+    pub fn bytes(&self, offset: usize, len: usize) -> Bytes {
+        assert!(offset + len <= self.len);
+        // SAFETY: in bounds.
+        Bytes { start: unsafe { self.start.add(offset) }, len }
+    }
+}
+
+/// Shared bytes. The rule: one thread writes at a time, and readers look only at what was published before, through
+/// an atomic, or after the writer has died.
+#[derive(Clone, Copy)]
+pub struct Bytes {
+    start: *mut u8,
+    len: usize,
+}
+
+// SAFETY: see the rule above; the memory outlives every thread.
+unsafe impl Send for Bytes {}
+// SAFETY: as above.
+unsafe impl Sync for Bytes {}
+
+impl Bytes {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Copies `data` to `at`; what does not fit is left out, the return value says how much was copied.
+    pub fn write(&self, at: usize, data: &[u8]) -> usize {
+        let room = self.len.saturating_sub(at).min(data.len());
+        if room > 0 {
+            // SAFETY: `at + room` is within the mapping; `data` cannot overlap memory that no slice ever shows.
+            unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), self.start.add(at), room) };
+        }
+        room
+    }
+
+    /// Copies out the bytes `from..to`, clipped to the mapping.
+    pub fn read(&self, from: usize, to: usize) -> Vec<u8> {
+        let to = to.min(self.len);
+        let mut copy = vec![0; to.saturating_sub(from)];
+        if !copy.is_empty() {
+            // SAFETY: the source range is within the mapping and the target is as long.
+            unsafe { std::ptr::copy_nonoverlapping(self.start.add(from), copy.as_mut_ptr(), copy.len()) };
+        }
+        copy
+    }
+
+    /// Writes the bytes `from..to` to a descriptor without a copy.
+    pub fn write_out(&self, from: usize, to: usize, fd: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+        let to = to.min(self.len);
+        if from >= to {
+            return Ok(());
+        }
+        // SAFETY: within the mapping; by the rule of this type nobody writes these bytes meanwhile.
+        let published = unsafe { std::slice::from_raw_parts(self.start.add(from), to - from) };
+        super::io::write_all_blocking(fd, published)
+    }
+}

@@ -1,0 +1,155 @@
+//! Signals: handlers only set a bit and wake somebody; loops do the work.
+
+use super::check;
+use std::io::Result;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
+
+pub use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
+
+/// Wakes a worker's waiting threads; blocked everywhere but inside a wait.
+pub fn kick() -> i32 {
+    libc::SIGRTMIN() + 1
+}
+
+/// Asks a worker for the Python stack of each of its threads.
+pub fn dump() -> i32 {
+    libc::SIGRTMIN() + 2
+}
+
+/// Ends the request that the main thread runs (harakiri's first, gentle step).
+pub fn expire() -> i32 {
+    libc::SIGRTMIN() + 3
+}
+
+static PENDING: AtomicU64 = AtomicU64::new(0);
+static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
+static KICK_SELF: AtomicI32 = AtomicI32::new(0);
+static ON_DUMP: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+extern "C" fn note(signal: libc::c_int) {
+    PENDING.fetch_or(1 << signal, Ordering::Release);
+    // SAFETY: write, kill, getpid and errno are async-signal-safe (signal-safety(7)); errno is put back.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let wake = WAKE_FD.load(Ordering::Relaxed);
+        if wake >= 0 {
+            libc::write(wake, [1u8].as_ptr().cast(), 1);
+        }
+        if KICK_SELF.load(Ordering::Relaxed) != 0 {
+            libc::kill(libc::getpid(), kick());
+        }
+        *libc::__errno_location() = errno;
+    }
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+extern "C" fn dumped(_: libc::c_int) {
+    let hook = ON_DUMP.load(Ordering::Acquire);
+    if !hook.is_null() {
+        // SAFETY: only `set_dump` stores here, and it stores nothing but a `fn()`.
+        unsafe { std::mem::transmute::<*mut (), fn()>(hook)() };
+    }
+}
+
+fn install(signal: i32, handler: libc::sighandler_t, flags: i32) -> Result<()> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a zeroed sigaction is valid; the handler is SIG_DFL, SIG_IGN or an `extern "C" fn(c_int)`.
+    unsafe {
+        let place = action.as_mut_ptr();
+        (*place).sa_sigaction = handler;
+        (*place).sa_flags = flags;
+        libc::sigemptyset(&raw mut (*place).sa_mask);
+        check(libc::sigaction(signal, place, std::ptr::null_mut())).map(drop)
+    }
+}
+
+/// From now on these signals are noted, and `wake` gets a byte for each.
+pub fn note_all(signals: &[i32], wake: BorrowedFd<'_>) -> Result<()> {
+    WAKE_FD.store(wake.as_raw_fd(), Ordering::Relaxed);
+    KICK_SELF.store(0, Ordering::Relaxed);
+    signals.iter().try_for_each(|&signal| install(signal, note as *const () as libc::sighandler_t, 0))
+}
+
+/// In a worker: these signals are noted and the process's waiting threads are kicked.
+pub fn note_and_kick(signals: &[i32]) -> Result<()> {
+    WAKE_FD.store(-1, Ordering::Relaxed);
+    KICK_SELF.store(1, Ordering::Relaxed);
+    PENDING.store(0, Ordering::Relaxed);
+    signals.iter().try_for_each(|&signal| install(signal, note as *const () as libc::sighandler_t, 0))
+}
+
+/// The signals noted since the last call, as a set of bits.
+pub fn take_noted() -> u64 {
+    PENDING.swap(0, Ordering::AcqRel)
+}
+
+pub fn is_in(set: u64, signal: i32) -> bool {
+    set & (1 << signal) != 0
+}
+
+pub fn ignore(signal: i32) -> Result<()> {
+    install(signal, libc::SIG_IGN, 0)
+}
+
+pub fn reset(signal: i32) -> Result<()> {
+    install(signal, libc::SIG_DFL, 0)
+}
+
+/// Readies the kick: it interrupts a wait and does nothing else. The calling thread, and those it starts, block it.
+pub fn arm_kick() -> Result<()> {
+    install(kick(), nothing as *const () as libc::sighandler_t, 0)?;
+    block(kick())
+}
+
+/// What runs after a stack dump. The hook may use atomics and `send` alone: it runs inside a signal handler.
+pub fn set_dump(hook: fn()) -> Result<()> {
+    ON_DUMP.store(hook as *mut (), Ordering::Release);
+    install(dump(), dumped as *const () as libc::sighandler_t, libc::SA_RESTART)
+}
+
+pub fn block(signal: i32) -> Result<()> {
+    change_mask(libc::SIG_BLOCK, signal)
+}
+
+pub fn unblock(signal: i32) -> Result<()> {
+    change_mask(libc::SIG_UNBLOCK, signal)
+}
+
+fn change_mask(how: i32, signal: i32) -> Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the set is initialized by sigemptyset before it is read.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        match libc::pthread_sigmask(how, set.as_ptr(), std::ptr::null_mut()) {
+            0 => Ok(()),
+            code => Err(std::io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
+/// A name for a signal's number, as people write it.
+pub fn name(signal: i32) -> String {
+    let known = match signal {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGILL => "SIGILL",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGSYS => "SIGSYS",
+        _ => return format!("signal {signal}"),
+    };
+    known.to_owned()
+}

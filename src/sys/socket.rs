@@ -1,0 +1,207 @@
+//! Listening sockets and what is accepted from them.
+
+use super::{check, retry};
+use std::io::{Error, ErrorKind, Result};
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<()> {
+    // SAFETY: the value is a live int and its size is given.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+fn get_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
+    let mut value: libc::c_int = 0;
+    let mut len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the value is a live int and its size is given.
+    check(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &mut len)
+    })?;
+    Ok(value)
+}
+
+fn set_backlog(fd: BorrowedFd<'_>, backlog: u32) -> Result<()> {
+    // SAFETY: no pointers. A second listen() only changes the backlog.
+    check(unsafe { libc::listen(fd.as_raw_fd(), backlog.min(i32::MAX as u32) as i32) }).map(drop)
+}
+
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe {
+        let flags = check(libc::fcntl(fd.as_raw_fd(), libc::F_GETFL))?;
+        check(libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK)).map(drop)
+    }
+}
+
+pub fn set_close_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
+}
+
+/// Binds one TCP address and listens.
+pub fn listen_tcp(address: SocketAddr, backlog: u32) -> Result<OwnedFd> {
+    let listener = TcpListener::bind(address)?;
+    set_backlog(listener.as_fd(), backlog)?;
+    set_nonblocking(listener.as_fd())?;
+    Ok(listener.into())
+}
+
+/// Completes a connection for accept() only when its first bytes are there: one wake-up a request. Only for peers
+/// that speak first.
+pub fn defer_accept(fd: BorrowedFd<'_>, limit: Duration) -> Result<()> {
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, limit.as_secs().max(1) as i32)
+}
+
+/// Sends small answers at once on every connection accepted from this socket (they inherit it).
+pub fn no_delay(fd: BorrowedFd<'_>) -> Result<()> {
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
+}
+
+/// Binds a unix socket. The file of a server that is gone is replaced; a live server's is refused with `AddrInUse`,
+/// a file that is no socket with `AlreadyExists`.
+pub fn listen_unix(path: &Path, backlog: u32) -> Result<OwnedFd> {
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        if !found.file_type().is_socket() {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        match UnixStream::connect(path) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(error),
+            _ => return Err(ErrorKind::AddrInUse.into()),
+        }
+    }
+    let listener = UnixListener::bind(path)?;
+    set_backlog(listener.as_fd(), backlog)?;
+    set_nonblocking(listener.as_fd())?;
+    Ok(listener.into())
+}
+
+/// Binds a name in Linux's abstract space.
+pub fn listen_abstract(name: &[u8], backlog: u32) -> Result<OwnedFd> {
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+    let listener = UnixListener::bind_addr(&address)?;
+    set_backlog(listener.as_fd(), backlog)?;
+    set_nonblocking(listener.as_fd())?;
+    Ok(listener.into())
+}
+
+/// Checks that an inherited descriptor is a listening stream socket and readies it.
+pub fn take_listener(fd: BorrowedFd<'_>) -> Result<()> {
+    if get_option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 1 {
+        return Err(Error::new(ErrorKind::InvalidInput, "not a listening socket"));
+    }
+    set_nonblocking(fd)?;
+    set_close_on_exec(fd)
+}
+
+/// The address a socket is bound to, for people: `127.0.0.1:8000`, a path, `@name`.
+pub fn local_name(fd: BorrowedFd<'_>) -> Option<String> {
+    let mut place = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: room for any address, its size given; a zeroed storage is valid.
+    let storage = unsafe {
+        check(libc::getsockname(fd.as_raw_fd(), place.as_mut_ptr().cast(), &mut len)).ok()?;
+        place.assume_init()
+    };
+    if i32::from(storage.ss_family) == libc::AF_UNIX {
+        return unix_name(&storage, len as usize);
+    }
+    socket_address(&storage).map(|address| address.to_string())
+}
+
+fn unix_name(storage: &libc::sockaddr_storage, len: usize) -> Option<String> {
+    // SAFETY: AF_UNIX addresses are sockaddr_un, which is smaller than the storage.
+    let address = unsafe { &*(storage as *const libc::sockaddr_storage).cast::<libc::sockaddr_un>() };
+    let taken = len.checked_sub(std::mem::offset_of!(libc::sockaddr_un, sun_path))?;
+    let path: Vec<u8> = address.sun_path.iter().take(taken).map(|&c| c as u8).collect();
+    match path.split_first()? {
+        (0, name) => Some(format!("@{}", String::from_utf8_lossy(name))),
+        _ => Some(String::from_utf8_lossy(path.split(|&c| c == 0).next()?).into_owned()),
+    }
+}
+
+fn socket_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match i32::from(storage.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says sockaddr_in, which is smaller than the storage.
+            let address =
+                unsafe { *(storage as *const libc::sockaddr_storage).cast::<libc::sockaddr_in>() };
+            let ip = u32::from_be(address.sin_addr.s_addr).into();
+            Some(SocketAddr::new(IpAddr::V4(ip), u16::from_be(address.sin_port)))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: the family says sockaddr_in6, which is smaller than the storage.
+            let address =
+                unsafe { *(storage as *const libc::sockaddr_storage).cast::<libc::sockaddr_in6>() };
+            let ip = std::net::Ipv6Addr::from(address.sin6_addr.s6_addr);
+            Some(SocketAddr::new(ip.to_canonical(), u16::from_be(address.sin6_port)))
+        }
+        _ => None,
+    }
+}
+
+/// Takes one waiting connection: close-on-exec; reads and writes name MSG_DONTWAIT themselves.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
+    // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
+    retry(|| {
+        check(unsafe {
+            libc::accept4(
+                listener.as_raw_fd(),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                libc::SOCK_CLOEXEC,
+            )
+        })
+    })
+    // SAFETY: just accepted, owned by nobody else.
+    .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes one waiting connection and its peer's address (`None` on unix sockets).
+pub fn accept_from(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddr>)> {
+    let mut place = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: room for any address, its size given; the new descriptor is ours alone.
+    let fd = retry(|| {
+        check(unsafe {
+            libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, libc::SOCK_CLOEXEC)
+        })
+    })?;
+    // SAFETY: just accepted; a zeroed or filled storage is valid either way.
+    let (fd, storage) = unsafe { (OwnedFd::from_raw_fd(fd), place.assume_init()) };
+    Ok((fd, socket_address(&storage)))
+}
+
+/// Connections that wait to be accepted; `None` where the kernel does not tell (unix sockets).
+pub fn waiting(listener: BorrowedFd<'_>) -> Option<u32> {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: room for one tcp_info, its size given. For a listener tcpi_unacked is the length of its queue.
+    unsafe {
+        check(libc::getsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut len,
+        ))
+        .ok()?;
+        Some(info.assume_init().tcpi_unacked)
+    }
+}

@@ -1,0 +1,73 @@
+//! Users and groups: looked up by name, taken on by number.
+
+use super::check;
+use std::ffi::CString;
+use std::io::{Error, ErrorKind, Result};
+use std::path::Path;
+
+/// A user's entry in the password database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+    pub name: Option<CString>,
+}
+
+fn unknown(kind: &str, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no {kind} {name:?}"))
+}
+
+/// A user by name or number. A number needs no entry in the database.
+pub fn user(name: &str) -> Result<User> {
+    if let Ok(uid) = name.parse() {
+        return Ok(User { uid, gid: uid, name: None });
+    }
+    let c_name = CString::new(name).map_err(|_| unknown("user", name))?;
+    // SAFETY: a NUL-terminated name; the entry is copied out at once, and the caller is the one thread of the master.
+    unsafe {
+        let entry = libc::getpwnam(c_name.as_ptr());
+        let entry = entry.as_ref().ok_or_else(|| unknown("user", name))?;
+        Ok(User { uid: entry.pw_uid, gid: entry.pw_gid, name: Some(c_name) })
+    }
+}
+
+/// A group's number by name or number.
+pub fn group(name: &str) -> Result<u32> {
+    if let Ok(gid) = name.parse() {
+        return Ok(gid);
+    }
+    let c_name = CString::new(name).map_err(|_| unknown("group", name))?;
+    // SAFETY: as in `user`.
+    unsafe {
+        let entry = libc::getgrnam(c_name.as_ptr());
+        entry.as_ref().map(|entry| entry.gr_gid).ok_or_else(|| unknown("group", name))
+    }
+}
+
+/// Gives up root: groups first, the user last, since nothing can be changed after it.
+pub fn become_user(user: Option<&User>, gid: Option<u32>) -> Result<()> {
+    // SAFETY: numbers, a null group list of length 0, and a NUL-terminated name.
+    unsafe {
+        if let Some(gid) = gid.or(user.and_then(|user| user.name.is_some().then_some(user.gid))) {
+            match user.and_then(|user| user.name.as_ref()) {
+                Some(name) => check(libc::initgroups(name.as_ptr(), gid))?,
+                None => check(libc::setgroups(0, std::ptr::null()))?,
+            };
+            check(libc::setgid(gid))?;
+        }
+        if let Some(user) = user {
+            check(libc::setuid(user.uid))?;
+        }
+    }
+    Ok(())
+}
+
+pub fn is_root() -> bool {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Changes the owner of a file.
+pub fn chown(path: &Path, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    std::os::unix::fs::chown(path, uid, gid)
+}

@@ -1,0 +1,360 @@
+//! A request's body: what has arrived with the head, what is still to come, and where it ends.
+
+use super::chunks::Chunks;
+use crate::sys::{epoll, io};
+use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// Why a body cannot be read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// The client closed the connection in the middle.
+    Closed,
+    /// Nothing came for as long as `socket-timeout` allows.
+    TimedOut,
+    /// The chunks are not chunks (RFC 9112 §7.1).
+    Malformed,
+    /// Longer than `limit-post`.
+    TooLong,
+    /// The request is over; the input belongs to nobody now.
+    Over,
+    /// The temporary file cannot be read or written.
+    Spool,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyError::Closed => "the client closed the connection before the end of the body",
+            BodyError::TimedOut => "no bytes of the body came within socket-timeout",
+            BodyError::Malformed => "the chunks of the body are malformed",
+            BodyError::TooLong => "the body is longer than limit-post allows",
+            BodyError::Over => "wsgi.input was read after its request had ended",
+            BodyError::Spool => "the temporary file of the body cannot be used",
+        })
+    }
+}
+
+/// What is still to come from the socket.
+#[derive(Debug, Default)]
+pub enum Rest {
+    #[default]
+    Nothing,
+    Bytes(u64),
+    Chunks(Chunks),
+}
+
+#[derive(Debug, Default)]
+pub struct Body {
+    /// Received and not yet read: `ahead[at..]`.
+    ahead: Vec<u8>,
+    at: usize,
+    rest: Rest,
+    /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it.
+    spool: Option<File>,
+    /// Bytes handed to the app.
+    consumed: u64,
+    /// The first failure; every later read repeats it.
+    failed: Option<BodyError>,
+    /// Read ahead as a whole, so that the app may seek.
+    buffered: bool,
+    surplus: Vec<u8>,
+}
+
+/// Received at most in one step.
+const STEP: usize = 65536;
+
+impl Body {
+    pub fn clear(&mut self) {
+        self.ahead.clear();
+        if self.ahead.capacity() > 2 * STEP {
+            self.ahead = Vec::new();
+        }
+        self.at = 0;
+        self.rest = Rest::Nothing;
+        self.spool = None;
+        self.consumed = 0;
+        self.failed = None;
+        self.buffered = false;
+        self.surplus.clear();
+    }
+
+    /// A body of `length` bytes, the first of which came with the head. Returns how many of `first` belong to it.
+    pub fn begin_sized(&mut self, length: u64, first: &[u8]) -> usize {
+        self.clear();
+        let taken = (first.len() as u64).min(length) as usize;
+        self.ahead.extend_from_slice(&first[..taken]);
+        if length > taken as u64 {
+            self.rest = Rest::Bytes(length - taken as u64);
+        }
+        taken
+    }
+
+    /// A chunked body (RFC 9112 §7.1) of at most `limit` bytes; 0: any length.
+    pub fn begin_chunked(&mut self, limit: u64, first: &[u8]) {
+        self.clear();
+        let mut chunks = Chunks::new(limit);
+        chunks.feed(first, &mut self.ahead);
+        match chunks.state() {
+            Ok(true) => self.surplus = chunks.into_surplus(),
+            Ok(false) => self.rest = Rest::Chunks(chunks),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// Bytes behind the body's end that belong to the connection's next request.
+    pub fn take_surplus(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.surplus)
+    }
+
+    /// Nothing is left on the socket: another request may follow.
+    pub fn is_drained(&self) -> bool {
+        matches!(self.rest, Rest::Nothing) && self.failed.is_none()
+    }
+
+    pub fn failed(&self) -> Option<BodyError> {
+        self.failed
+    }
+
+    /// Bytes that a read can have without waiting.
+    fn ready(&self) -> &[u8] {
+        &self.ahead[self.at..]
+    }
+
+    fn at_end(&self) -> bool {
+        self.ready().is_empty() && matches!(self.rest, Rest::Nothing) && self.spool.is_none()
+    }
+
+    fn fail<T>(&mut self, error: BodyError) -> Result<T, BodyError> {
+        self.failed = Some(error);
+        Err(error)
+    }
+
+    /// Gets at least one more byte into `ahead`, waiting for it; `false` at the end of the body.
+    fn fetch(&mut self, fd: BorrowedFd<'_>, timeout: Duration) -> Result<bool, BodyError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.at == self.ahead.len() {
+            self.ahead.clear();
+            self.at = 0;
+        }
+        if let Some(file) = &mut self.spool {
+            let got = file.take(STEP as u64).read_to_end(&mut self.ahead);
+            return got.map(|got| got > 0).or_else(|_| self.fail(BodyError::Spool));
+        }
+        let before = self.ahead.len();
+        while self.ahead.len() == before {
+            if matches!(self.rest, Rest::Nothing) {
+                return Ok(false);
+            }
+            if !self.receive(fd)? && !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+                return self.fail(BodyError::TimedOut);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One recv; `false` when nothing is there yet.
+    fn receive(&mut self, fd: BorrowedFd<'_>) -> Result<bool, BodyError> {
+        let got = match &mut self.rest {
+            Rest::Nothing => return Ok(true),
+            Rest::Bytes(left) => {
+                let most = (*left).min(STEP as u64) as usize;
+                self.ahead.reserve(most);
+                io::recv(fd, &mut self.ahead, most).inspect(|&got| *left -= got as u64)
+            }
+            Rest::Chunks(chunks) => chunks.receive(fd, &mut self.ahead),
+        };
+        match got {
+            Ok(0) => self.fail(BodyError::Closed),
+            Ok(_) => self.settle().map(|()| true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(_) => self.fail(BodyError::Closed),
+        }
+    }
+
+    /// Has the last byte come?
+    fn settle(&mut self) -> Result<(), BodyError> {
+        let done = match &self.rest {
+            Rest::Bytes(left) => Ok(*left == 0),
+            Rest::Chunks(chunks) => chunks.state(),
+            Rest::Nothing => return Ok(()),
+        };
+        match done {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                if let Rest::Chunks(chunks) = std::mem::take(&mut self.rest) {
+                    self.surplus = chunks.into_surplus();
+                }
+                Ok(())
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Hands out up to `most` bytes, all of them if the body is that long, waiting where it must.
+    pub fn read(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        most: u64,
+        timeout: Duration,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BodyError> {
+        let mut wanted = most;
+        while wanted > 0 {
+            if self.ready().is_empty() && !self.fetch(fd, timeout)? {
+                break;
+            }
+            let count = (self.ready().len() as u64).min(wanted) as usize;
+            out.extend_from_slice(&self.ahead[self.at..self.at + count]);
+            self.advance(count);
+            wanted -= count as u64;
+        }
+        Ok(())
+    }
+
+    /// Hands out one line with its newline, cut at `most` bytes.
+    pub fn read_line(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        most: u64,
+        timeout: Duration,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BodyError> {
+        let mut wanted = most;
+        while wanted > 0 {
+            if self.ready().is_empty() && !self.fetch(fd, timeout)? {
+                break;
+            }
+            let room = (self.ready().len() as u64).min(wanted) as usize;
+            let window = &self.ready()[..room];
+            let newline = window.iter().position(|&c| c == b'\n');
+            let count = newline.map_or(room, |at| at + 1);
+            out.extend_from_slice(&window[..count]);
+            self.advance(count);
+            wanted -= count as u64;
+            if newline.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.at += count;
+        self.consumed += count as u64;
+    }
+
+    /// Can `most` bytes be handed out at once, or the end be told, without touching the socket?
+    pub fn is_ready_for(&self, most: u64) -> bool {
+        self.failed.is_some() || self.at_end() || self.ready().len() as u64 >= most.min(self.length_left())
+    }
+
+    fn length_left(&self) -> u64 {
+        match self.rest {
+            Rest::Nothing if self.spool.is_none() => self.ready().len() as u64,
+            _ => u64::MAX,
+        }
+    }
+
+    /// Reads the whole body before the app runs: up to `memory` bytes stay in memory, more go to an unlinked file.
+    pub fn buffer(&mut self, fd: BorrowedFd<'_>, memory: usize, timeout: Duration) -> Result<(), BodyError> {
+        let mut file: Option<File> = None;
+        loop {
+            if self.ahead.len() > memory || file.is_some() {
+                let target = match &mut file {
+                    Some(target) => target,
+                    None => match unlinked_file() {
+                        Ok(new) => file.insert(new),
+                        Err(_) => return self.fail(BodyError::Spool),
+                    },
+                };
+                if std::io::Write::write_all(target, &self.ahead).is_err() {
+                    return self.fail(BodyError::Spool);
+                }
+                self.ahead.clear();
+            }
+            if matches!(self.rest, Rest::Nothing) {
+                break;
+            }
+            if !self.receive(fd)? && !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+                return self.fail(BodyError::TimedOut);
+            }
+        }
+        if let Some(mut file) = file {
+            if file.seek(SeekFrom::Start(0)).is_err() {
+                return self.fail(BodyError::Spool);
+            }
+            self.spool = Some(file);
+        }
+        self.buffered = true;
+        Ok(())
+    }
+
+    pub fn is_seekable(&self) -> bool {
+        self.buffered
+    }
+
+    pub fn tell(&self) -> u64 {
+        self.consumed
+    }
+
+    /// The whole length of a body that was read ahead.
+    pub fn buffered_len(&self) -> u64 {
+        match &self.spool {
+            Some(file) => file.metadata().map_or(0, |meta| meta.len()),
+            None => self.ahead.len() as u64,
+        }
+    }
+
+    /// Goes to a place of a body that was read ahead.
+    pub fn seek(&mut self, to: u64) -> Result<(), BodyError> {
+        match &mut self.spool {
+            Some(file) => {
+                if file.seek(SeekFrom::Start(to)).is_err() {
+                    return self.fail(BodyError::Spool);
+                }
+                self.ahead.clear();
+                self.at = 0;
+            }
+            None => self.at = to as usize,
+        }
+        self.consumed = to;
+        Ok(())
+    }
+
+    /// Throws away what the app did not read, so that closing does not reset the connection under the answer. Gives
+    /// up after `most` bytes or when nothing more comes within `patience`.
+    pub fn drain(&mut self, fd: BorrowedFd<'_>, most: u64, patience: Duration) -> bool {
+        let mut thrown = 0;
+        while !matches!(self.rest, Rest::Nothing) && thrown < most && self.failed.is_none() {
+            self.ahead.clear();
+            self.at = 0;
+            match self.receive(fd) {
+                Ok(true) => thrown += self.ahead.len() as u64,
+                Ok(false) if epoll::wait_one(fd, false, patience).unwrap_or(false) => {}
+                _ => return false,
+            }
+        }
+        self.is_drained()
+    }
+}
+
+fn unlinked_file() -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true);
+    // O_TMPFILE: a file that never had a name. Where the file system has none of it, make one and unlink it.
+    let dir = std::env::temp_dir();
+    options.custom_flags(crate::sys::io::O_TMPFILE).mode(0o600).open(&dir).or_else(|_| {
+        let path = dir.join(format!("rwsgi-body-{}-{}", std::process::id(), crate::sys::clock::monotonic_us()));
+        let mut named = std::fs::OpenOptions::new();
+        let file = named.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
+    })
+}

@@ -1,0 +1,75 @@
+//! A chunked body on its way in: raw bytes from the socket, data for the reader, and what came after the end.
+
+use super::body::BodyError;
+use crate::proto::http::{Decoder, Piece};
+use crate::sys::io;
+use std::io::Result;
+use std::os::fd::BorrowedFd;
+
+/// Received at most in one step.
+const STEP: usize = 16 * 1024;
+
+#[derive(Debug, Default)]
+pub struct Chunks {
+    decoder: Decoder,
+    /// Bytes received and not decoded; after the end, those of the next request.
+    raw: Vec<u8>,
+    /// Data decoded so far, and how much there may be; 0: any length.
+    total: u64,
+    limit: u64,
+    done: bool,
+    failed: Option<BodyError>,
+}
+
+impl Chunks {
+    pub fn new(limit: u64) -> Chunks {
+        Chunks { limit, ..Chunks::default() }
+    }
+
+    /// Decodes `input`; data is appended to `data`.
+    pub fn feed(&mut self, mut input: &[u8], data: &mut Vec<u8>) {
+        while !self.done && self.failed.is_none() {
+            match self.decoder.feed(input) {
+                Ok((used, Piece::Data(range))) => {
+                    self.total += range.len() as u64;
+                    if self.limit > 0 && self.total > self.limit {
+                        self.failed = Some(BodyError::TooLong);
+                        return;
+                    }
+                    data.extend_from_slice(&input[range]);
+                    input = &input[used..];
+                }
+                Ok((_, Piece::More)) => return,
+                Ok((used, Piece::End)) => {
+                    self.done = true;
+                    self.raw = input[used..].to_vec();
+                }
+                Err(_) => self.failed = Some(BodyError::Malformed),
+            }
+        }
+    }
+
+    /// One recv and what it decodes to; 0 when the client has closed.
+    pub fn receive(&mut self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<usize> {
+        let mut raw = std::mem::take(&mut self.raw);
+        raw.clear();
+        let got = io::recv(fd, &mut raw, STEP);
+        if got.is_ok() {
+            self.feed(&raw, data);
+        }
+        if !self.done {
+            self.raw = raw;
+        }
+        got
+    }
+
+    /// The end has come (`true`), or more is to come.
+    pub fn state(&self) -> std::result::Result<bool, BodyError> {
+        self.failed.map_or(Ok(self.done), Err)
+    }
+
+    /// What came after the end: the beginning of the next request.
+    pub fn into_surplus(self) -> Vec<u8> {
+        self.raw
+    }
+}

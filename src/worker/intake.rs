@@ -1,0 +1,167 @@
+//! How a thread of a worker gets its next connection.
+//!
+//! Alone in its process, a thread waits on the worker's own epoll, where every listener stands with EPOLLEXCLUSIVE: a
+//! process that runs a request waits nowhere, so the kernel passes it over. With several threads a process can be busy
+//! and wait at once; then all workers share one epoll a line (tier), listeners stand in each, and the kernel wakes the
+//! first line that has somebody in it, first come first served. A thread waits in the line that matches what its process
+//! has in flight: a request goes to an idle process as long as there is one.
+
+use super::{Bound, Shared};
+use crate::policy::balance;
+use crate::sys::epoll::{self, Epoll, Events, WaitMask};
+use crate::sys::{signal, socket};
+use std::io::{ErrorKind, Result};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering::*;
+use std::time::Duration;
+
+/// The most lines; processes with more in flight share the last.
+pub const MOST_TIERS: usize = 16;
+
+/// Tokens: listeners by index, then these.
+const ALIVE: u64 = 1 << 32;
+/// Connections: this bit and their key.
+pub const CONNECTION: u64 = 1 << 33;
+
+/// Where listeners and the master's pipe are watched.
+pub fn watch(epoll: &Epoll, listeners: &[Bound], alive: &OwnedFd) -> Result<()> {
+    for (index, listener) in listeners.iter().enumerate() {
+        epoll.add(&listener.fd, epoll::READ | epoll::EXCLUSIVE, index as u64)?;
+    }
+    epoll.add(alive, epoll::HANGUP, ALIVE)
+}
+
+/// The shared lines, made by the master before the first fork. The order in which a listener is added to them is the
+/// order in which the kernel looks for a waiting thread.
+pub fn make_tiers(threads: u32, listeners: &[Bound], alive: &OwnedFd) -> Result<Vec<Epoll>> {
+    let tiers: Vec<Epoll> =
+        (0..(threads as usize).min(MOST_TIERS)).map(|_| Epoll::new()).collect::<Result<_>>()?;
+    tiers.iter().try_for_each(|tier| watch(tier, listeners, alive))?;
+    Ok(tiers)
+}
+
+/// What a wait brought.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A listener has a connection.
+    Listener(usize),
+    /// A connection of the worker's table has bytes, or is closed.
+    Connection(u64),
+    /// The master is gone.
+    Orphaned,
+    /// A signal came: look at orders, let Python look at its handlers.
+    Interrupted,
+    TimedOut,
+}
+
+/// One thread's place to wait.
+pub struct Intake {
+    mask: WaitMask,
+    events: Events,
+    next: usize,
+    count: usize,
+    /// The line that the thread waits in now.
+    line: usize,
+    wakes: u64,
+}
+
+impl Intake {
+    pub fn new(shared: &Shared) -> Intake {
+        let batch = if shared.own_epoll() { 64 } else { 1 };
+        Intake {
+            mask: WaitMask::opening(&[signal::kick()]),
+            events: Events::with_capacity(batch),
+            next: 0,
+            count: 0,
+            line: 0,
+            wakes: 0,
+        }
+    }
+
+    /// What an earlier wait brought and nobody has looked at.
+    pub fn pending(&mut self) -> Option<Arrival> {
+        while self.next < self.count {
+            let event = self.events.get(self.next);
+            self.next += 1;
+            if let Some((token, _)) = event {
+                return Some(match token {
+                    ALIVE => Arrival::Orphaned,
+                    token if token & CONNECTION != 0 => Arrival::Connection(token & !CONNECTION),
+                    token => Arrival::Listener(token as usize),
+                });
+            }
+        }
+        None
+    }
+
+    /// Waits for the next arrival; a paused worker waits for nothing but a signal.
+    pub fn wait(&mut self, shared: &Shared, paused: bool, timeout: Option<Duration>) -> Arrival {
+        if let Some(arrival) = self.pending() {
+            return arrival;
+        }
+        self.next = 0;
+        self.count = 0;
+        let result = if paused {
+            shared.idle_epoll.wait(&mut self.events, timeout, Some(&self.mask))
+        } else if shared.own_epoll() {
+            shared.epoll.wait(&mut self.events, timeout, Some(&self.mask))
+        } else {
+            self.wait_in_line(shared, timeout)
+        };
+        match result {
+            Ok(()) => {
+                self.count = self.events.iter().count();
+                self.wakes += 1;
+                self.pending().unwrap_or(Arrival::TimedOut)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Arrival::Interrupted,
+            Err(_) => Arrival::TimedOut,
+        }
+    }
+
+    fn wait_in_line(&mut self, shared: &Shared, timeout: Option<Duration>) -> Result<()> {
+        self.line = shared.enter_line();
+        let result = shared.tiers[self.line].wait(&mut self.events, timeout, Some(&self.mask));
+        shared.leave_line(self.line);
+        result
+    }
+
+    /// Did this thread wait behind others of its process, which may hold the interpreter?
+    pub fn waited_behind(&self, shared: &Shared) -> bool {
+        !shared.own_epoll() && shared.slot.in_flight().load(Relaxed) > 0
+    }
+
+    /// Goes to the end of the kernel's order when this worker has served more than its neighbours.
+    pub fn step_back(&mut self, shared: &Shared, listener: usize) {
+        if !shared.own_epoll() || !self.wakes.is_multiple_of(8) || !self.is_ahead(shared) {
+            return;
+        }
+        let fd = &shared.listeners[listener].fd;
+        if shared.epoll.remove(fd).is_ok() {
+            let _ = shared.epoll.add(fd, epoll::READ | epoll::EXCLUSIVE, listener as u64);
+        }
+    }
+
+    fn is_ahead(&self, shared: &Shared) -> bool {
+        let others = (0..shared.board.slots()).filter(|&slot| slot != shared.slot_index).filter_map(|slot| {
+            let other = shared.board.worker(slot);
+            let counts = other.stage() == crate::shm::board::Stage::Ready
+                && other.generation().load(Relaxed) == shared.slot.generation().load(Relaxed);
+            counts.then(|| other.served())
+        });
+        balance::steps_back(shared.slot.served(), others)
+    }
+}
+
+/// Takes a connection from a listener, or `None` when another process was quicker.
+pub fn accept(listener: &Bound) -> Option<OwnedFd> {
+    match socket::accept(listener.fd.as_fd()) {
+        Ok(client) => Some(client),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => None,
+        // EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the backlog; look again in a moment.
+        Err(_) => {
+            epoll::rest(Duration::from_millis(10));
+            None
+        }
+    }
+}

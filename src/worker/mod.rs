@@ -1,0 +1,176 @@
+//! Floor 5: a worker process. Everything but `python/` knows nothing of Python.
+
+pub mod answer;
+pub mod body;
+pub mod chunks;
+pub mod core;
+pub mod exchange;
+pub mod intake;
+pub mod log;
+pub mod mounts;
+pub mod request;
+pub mod rescue;
+
+use crate::config::{Protocol, Settings};
+use crate::policy::balance;
+use crate::shm::board::{Board, Order, Stage, WorkerSlot};
+use crate::sys::epoll::Epoll;
+use crate::sys::{process, signal};
+use std::io::Result;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+
+/// A worker's way to say that it retired as told, or that it could not load the application.
+pub const EXIT_DONE: i32 = 0;
+/// uWSGI's code for an application that cannot be loaded.
+pub const EXIT_NO_APP: i32 = 22;
+
+/// A listening socket that the master has bound.
+#[derive(Debug)]
+pub struct Bound {
+    pub fd: OwnedFd,
+    pub protocol: Protocol,
+    /// Its address, for messages.
+    pub name: String,
+}
+
+/// What a worker gets from the process that forks it.
+#[derive(Clone)]
+pub struct Setup {
+    pub settings: Arc<Settings>,
+    pub board: Board,
+    pub lines: crate::shm::lines::Lines,
+    pub listeners: Arc<Vec<Bound>>,
+    /// Empty when each worker watches the listeners itself.
+    pub tiers: Arc<Vec<Epoll>>,
+    /// Its other end is the master's alone: end of file means that the master is gone.
+    pub alive: Arc<OwnedFd>,
+    pub slot: usize,
+    /// The number people know the worker by, from 1.
+    pub id: u32,
+    pub master_pid: i32,
+}
+
+/// What the threads of a worker share.
+pub struct Shared {
+    pub settings: Arc<Settings>,
+    pub board: Board,
+    pub slot: WorkerSlot,
+    pub slot_index: usize,
+    pub id: u32,
+    pub pid: i32,
+    pub listeners: Arc<Vec<Bound>>,
+    pub tiers: Arc<Vec<Epoll>>,
+    /// The worker's own epoll: connections, and the listeners too where there are no tiers.
+    pub epoll: Epoll,
+    /// Watches nothing but the master: for workers on pause.
+    pub idle_epoll: Epoll,
+    pub log: log::Log,
+    /// The lines that threads of this process wait in, a bit each.
+    lines_taken: AtomicU64,
+    /// The kernel's numbers of the worker's threads.
+    threads: Mutex<Vec<i32>>,
+    pub limit: Option<u64>,
+    orphaned: AtomicBool,
+}
+
+impl Shared {
+    pub fn new(setup: &Setup) -> Result<Arc<Shared>> {
+        let slot = setup.board.worker(setup.slot);
+        let (epoll, idle_epoll) = (Epoll::new()?, Epoll::new()?);
+        if setup.tiers.is_empty() {
+            intake::watch(&epoll, &setup.listeners, &setup.alive)?;
+        }
+        intake::watch(&idle_epoll, &[], &setup.alive)?;
+        let pid = process::pid();
+        let settings = &setup.settings;
+        let limit = crate::policy::recycle::limit(
+            settings.max_requests,
+            settings.max_requests_delta,
+            setup.id,
+            pid as u64,
+        );
+        Ok(Arc::new(Shared {
+            settings: settings.clone(),
+            board: setup.board,
+            slot,
+            slot_index: setup.slot,
+            id: setup.id,
+            pid,
+            listeners: setup.listeners.clone(),
+            tiers: setup.tiers.clone(),
+            epoll,
+            idle_epoll,
+            log: log::Log::new(setup.lines.slot(setup.slot)),
+            lines_taken: AtomicU64::new(0),
+            threads: Mutex::default(),
+            limit,
+            orphaned: AtomicBool::new(false),
+        }))
+    }
+
+    /// Does each worker watch the listeners itself?
+    pub fn own_epoll(&self) -> bool {
+        self.tiers.is_empty()
+    }
+
+    fn enter_line(&self) -> usize {
+        let tiers = self.tiers.len();
+        let mut taken = self.lines_taken.load(Relaxed);
+        loop {
+            let line = balance::line(self.slot.in_flight().load(Relaxed), taken, tiers);
+            match self.lines_taken.compare_exchange(taken, taken | 1 << line, AcqRel, Acquire) {
+                Ok(_) => return line,
+                Err(now) => taken = now,
+            }
+        }
+    }
+
+    fn leave_line(&self, line: usize) {
+        self.lines_taken.fetch_and(!(1 << line), AcqRel);
+    }
+
+    /// Makes the calling thread known, so that it can be kicked.
+    pub fn enlist(&self) {
+        if let Ok(mut threads) = self.threads.lock() {
+            threads.push(process::thread_id());
+        }
+    }
+
+    /// Wakes every waiting thread, so that each looks at its orders.
+    pub fn kick_all(&self) {
+        let me = process::thread_id();
+        if let Ok(threads) = self.threads.lock() {
+            for &tid in threads.iter().filter(|&&tid| tid != me) {
+                process::signal_thread(tid, signal::kick());
+            }
+        }
+    }
+
+    /// The worker finishes what it has begun and leaves.
+    pub fn retire(&self) {
+        self.slot.set_order(Order::Retire);
+    }
+
+    pub fn set_orphaned(&self) {
+        self.orphaned.store(true, Relaxed);
+        self.retire();
+    }
+
+    pub fn is_orphaned(&self) -> bool {
+        self.orphaned.load(Relaxed)
+    }
+
+    /// The worker is ready: the master may count on it.
+    pub fn announce(&self) {
+        let least = (0..self.board.slots())
+            .map(|slot| self.board.worker(slot))
+            .filter(|other| other.stage() == Stage::Ready)
+            .map(|other| other.served())
+            .min();
+        self.slot.handicap().store(least.unwrap_or(0), Relaxed);
+        self.slot.set_stage(Stage::Ready);
+    }
+}

@@ -1,0 +1,233 @@
+//! One request: its variables as they came, and where in them lies what the server itself looks at.
+
+use crate::proto::uwsgi::{self, BlockError, Vars};
+use std::ops::Range;
+
+/// A stretch of [`Request::text`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    fn of(text: &[u8], part: &[u8]) -> Span {
+        // Vars hands out parts of `text`, so the distance is within it.
+        Span { start: (part.as_ptr() as usize - text.as_ptr() as usize) as u32, len: part.len() as u32 }
+    }
+
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..(self.start + self.len) as usize
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Var {
+    pub key: Span,
+    pub value: Span,
+}
+
+/// The variables that steer the server (spec: uwsgi-protocol §4). A repeated variable: the last one counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    pub method: Span,
+    pub uri: Span,
+    pub protocol: Span,
+    pub path_info: Option<usize>,
+    pub script_name: Option<usize>,
+    pub app_id: Span,
+    pub remote_addr: Span,
+    pub forwarded_for: Span,
+    pub remote_user: Span,
+    pub host: Span,
+    pub content_length: Span,
+    pub transfer_encoding: Span,
+    https: Span,
+    scheme: Span,
+    wants_code: bool,
+}
+
+/// The buffers of a core: cleared, never freed, between requests.
+#[derive(Default)]
+pub struct Request {
+    /// The packet: 4 bytes of head, then the block of variables; what mounts change is appended behind it.
+    pub text: Vec<u8>,
+    pub vars: Vec<Var>,
+    pub known: Known,
+    /// Bytes of the block as it was received, for the log.
+    pub block_len: usize,
+}
+
+impl Request {
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.vars.clear();
+        self.known = Known::default();
+        self.block_len = 0;
+    }
+
+    #[inline]
+    pub fn get(&self, span: Span) -> &[u8] {
+        &self.text[span.range()]
+    }
+
+    /// Indexes the block that stands in `text[4..end]`.
+    pub fn index(&mut self, end: usize, max_vars: usize) -> Result<(), BlockError> {
+        self.vars.clear();
+        self.known = Known::default();
+        let text = &self.text[..end];
+        self.block_len = end - uwsgi::HEAD_LEN;
+        for pair in Vars::new(&text[uwsgi::HEAD_LEN..]) {
+            let (key, value) = pair?;
+            if self.vars.len() == max_vars {
+                return Err(BlockError::TooMany);
+            }
+            let var = Var { key: Span::of(text, key), value: Span::of(text, value) };
+            self.known.note(key, value, var.value, self.vars.len());
+            self.vars.push(var);
+        }
+        Ok(())
+    }
+
+    /// `https` or `http` or what the front end said (spec: wsgi-handling §1).
+    pub fn scheme(&self) -> &[u8] {
+        if !self.known.scheme.is_empty() {
+            return self.get(self.known.scheme);
+        }
+        match self.get(self.known.https) {
+            [b'1', ..] | [b'o' | b'O', b'n' | b'N', ..] => b"https",
+            _ => b"http",
+        }
+    }
+
+    /// Did the client ask to have code loaded (UWSGI_FILE and the like)?
+    pub fn wants_code(&self) -> bool {
+        self.known.wants_code
+    }
+
+    pub fn value_at(&self, index: Option<usize>) -> &[u8] {
+        index.and_then(|index| self.vars.get(index)).map_or(b"", |var| self.get(var.value))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Span {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(bytes);
+        Span { start, len: bytes.len() as u32 }
+    }
+
+    /// Moves the first `taken` bytes of PATH_INFO over to SCRIPT_NAME, which becomes `mountpoint`.
+    pub fn mount(&mut self, mountpoint: &[u8], taken: usize) {
+        let script_name = self.append(mountpoint);
+        match self.known.script_name {
+            Some(index) => self.vars[index].value = script_name,
+            None => {
+                let key = self.append(b"SCRIPT_NAME");
+                self.known.script_name = Some(self.vars.len());
+                self.vars.push(Var { key, value: script_name });
+            }
+        }
+        self.cut_path(taken);
+    }
+
+    /// Drops the first `taken` bytes of PATH_INFO.
+    pub fn cut_path(&mut self, taken: usize) {
+        if let Some(index) = self.known.path_info {
+            let value = &mut self.vars[index].value;
+            let taken = (taken as u32).min(value.len);
+            value.start += taken;
+            value.len -= taken;
+        }
+    }
+}
+
+impl Known {
+    #[inline]
+    fn note(&mut self, key: &[u8], value: &[u8], span: Span, index: usize) {
+        match key {
+            b"REQUEST_METHOD" => self.method = span,
+            b"REQUEST_URI" => self.uri = span,
+            b"SERVER_PROTOCOL" => self.protocol = span,
+            b"PATH_INFO" => self.path_info = Some(index),
+            b"SCRIPT_NAME" => self.script_name = Some(index),
+            b"CONTENT_LENGTH" => self.content_length = span,
+            b"REMOTE_ADDR" => self.remote_addr = span,
+            b"REMOTE_USER" => self.remote_user = span,
+            b"HTTP_HOST" => self.host = span,
+            b"HTTPS" | b"HTTP_X_FORWARDED_SSL" => self.https = span,
+            b"UWSGI_SCHEME" | b"HTTP_X_FORWARDED_PROTO" => self.scheme = span,
+            b"HTTP_X_FORWARDED_FOR" => self.forwarded_for = span,
+            b"HTTP_TRANSFER_ENCODING" => self.transfer_encoding = span,
+            b"UWSGI_APPID" => self.app_id = span,
+            b"UWSGI_SCRIPT" | b"UWSGI_MODULE" | b"UWSGI_CALLABLE" | b"UWSGI_FILE" | b"UWSGI_HOME"
+            | b"UWSGI_PYHOME" | b"UWSGI_CHDIR" | b"UWSGI_SETENV" | b"UWSGI_POSTFILE"
+            | b"UWSGI_TOUCH_RELOAD" | b"UWSGI_CACHE_GET" => self.wants_code |= !value.is_empty(),
+            _ => {}
+        }
+    }
+}
+
+/// A Content-Length as RFC 9110 §8.6 has it: digits and nothing else. Absent or empty is `Ok(None)`.
+pub fn content_length(value: &[u8]) -> Result<Option<u64>, ()> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    if value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(());
+    }
+    Ok(Some(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(vars: &[(&str, &str)]) -> Request {
+        let mut request = Request { text: vec![0; 4], ..Request::default() };
+        for (key, value) in vars {
+            uwsgi::push_var(&mut request.text, key.as_bytes(), value.as_bytes()).unwrap();
+        }
+        request.index(request.text.len(), 100).unwrap();
+        request
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_variable_counts() {
+        let request = request(&[("REQUEST_METHOD", "GET"), ("REQUEST_METHOD", "PUT")]);
+        assert_eq!(request.get(request.known.method), b"PUT");
+    }
+
+    #[test]
+    fn the_scheme_follows_the_front_end() {
+        assert_eq!(request(&[]).scheme(), b"http");
+        assert_eq!(request(&[("HTTPS", "on")]).scheme(), b"https");
+        assert_eq!(request(&[("HTTPS", "off")]).scheme(), b"http");
+        assert_eq!(request(&[("HTTPS", "on"), ("UWSGI_SCHEME", "http")]).scheme(), b"http");
+    }
+
+    #[test]
+    fn mounting_moves_the_path() {
+        let mut request = request(&[("PATH_INFO", "/blog/2026"), ("X", "y")]);
+        request.mount(b"/blog", 5);
+        assert_eq!(request.value_at(request.known.script_name), b"/blog");
+        assert_eq!(request.value_at(request.known.path_info), b"/2026");
+    }
+
+    #[test]
+    fn a_content_length_is_digits() {
+        assert_eq!(content_length(b""), Ok(None));
+        assert_eq!(content_length(b"0042"), Ok(Some(42)));
+        for bad in [&b"+1"[..], b"-1", b"1 ", b"1,1", b"99999999999999999999", b"0x1"] {
+            assert_eq!(content_length(bad), Err(()));
+        }
+    }
+
+    #[test]
+    fn code_is_asked_for_by_name() {
+        assert!(request(&[("UWSGI_FILE", "/tmp/x.py")]).wants_code());
+        assert!(!request(&[("UWSGI_SCHEME", "https")]).wants_code());
+    }
+}
