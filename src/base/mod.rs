@@ -1,1 +1,4 @@
 //! Floor 0: what every room may use.
+
+pub mod bytes;
+pub mod date;

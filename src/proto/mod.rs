@@ -1,4 +1,5 @@
 //! Floor 1: sans-io parsers and writers. They see bytes, never a descriptor.
 #![forbid(unsafe_code)]
 
+pub mod http;
 pub mod uwsgi;

@@ -1,0 +1,173 @@
+//! Where a request ends, and whether another may follow: the one place that decides it (RFC 9112 §6.3, §9.3).
+//!
+//! Two servers that disagree about this are how requests are smuggled, so whatever leaves room for doubt is refused.
+
+use super::names::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use super::{Reject, Request, target};
+use crate::base::bytes::{parse_decimal, trim_ows};
+
+/// How the body is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    None,
+    /// So many bytes, at least one.
+    Length(u64),
+    Chunked,
+}
+
+/// What the head says about the rest of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framing {
+    pub body: Body,
+    /// The client would send another request on this connection.
+    pub keep_alive: bool,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub expect_continue: bool,
+}
+
+/// No length that Python could hold is larger.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
+/// Decides from the head. A [`Reject`] means that the request must be answered with that status and the connection closed.
+#[inline]
+pub fn decide(request: &Request) -> Result<Framing, Reject> {
+    let mut seen = Seen::default();
+    for (_, value, id) in request.fields() {
+        match id {
+            HOST => seen.host(value)?,
+            CONTENT_LENGTH => seen.content_length(value)?,
+            TRANSFER_ENCODING => seen.transfer_encoding(value)?,
+            CONNECTION => seen.connection(value),
+            EXPECT => seen.expect(value)?,
+            _ => {}
+        }
+    }
+    seen.verdict(request.head.minor)
+}
+
+#[derive(Default)]
+struct Seen {
+    host: bool,
+    length: Option<u64>,
+    coding: Option<Coding>,
+    close: bool,
+    keep_alive: bool,
+    expect: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Chunked,
+    /// Some other coding, below a chunked one or still waiting for it.
+    Unknown,
+    /// A coding that is not known, and chunked above it.
+    UnknownChunked,
+}
+
+impl Seen {
+    /// RFC 9112 §3.2: more than one Host, or an invalid one, MUST be refused.
+    #[inline]
+    fn host(&mut self, value: &[u8]) -> Result<(), Reject> {
+        if self.host {
+            return Err(Reject::bad("more than one Host", "RFC 9112 §3.2"));
+        }
+        if !target::is_host_port(value) {
+            return Err(Reject::bad("the Host is not host:port", "RFC 9112 §3.2"));
+        }
+        self.host = true;
+        Ok(())
+    }
+
+    /// RFC 9112 §6.3 item 5 would let a list of equal lengths pass; nobody honest sends one.
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Reject> {
+        let Some(length) = parse_decimal(value) else {
+            return Err(Reject::bad("the Content-Length is not a number", "RFC 9112 §6.3"));
+        };
+        if length > MAX_LENGTH {
+            return Err(Reject::new(413, "the Content-Length is out of all bounds", "RFC 9110 §8.6"));
+        }
+        if self.length.replace(length).is_some() {
+            return Err(Reject::bad("more than one Content-Length", "RFC 9112 §6.3"));
+        }
+        Ok(())
+    }
+
+    /// RFC 9112 §6.1: chunked comes last, and once. Several fields are one list.
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Reject> {
+        for coding in value.split(|&byte| byte == b',').map(trim_ows) {
+            if coding.is_empty() {
+                return Err(Reject::bad("an empty transfer coding", "RFC 9112 §6.1"));
+            }
+            let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+            self.coding = Some(match (self.coding, is_chunked) {
+                (None, true) => Coding::Chunked,
+                (Some(Coding::Unknown), true) => Coding::UnknownChunked,
+                (None | Some(Coding::Unknown), false) => Coding::Unknown,
+                (Some(Coding::Chunked | Coding::UnknownChunked), _) => {
+                    return Err(Reject::bad("chunked is not the last coding, once", "RFC 9112 §6.1"));
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// RFC 9110 §7.6.1.
+    #[inline]
+    fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|&byte| byte == b',').map(trim_ows) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    /// RFC 9110 §10.1.1: an expectation that is not known MAY be answered with 417.
+    fn expect(&mut self, value: &[u8]) -> Result<(), Reject> {
+        if !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Reject::new(417, "an expectation that is not known", "RFC 9110 §10.1.1"));
+        }
+        self.expect = true;
+        Ok(())
+    }
+
+    #[inline]
+    fn verdict(self, minor: u8) -> Result<Framing, Reject> {
+        if minor > 0 && !self.host {
+            return Err(Reject::bad("no Host", "RFC 9112 §3.2"));
+        }
+        let body = self.body(minor)?;
+        Ok(Framing {
+            body,
+            // RFC 9112 §9.3: close wins; 1.1 stays unless told otherwise, 1.0 only when asked.
+            keep_alive: !self.close && (minor > 0 || self.keep_alive),
+            // RFC 9110 §10.1.1: ignored in 1.0, and where no body follows.
+            expect_continue: self.expect && minor > 0 && body != Body::None,
+        })
+    }
+
+    #[inline]
+    fn body(&self, minor: u8) -> Result<Body, Reject> {
+        let Some(coding) = self.coding else {
+            return Ok(match self.length {
+                None | Some(0) => Body::None,
+                Some(length) => Body::Length(length),
+            });
+        };
+        if minor == 0 {
+            // RFC 9112 §6.1: "treat the message as if the framing is faulty".
+            return Err(Reject::bad("Transfer-Encoding in HTTP/1.0", "RFC 9112 §6.1"));
+        }
+        if self.length.is_some() {
+            // RFC 9112 §6.3 item 3: "ought to be handled as an error".
+            return Err(Reject::bad("both Transfer-Encoding and Content-Length", "RFC 9112 §6.3"));
+        }
+        match coding {
+            Coding::Chunked => Ok(Body::Chunked),
+            // RFC 9112 §6.3 item 4: the length cannot be told, the answer MUST be 400.
+            Coding::Unknown => Err(Reject::bad("the last transfer coding is not chunked", "RFC 9112 §6.3")),
+            // RFC 9112 §6.1: a coding that is not understood SHOULD be answered with 501.
+            Coding::UnknownChunked => {
+                Err(Reject::new(501, "a transfer coding that is not known", "RFC 9112 §6.1"))
+            }
+        }
+    }
+}

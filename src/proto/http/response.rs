@@ -1,0 +1,255 @@
+//! Writes the head of an app's answer: as it is for a uwsgi socket (whose front end does the rest), completed with framing,
+//! Date and Connection for an HTTP one.
+
+use std::fmt;
+
+use super::chars::is_token;
+use super::names::{self, CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING};
+use super::status::reason;
+use crate::base::bytes::{find_control, parse_decimal, push_decimal, push_hex, trim_ows};
+
+/// What the app did wrong. Nothing of its answer may be sent then (response splitting, RFC 9110 §5.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    Status,
+    Name,
+    Value,
+    Length,
+    HopByHop,
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HeadError::Status => "the status is not three digits, a space and a phrase",
+            HeadError::Name => "a header name is not a token",
+            HeadError::Value => "a header value holds a control character",
+            HeadError::Length => "the Content-Length is not one number",
+            HeadError::HopByHop => "Transfer-Encoding is the server's to set (PEP 3333)",
+        })
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+/// How the body of an answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// No body may follow, whatever the app yields.
+    Nothing,
+    /// Exactly so many bytes.
+    Length(u64),
+    Chunked,
+    /// All until the connection closes.
+    UntilClose,
+}
+
+/// What was settled when an HTTP head was finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub delivery: Delivery,
+    pub keep_alive: bool,
+}
+
+/// What [`ResponseHead::finish`] must know of the request and of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// The request's minor version.
+    pub minor: u8,
+    /// The request's method is HEAD.
+    pub is_head: bool,
+    /// Both the client and the server would keep the connection.
+    pub keep_alive: bool,
+    /// The length of the body where it is known although the app did not tell.
+    pub length: Option<u64>,
+    /// The current date, written once a second.
+    pub date: &'a [u8],
+    /// The Server header; empty for none.
+    pub server: &'a [u8],
+}
+
+/// A head that is being written at the end of a reused buffer.
+#[derive(Debug)]
+pub struct ResponseHead<'a> {
+    out: &'a mut Vec<u8>,
+    code: u16,
+    is_http: bool,
+    length: Option<u64>,
+    has_date: bool,
+    has_server: bool,
+    close: bool,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// For a uwsgi socket: `protocol` is the request's SERVER_PROTOCOL, HTTP/1.0 where that is empty.
+    pub fn uwsgi(
+        out: &'a mut Vec<u8>,
+        protocol: &[u8],
+        status: &[u8],
+    ) -> Result<ResponseHead<'a>, HeadError> {
+        let protocol = if protocol.is_empty() { b"HTTP/1.0" } else { protocol };
+        if find_control(protocol, 0) != protocol.len() {
+            return Err(HeadError::Status);
+        }
+        ResponseHead::start(out, protocol, status, false)
+    }
+
+    /// For an HTTP socket. The version is the server's own, not the request's (RFC 9110 §6.2).
+    pub fn http(out: &'a mut Vec<u8>, status: &[u8]) -> Result<ResponseHead<'a>, HeadError> {
+        let head = ResponseHead::start(out, b"HTTP/1.1", status, true)?;
+        // An interim answer is not one (RFC 9110 §15.2), and Upgrade is ignored.
+        if head.code < 200 { Err(HeadError::Status) } else { Ok(head) }
+    }
+
+    #[inline]
+    fn start(
+        out: &'a mut Vec<u8>,
+        protocol: &[u8],
+        status: &[u8],
+        is_http: bool,
+    ) -> Result<ResponseHead<'a>, HeadError> {
+        let code = status_code(status).ok_or(HeadError::Status)?;
+        out.extend_from_slice(protocol);
+        out.push(b' ');
+        if status.len() > 4 {
+            out.extend_from_slice(status);
+        } else {
+            out.extend_from_slice(&status[..3]);
+            out.push(b' ');
+            out.extend_from_slice(reason(code).as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(ResponseHead {
+            out,
+            code,
+            is_http,
+            length: None,
+            has_date: false,
+            has_server: false,
+            close: false,
+        })
+    }
+
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// One header of the app.
+    #[inline]
+    pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
+        if !is_token(name) {
+            return Err(HeadError::Name);
+        }
+        if find_control(value, 0) != value.len() {
+            return Err(HeadError::Value);
+        }
+        if !self.is_http || self.note(name, value)? {
+            push_header(self.out, name, value);
+        }
+        Ok(())
+    }
+
+    /// Learns from a header what `finish` must know. Returns whether it is written as it is.
+    #[inline]
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<bool, HeadError> {
+        match names::lookup(name).0 {
+            CONTENT_LENGTH => return self.note_length(value),
+            TRANSFER_ENCODING => return Err(HeadError::HopByHop),
+            CONNECTION => {
+                let mut options = value.split(|&byte| byte == b',').map(trim_ows);
+                self.close |= options.any(|option| option.eq_ignore_ascii_case(b"close"));
+                return Ok(false);
+            }
+            DATE => self.has_date = true,
+            SERVER => self.has_server = true,
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn note_length(&mut self, value: &[u8]) -> Result<bool, HeadError> {
+        let length = parse_decimal(trim_ows(value)).ok_or(HeadError::Length)?;
+        if self.length.replace(length).is_some() {
+            return Err(HeadError::Length);
+        }
+        // RFC 9110 §8.6: a server MUST NOT send Content-Length with 204.
+        Ok(self.code != 204)
+    }
+
+    /// Ends the head as it is.
+    pub fn finish_uwsgi(self) {
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Ends the head with what the app left to the server.
+    #[inline]
+    pub fn finish(self, exchange: &Exchange) -> Settled {
+        let out = self.out;
+        let bodiless = exchange.is_head || self.code == 204 || self.code == 304;
+        let delivery = match (self.length, exchange.length) {
+            // RFC 9112 §6.3 item 1: the answer ends with its head.
+            _ if bodiless => Delivery::Nothing,
+            (Some(length), _) => Delivery::Length(length),
+            (None, Some(length)) => {
+                out.extend_from_slice(b"Content-Length: ");
+                push_decimal(out, length);
+                out.extend_from_slice(b"\r\n");
+                Delivery::Length(length)
+            }
+            // RFC 9112 §6.1: only where the request was HTTP/1.1 or later.
+            (None, None) if exchange.minor > 0 => {
+                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                Delivery::Chunked
+            }
+            (None, None) => Delivery::UntilClose,
+        };
+        if !self.has_date {
+            push_header(out, b"Date", exchange.date);
+        }
+        if !self.has_server && !exchange.server.is_empty() {
+            push_header(out, b"Server", exchange.server);
+        }
+        let keep_alive = exchange.keep_alive && !self.close && delivery != Delivery::UntilClose;
+        out.extend_from_slice(match (keep_alive, exchange.minor) {
+            (false, _) => b"Connection: close\r\n\r\n",
+            // RFC 9112 §9.3: a 1.0 client believes only in what is said.
+            (true, 0) => b"Connection: keep-alive\r\n\r\n",
+            (true, _) => b"\r\n",
+        });
+        Settled { delivery, keep_alive }
+    }
+}
+
+/// The code of a status that is three digits, or three digits, a space and a phrase.
+#[inline]
+fn status_code(status: &[u8]) -> Option<u16> {
+    let (&[a @ b'1'..=b'9', b, c], phrase) = status.split_first_chunk::<3>()? else { return None };
+    let is_phrase =
+        phrase.first().is_none_or(|&byte| byte == b' ') && find_control(phrase, 0) == phrase.len();
+    let digits = [a, b, c].iter().all(u8::is_ascii_digit);
+    let digit = |byte| u16::from(byte) - u16::from(b'0');
+    (digits && is_phrase).then(|| digit(a) * 100 + digit(b) * 10 + digit(c))
+}
+
+#[inline]
+fn push_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// After the data of a chunk.
+pub const CHUNK_END: &[u8] = b"\r\n";
+/// After the last chunk: there are no trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Appends what stands before the data of a chunk. A chunk of no bytes would end the body: then nothing is written, and
+/// neither data nor [`CHUNK_END`] may be.
+pub fn push_chunk_size(out: &mut Vec<u8>, length: usize) {
+    if length > 0 {
+        push_hex(out, length as u64);
+        out.extend_from_slice(CHUNK_END);
+    }
+}

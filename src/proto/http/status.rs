@@ -1,0 +1,120 @@
+//! Status codes: their phrases, and the answers that the server gives by itself.
+
+use crate::base::bytes::push_decimal;
+
+/// The phrase for a bare status code. Where uWSGI's wording is not RFC 9110's, it is uWSGI's that clients know.
+pub fn reason(code: u16) -> &'static str {
+    match code {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        102 => "Processing",
+        103 => "Early Hints",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        207 => "Multi-Status",
+        208 => "Already Reported",
+        226 => "IM Used",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        305 => "Use Proxy",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Requested Range Not Satisfiable",
+        417 => "Expectation Failed",
+        418 => "I'm a teapot",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Entity",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        506 => "Variant Also Negotiates",
+        507 => "Insufficient Storage",
+        508 => "Loop Detected",
+        509 => "Bandwidth Limit Exceeded",
+        511 => "Network Authentication Required",
+        _ => "Unknown",
+    }
+}
+
+/// `100 Continue`, to be sent before the first byte of an expected body is read (RFC 9110 §10.1.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Appends a whole answer: the status, its phrase as text/plain, and `Connection: close` unless `keep_alive`. With
+/// `head_only` (the request was HEAD) the text is announced but not sent. An empty `date` is left out.
+pub fn error_answer(out: &mut Vec<u8>, code: u16, date: &[u8], keep_alive: bool, head_only: bool) {
+    let phrase = reason(code);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    push_decimal(out, u64::from(code));
+    out.push(b' ');
+    out.extend_from_slice(phrase.as_bytes());
+    out.extend_from_slice(b"\r\nContent-Type: text/plain\r\nContent-Length: ");
+    push_decimal(out, phrase.len() as u64 + 1);
+    if !date.is_empty() {
+        out.extend_from_slice(b"\r\nDate: ");
+        out.extend_from_slice(date);
+    }
+    out.extend_from_slice(if keep_alive { b"\r\n\r\n" } else { b"\r\nConnection: close\r\n\r\n" });
+    if !head_only {
+        out.extend_from_slice(phrase.as_bytes());
+        out.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_answer() {
+        let mut out = Vec::new();
+        error_answer(&mut out, 400, b"D", false, false);
+        let expected = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 12\r\nDate: D\r\n\
+                        Connection: close\r\n\r\nBad Request\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_status_that_the_server_gives_has_a_phrase() {
+        for code in [400, 408, 411, 413, 414, 417, 431, 500, 501, 503, 504, 505] {
+            let mut out = Vec::new();
+            error_answer(&mut out, code, b"", true, true);
+            assert_ne!(reason(code), "Unknown");
+            assert!(out.ends_with(b"\r\n\r\n"));
+        }
+    }
+}
