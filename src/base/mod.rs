@@ -1,1 +1,3 @@
 //! Floor 0: what every room may use.
+
+pub mod nearest;
