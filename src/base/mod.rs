@@ -2,3 +2,4 @@
 
 pub mod bytes;
 pub mod date;
+pub mod nearest;

@@ -1,6 +1,7 @@
 //! The resolved configuration: what was written, turned into what it means. Everything above floor 1 reads
 //! this and nothing else.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,20 @@ pub enum Origin {
         path: String,
         line: u32,
     },
+    /// Nobody wrote it: what rwsgi does by itself.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::CommandLine => f.write_str("command line"),
+            Origin::Environment(name) => write!(f, "environment variable {name}"),
+            Origin::Keyword => f.write_str("rwsgi.serve()"),
+            Origin::File { path, line } => write!(f, "{path}:{line}"),
+            Origin::Default => f.write_str("default"),
+        }
+    }
 }
 
 /// What a listening socket speaks.
@@ -90,6 +105,8 @@ pub struct Settings {
     pub virtualenv: Option<PathBuf>,
     /// `(name, value)` in the order written.
     pub env: Vec<(String, String)>,
+    /// `sys.argv` after its first entry, separated by blanks.
+    pub pyargv: Option<String>,
     pub processes: u32,
     pub threads: u32,
     pub lazy_apps: bool,
@@ -113,6 +130,7 @@ pub struct Settings {
     pub chown_socket: Option<String>,
     pub uid: Option<String>,
     pub gid: Option<String>,
+    pub umask: Option<u32>,
     pub vacuum: bool,
     pub pidfile: Option<PathBuf>,
     pub harakiri: Option<Duration>,
@@ -127,7 +145,11 @@ pub struct Settings {
     pub boot_timeout: Option<Duration>,
     /// `false` (`disable-logging`): no line a request.
     pub log_requests: bool,
+    /// Requests are timed in microseconds in the log line.
+    pub log_micros: bool,
     pub logto: Option<PathBuf>,
+    /// Go to the background and write the log to this file.
+    pub daemonize: Option<PathBuf>,
     pub log_x_forwarded_for: bool,
     pub procnames: ProcNames,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
@@ -153,6 +175,7 @@ impl Default for Settings {
             pythonpath: Vec::new(),
             virtualenv: None,
             env: Vec::new(),
+            pyargv: None,
             processes: 1,
             threads: 1,
             lazy_apps: false,
@@ -169,6 +192,7 @@ impl Default for Settings {
             chown_socket: None,
             uid: None,
             gid: None,
+            umask: None,
             vacuum: false,
             pidfile: None,
             harakiri: None,
@@ -180,7 +204,9 @@ impl Default for Settings {
             reload_mercy: Duration::from_secs(3),
             boot_timeout: Some(Duration::from_secs(300)),
             log_requests: true,
+            log_micros: false,
             logto: None,
+            daemonize: None,
             log_x_forwarded_for: false,
             procnames: ProcNames::default(),
             written: Vec::new(),

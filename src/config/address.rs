@@ -1,0 +1,137 @@
+//! Addresses of sockets, from text.
+
+use super::{Address, ValueError};
+
+/// A `sockaddr_un` holds this many bytes and a closing NUL.
+const LONGEST_PATH: usize = 107;
+
+/// `host:port`, `:port`, `[v6]:port`, a path, `@abstract` or `fd://N`.
+pub fn parse(text: &str) -> Result<Address, ValueError> {
+    if let Some(number) = text.strip_prefix("fd://") {
+        return inherited(number);
+    }
+    if let Some(name) = text.strip_prefix('@').or_else(|| text.strip_prefix("\\0")) {
+        return abstract_name(name);
+    }
+    if text.starts_with('=') {
+        return Err(ValueError::new("shared sockets are not supported yet", "write the address itself"));
+    }
+    let path = text.strip_prefix("unix:").unwrap_or(text);
+    if path.starts_with(['/', '.']) || !path.contains(':') {
+        return unix(path);
+    }
+    tcp(text)
+}
+
+fn inherited(number: &str) -> Result<Address, ValueError> {
+    match number.parse() {
+        Ok(fd) if fd >= 0 => Ok(Address::Inherited(fd)),
+        _ => Err(ValueError::new(
+            format!("\"fd://{number}\" names no descriptor"),
+            "write fd://3 for descriptor 3",
+        )),
+    }
+}
+
+fn abstract_name(name: &str) -> Result<Address, ValueError> {
+    short_enough(name)?;
+    Ok(Address::Abstract(name.as_bytes().to_vec()))
+}
+
+fn unix(path: &str) -> Result<Address, ValueError> {
+    short_enough(path)?;
+    Ok(Address::Unix(path.into()))
+}
+
+fn short_enough(name: &str) -> Result<(), ValueError> {
+    if name.is_empty() || name.contains('\0') {
+        return Err(ValueError::new("the socket has no name", "write a path such as /run/mysite.sock"));
+    }
+    if name.len() > LONGEST_PATH {
+        let text =
+            format!("the name of a unix socket has at most {LONGEST_PATH} bytes, this one {}", name.len());
+        return Err(ValueError::new(text, "choose a shorter path"));
+    }
+    Ok(())
+}
+
+fn tcp(text: &str) -> Result<Address, ValueError> {
+    let wrong = || ValueError::new(format!("\"{text}\" is no address"), REMEDY);
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let host = match host.strip_prefix('[') {
+        Some(v6) => v6.strip_suffix(']').filter(|v6| !v6.is_empty()).ok_or_else(wrong)?,
+        None if host.contains(':') => {
+            return Err(ValueError::new(
+                format!("\"{text}\" has more than one colon"),
+                "write an IPv6 address in brackets, such as [::1]:3031",
+            ));
+        }
+        None => host,
+    };
+    if host.contains('*') {
+        let remedy = "write the address itself, or :port for all of them";
+        return Err(ValueError::new("patterns of addresses are not supported yet", remedy));
+    }
+    Ok(Address::Tcp { host: host.to_owned(), port: self::port(port).ok_or_else(wrong)? })
+}
+
+const REMEDY: &str = "write host:port, :port, [v6]:port, a path, @name or fd://N";
+
+/// As uWSGI: no port, or one that starts with 0, lets the kernel choose.
+fn port(text: &str) -> Option<u16> {
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    if text.is_empty() || text.starts_with('0') { Some(0) } else { text.parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inet(host: &str, port: u16) -> Address {
+        Address::Tcp { host: host.into(), port }
+    }
+
+    #[test]
+    fn forms() {
+        for (text, address) in [
+            ("127.0.0.1:3031", inet("127.0.0.1", 3031)),
+            (":9090", inet("", 9090)),
+            ("localhost:80", inet("localhost", 80)),
+            ("[::1]:3031", inet("::1", 3031)),
+            ("127.0.0.1:", inet("127.0.0.1", 0)),
+            (":0", inet("", 0)),
+            ("/tmp/a.sock", Address::Unix("/tmp/a.sock".into())),
+            ("/tmp/a:b.sock", Address::Unix("/tmp/a:b.sock".into())),
+            ("unix:/tmp/a.sock", Address::Unix("/tmp/a.sock".into())),
+            ("run/a.sock", Address::Unix("run/a.sock".into())),
+            ("@name", Address::Abstract(b"name".to_vec())),
+            ("\\0name", Address::Abstract(b"name".to_vec())),
+            ("fd://3", Address::Inherited(3)),
+        ] {
+            assert_eq!(parse(text), Ok(address), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_ones_say_why() {
+        for text in [
+            "",
+            "@",
+            ":http",
+            "a:70000",
+            "a:-1",
+            "::1:80",
+            "[]:80",
+            "[::1:80",
+            "=0",
+            "fd://x",
+            "fd://-1",
+            "10.0.*:80",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(parse(&format!("/{}", "x".repeat(107))).is_err());
+    }
+}

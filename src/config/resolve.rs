@@ -1,0 +1,128 @@
+//! From what was written to what it means.
+
+use std::collections::{HashMap, HashSet};
+
+use super::draft::Draft;
+use super::low::{Low, unknown};
+use super::row::{Arg, Row, Status};
+use super::value::{flag, is_flag};
+use super::{ConfigError, Origin, Settings, Warning, Written, expand, registry};
+
+/// Applies every option in order; what they mean together is decided at the end.
+pub fn resolve(
+    low: Low<'_>,
+    environment: &[(String, String)],
+    object: bool,
+) -> Result<Resolved, ConfigError> {
+    let Low { mut written, warnings, .. } = low;
+    let variables = expand::all(&mut written, environment)?.into_iter().collect();
+    let strict = is_strict(&written);
+    let mut resolver =
+        Resolver { draft: Draft::default(), warnings, variables, strict, seen: HashMap::new() };
+    if object {
+        resolver.draft.object();
+    }
+    for option in &written {
+        resolver.apply(option)?;
+    }
+    let Resolver { mut draft, mut warnings, .. } = resolver;
+    draft.settings.written = written;
+    let (settings, contradictions) = draft.finish();
+    warnings.extend(contradictions);
+    Ok((settings, warnings))
+}
+
+type Resolved = (Settings, Vec<Warning>);
+
+/// It counts wherever it stands, as in uWSGI.
+fn is_strict(written: &[Written]) -> bool {
+    let last = written.iter().rev().find(|option| option.name == "strict");
+    last.is_some_and(|option| flag(option.value.as_deref()) == Ok(true))
+}
+
+struct Resolver<'a> {
+    draft: Draft,
+    warnings: Vec<Warning>,
+    /// Names that `%(name)` reads.
+    variables: HashSet<String>,
+    strict: bool,
+    /// The option that each row was set by last.
+    seen: HashMap<&'static str, &'a Written>,
+}
+
+impl<'a> Resolver<'a> {
+    fn apply(&mut self, option: &'a Written) -> Result<(), ConfigError> {
+        let Some(row) = registry::find(&option.name) else { return self.unknown(option) };
+        let value = option.value.as_deref();
+        if row.arg == Arg::Required && value.is_none_or(str::is_empty) {
+            return Err(ConfigError::new(
+                &option.origin,
+                format!("option \"{}\" needs a value", option.name),
+                format!("it says: {}", row.help),
+            ));
+        }
+        let is_first = !self.seen.contains_key(row.name);
+        match row.status {
+            Status::Works => self.set(row, option)?,
+            Status::Accepted(why) if row.arg == Arg::Flag && flag(value) == Ok(false) => {
+                self.warn(option, format!("cannot be turned off: {why}"));
+            }
+            Status::Accepted(_) => {}
+            Status::Planned(missing) if is_first => {
+                self.warn(option, format!("is not supported yet: {missing}"))
+            }
+            Status::Refused(instead) if is_first => self.warn(option, format!("is not supported: {instead}")),
+            Status::Planned(_) | Status::Refused(_) => {}
+        }
+        self.seen.insert(row.name, option);
+        Ok(())
+    }
+
+    fn set(&mut self, row: &'static Row, option: &'a Written) -> Result<(), ConfigError> {
+        let value = option.value.as_deref();
+        if row.arg == Arg::Flag && !is_flag(value.unwrap_or_default()) {
+            let value = value.unwrap_or_default();
+            self.warn(
+                option,
+                format!("\"{value}\" is neither true nor false and is read as true, as in uWSGI"),
+            );
+        }
+        self.check_override(row, option);
+        (row.set)(&mut self.draft, value, &option.origin)
+            .map_err(|error| ConfigError::of_value(&option.origin, &option.name, error))?;
+        for note in std::mem::take(&mut self.draft.notes) {
+            self.warn(option, note);
+        }
+        Ok(())
+    }
+
+    /// As in uWSGI a file read later wins over the command line. Hardly anyone means that.
+    fn check_override(&mut self, row: &Row, option: &Written) {
+        let Some(former) = self.seen.get(row.name).filter(|_| !row.repeats) else { return };
+        let is_file = matches!(option.origin, Origin::File { .. });
+        if is_file && former.origin == Origin::CommandLine && former.value != option.value {
+            let value = former.value.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
+            let text = format!(
+                "replaces --{}{value} of the command line; name the file with --ini before it",
+                former.name
+            );
+            self.warn(option, text);
+        }
+    }
+
+    fn unknown(&mut self, option: &Written) -> Result<(), ConfigError> {
+        if self.variables.contains(&option.name) {
+            return Ok(());
+        }
+        let (message, remedy) = unknown(&option.name);
+        if self.strict || option.origin == Origin::CommandLine {
+            return Err(ConfigError::new(&option.origin, message, remedy));
+        }
+        self.warnings.push(Warning::new(&option.origin, format!("{message}; {remedy}")));
+        Ok(())
+    }
+
+    fn warn(&mut self, option: &Written, text: String) {
+        self.warnings.push(Warning::new(&option.origin, format!("option \"{}\" {text}", option.name)));
+    }
+}

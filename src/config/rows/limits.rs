@@ -1,0 +1,33 @@
+//! How long a request may take.
+
+use super::Table;
+use crate::config::row::{Arg::*, Row};
+use crate::config::value::{flag, put, timeout};
+
+pub const TABLE: Table = Table {
+    theme: "Time limits",
+    rows: &[
+        Row::works(
+            "harakiri",
+            Required,
+            |d, v, _| put(&mut d.settings.harakiri, timeout(v)),
+            "seconds that a request may take before its worker is killed; 0: no limit",
+        )
+        .short('t')
+        .default("0"),
+        Row::works(
+            "harakiri-verbose",
+            Flag,
+            |d, v, _| put(&mut d.settings.harakiri_verbose, flag(v)),
+            "log more about a request that took too long",
+        )
+        .default("false"),
+        Row::works(
+            "harakiri-graceful-timeout",
+            Required,
+            |d, v, _| put(&mut d.settings.harakiri_graceful_timeout, timeout(v)),
+            "seconds between an exception in the request and the kill; 0: kill at once",
+        )
+        .default("0"),
+    ],
+};

@@ -1,0 +1,34 @@
+//! The option tables: one file a theme, one row an option.
+
+mod apps;
+mod configuration;
+mod limits;
+mod logging;
+mod planned;
+mod processes;
+mod requests;
+mod sockets;
+
+use super::Row;
+
+pub struct Table {
+    pub theme: &'static str,
+    pub rows: &'static [Row],
+}
+
+const TABLES: &[&Table] = &[
+    &configuration::TABLE,
+    &apps::TABLE,
+    &sockets::TABLE,
+    &processes::TABLE,
+    &requests::TABLE,
+    &limits::TABLE,
+    &logging::TABLE,
+];
+
+/// Every row with its theme, those that work first.
+pub fn all() -> Vec<Row> {
+    let built =
+        TABLES.iter().flat_map(|table| table.rows.iter().map(|row| Row { theme: table.theme, ..*row }));
+    built.chain(planned::rows()).collect()
+}

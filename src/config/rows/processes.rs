@@ -1,0 +1,154 @@
+//! Master, workers, and their place in the system.
+
+use super::Table;
+use crate::config::row::{Arg::*, Row};
+use crate::config::value::{flag, mode, number, positive, put, seconds, some, text};
+use crate::config::{Draft, Origin, ProcNames, ValueError};
+
+pub const TABLE: Table = Table {
+    theme: "Processes",
+    rows: &[
+        Row::accepted("master", Flag, "run a master process", "there is a master always").short('M'),
+        Row::works(
+            "processes",
+            Required,
+            |d, v, _| put(&mut d.settings.processes, few(v)),
+            "number of worker processes",
+        )
+        .alias(&["workers"])
+        .short('p')
+        .default("1"),
+        Row::works("threads", Required, threads, "threads of each worker").default("1"),
+        Row::works(
+            "max-requests",
+            Required,
+            |d, v, _| put(&mut d.settings.max_requests, number(v)),
+            "requests after which a worker is replaced; 0: never",
+        )
+        .short('R')
+        .default("0"),
+        Row::works(
+            "max-requests-delta",
+            Required,
+            |d, v, _| put(&mut d.settings.max_requests_delta, number(v)),
+            "requests added to max-requests for each further worker",
+        )
+        .default("0"),
+        Row::works(
+            "worker-reload-mercy",
+            Required,
+            |d, v, _| put(&mut d.settings.worker_reload_mercy, seconds(v)),
+            "seconds that a worker has to end before it is killed",
+        )
+        .default("60"),
+        Row::works(
+            "reload-mercy",
+            Required,
+            |d, v, _| put(&mut d.settings.reload_mercy, seconds(v)),
+            "seconds that other processes have to end before they are killed",
+        )
+        .default("3"),
+        Row::accepted(
+            "die-on-term",
+            Flag,
+            "stop instead of reload on SIGTERM",
+            "SIGTERM always stops gracefully",
+        ),
+        Row::works(
+            "uid",
+            Required,
+            |d, v, _| put(&mut d.settings.uid, some(v)),
+            "run as this user: name or number",
+        ),
+        Row::works(
+            "gid",
+            Required,
+            |d, v, _| put(&mut d.settings.gid, some(v)),
+            "run as this group: name or number",
+        ),
+        Row::works(
+            "umask",
+            Required,
+            |d, v, _| put(&mut d.settings.umask, mode(v).map(Some)),
+            "umask, octal",
+        ),
+        Row::works(
+            "pidfile",
+            Required,
+            |d, v, _| put(&mut d.settings.pidfile, some(v)),
+            "write the master's pid to this file",
+        ),
+        Row::works("daemonize", Required, daemonize, "go to the background and log to this file")
+            .alias(&["daemonize2"])
+            .short('d'),
+        Row::works(
+            "auto-procname",
+            Flag,
+            |d, v, _| put(&mut d.settings.procnames.auto, flag(v)),
+            "say in the process list what each process does",
+        )
+        .default("false"),
+        Row::works(
+            "procname",
+            Required,
+            |d, v, _| procname(d, some(v)?, |n| &mut n.all),
+            "name of every process",
+        ),
+        Row::works(
+            "procname-master",
+            Required,
+            |d, v, _| procname(d, some(v)?, |n| &mut n.master),
+            "name of the master",
+        ),
+        Row::works(
+            "procname-prefix",
+            Required,
+            |d, v, _| procname(d, text(v)?.to_owned(), |n| &mut n.prefix),
+            "put before the names of processes",
+        ),
+        Row::works(
+            "procname-prefix-spaced",
+            Required,
+            |d, v, _| procname(d, format!("{} ", text(v)?), |n| &mut n.prefix),
+            "put before the names of processes, and a blank",
+        ),
+        Row::works(
+            "procname-append",
+            Required,
+            |d, v, _| procname(d, text(v)?.to_owned(), |n| &mut n.append),
+            "put behind the names of processes",
+        ),
+    ],
+};
+
+/// Each process and thread has its slot in shared memory.
+const MOST: u32 = 4096;
+
+fn few(value: Option<&str>) -> Result<u32, ValueError> {
+    match positive(value)? {
+        count if count > MOST => {
+            Err(ValueError::new(format!("{count} are too many"), format!("write at most {MOST}")))
+        }
+        count => Ok(count),
+    }
+}
+
+fn threads(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    if number::<u32>(value)? == 0 {
+        draft.note("0 is read as 1");
+        return put(&mut draft.settings.threads, Ok(1));
+    }
+    put(&mut draft.settings.threads, few(value))
+}
+
+fn daemonize(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    draft.settings.daemonize = Some(super::logging::log_file(value)?);
+    Ok(())
+}
+
+/// Any name of a process asks for the names of all of them, as in uWSGI.
+fn procname<T>(draft: &mut Draft, name: T, slot: fn(&mut ProcNames) -> &mut T) -> Result<(), ValueError> {
+    draft.settings.procnames.auto = true;
+    *slot(&mut draft.settings.procnames) = name;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What a request may be, and how it is taken in.
+
+use super::Table;
+use crate::config::row::{Arg::*, Row};
+use crate::config::value::{positive, put, seconds, size};
+use crate::config::{Draft, Origin, ValueError};
+
+pub const TABLE: Table = Table {
+    theme: "Requests",
+    rows: &[
+        Row::works(
+            "buffer-size",
+            Required,
+            buffer_size,
+            "bytes of a request's head; more than 65535 is 65535",
+        )
+        .short('b')
+        .default("65535"),
+        Row::works("max-vars", Required, max_vars, "half the variables that a request may have, as in uWSGI")
+            .short('v')
+            .default("500"),
+        Row::works(
+            "post-buffering",
+            Required,
+            |d, v, _| put(&mut d.settings.post_buffering, size(v)),
+            "read a body before the application runs: up to so many bytes in memory, more in a file; 0: no",
+        )
+        .default("0"),
+        Row::works(
+            "limit-post",
+            Required,
+            |d, v, _| put(&mut d.settings.limit_post, size(v)),
+            "largest body in bytes; 0: no limit",
+        )
+        .default("0"),
+        Row::works("socket-timeout", Required, socket_timeout, "seconds to wait for the peer")
+            .short('z')
+            .default("4"),
+    ],
+};
+
+/// The size of a uwsgi packet is a 16-bit number.
+const LARGEST_HEAD: u64 = 65535;
+
+fn buffer_size(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let bytes: u64 = size(value)?;
+    if bytes == 0 {
+        return Err(ValueError::new("no request fits into 0 bytes", "write bytes, such as 65535"));
+    }
+    // Fits: it is at most 65535.
+    draft.settings.buffer_size = bytes.min(LARGEST_HEAD) as usize;
+    Ok(())
+}
+
+/// uWSGI holds twice as many variables as this option says.
+fn max_vars(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let count: u32 = positive(value)?;
+    draft.settings.max_vars = (count as usize).saturating_mul(2);
+    Ok(())
+}
+
+fn socket_timeout(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let time = seconds(value)?;
+    if time.is_zero() {
+        return Err(ValueError::new("0 would give up at once", "write seconds, such as 30"));
+    }
+    draft.settings.socket_timeout = time;
+    Ok(())
+}

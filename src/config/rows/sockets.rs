@@ -1,0 +1,76 @@
+//! Where requests come in.
+
+use super::Table;
+use crate::config::row::{Arg::*, Row};
+use crate::config::value::{flag, mode, number, put, some, text};
+use crate::config::{Draft, Origin, Protocol, ValueError};
+
+pub const TABLE: Table = Table {
+    theme: "Sockets",
+    rows: &[
+        Row::works(
+            "socket",
+            Required,
+            |d, v, o| d.socket(text(v)?, None, o),
+            "accept requests of a front end (uwsgi protocol) at HOST:PORT, a path, @NAME or fd://N",
+        )
+        .alias(&["uwsgi-socket"])
+        .short('s')
+        .many(),
+        Row::works("http-socket", Required, http, "accept HTTP at an address").many(),
+        Row::works(
+            "http",
+            Required,
+            http,
+            "accept HTTP at an address; 127.0.0.1:8000 when no socket is named",
+        )
+        .many(),
+        Row::works(
+            "protocol",
+            Required,
+            |d, v, _| d.protocol(text(v)?),
+            "what the sockets of the option socket speak: uwsgi or http",
+        )
+        .alias(&["socket-protocol"])
+        .default("uwsgi"),
+        Row::works(
+            "listen",
+            Required,
+            listen,
+            "connections that may wait to be accepted; default min(1024, net.core.somaxconn)",
+        )
+        .short('l'),
+        Row::works("chmod-socket", Optional, chmod, "mode of unix sockets, octal; 666 without a value")
+            .alias(&["chmod"])
+            .short('C'),
+        Row::works(
+            "chown-socket",
+            Required,
+            |d, v, _| put(&mut d.settings.chown_socket, some(v)),
+            "owner of unix sockets: USER or USER:GROUP",
+        ),
+        Row::works(
+            "vacuum",
+            Flag,
+            |d, v, _| put(&mut d.settings.vacuum, flag(v)),
+            "remove sockets and pid file at the end",
+        )
+        .default("false"),
+        Row::accepted("thunder-lock", Flag, "serialize accept between workers", "accept needs no lock"),
+    ],
+};
+
+fn http(draft: &mut Draft, value: Option<&str>, origin: &Origin) -> Result<(), ValueError> {
+    draft.socket(text(value)?, Some(Protocol::Http), origin)
+}
+
+fn listen(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let backlog = number::<u32>(value)?;
+    draft.settings.listen = Some(backlog).filter(|&n| n > 0);
+    Ok(())
+}
+
+fn chmod(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let value = value.filter(|text| !text.is_empty()).or(Some("666"));
+    put(&mut draft.settings.chmod_socket, mode(value).map(Some))
+}
