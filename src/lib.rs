@@ -3,6 +3,9 @@
 
 pub mod base;
 pub mod config;
+pub mod policy;
 pub mod proto;
+pub mod report;
 pub mod shm;
 pub mod sys;
+pub mod worker;

@@ -2,12 +2,13 @@
 //! [`Core::next`] and the next call of it.
 
 use super::body::BodyError;
-use super::exchange::{Exchange, Framing};
+use super::exchange::{Exchange, Speaks};
 use super::intake::{self, Arrival, Intake};
 use super::mounts::Mounts;
 use super::request::{self, Request};
-use super::{Shared, answer, log};
+use super::{Shared, log};
 use crate::config::Protocol;
+use crate::proto::http::status::error_answer;
 use crate::proto::uwsgi;
 use crate::report::line;
 use crate::shm::board::{CoreSlot, Order, Stage, Wish, bump};
@@ -241,12 +242,13 @@ impl Core {
         true
     }
 
+    /// The packet is whole: checks what it asks for, chooses the app, and begins the exchange.
     fn begin(&mut self, client: OwnedFd, head: uwsgi::Head, end: usize) -> bool {
         if self.request.wants_code() && !self.shared.settings.dynamic_apps {
             // Whoever reaches the socket could run code of its own (PITFALLS 33); the variables still stand in environ.
             self.note_code_request();
         }
-        let settings = &self.shared.settings;
+        let settings = self.shared.settings.clone();
         let Ok(length) = request::content_length(self.request.get(self.request.known.content_length)) else {
             return self.refuse(client, 400, "CONTENT_LENGTH is not a number");
         };
@@ -258,6 +260,7 @@ impl Core {
             );
             return self.refuse(client, 413, &text);
         }
+        let received = self.request.text.len();
         self.app = self.mounts.choose(&mut self.request);
         if head.modifier1 == uwsgi::WSGI_STRIP {
             self.strip_script_name();
@@ -266,14 +269,14 @@ impl Core {
             self.request.get(self.request.known.transfer_encoding).eq_ignore_ascii_case(b"chunked");
         let request = &self.request;
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let first = request.text.get(end..request.received()).unwrap_or(b"");
+        let first = &request.text[end..received];
         if length.is_none() && chunked {
             exchange.body.begin_chunked(settings.limit_post, first);
         } else {
             exchange.body.begin_sized(length.unwrap_or(0), first);
         }
         let is_head = request.get(request.known.method) == b"HEAD";
-        exchange.begin(client, Framing::Close, request.get(request.known.protocol), is_head);
+        exchange.begin(client, Speaks::Uwsgi, request.get(request.known.protocol), is_head);
         let buffered = if settings.post_buffering > 0 && !exchange.body.is_drained() {
             exchange.buffer_body(settings.post_buffering)
         } else {
@@ -332,10 +335,11 @@ impl Core {
             return;
         }
         self.running = false;
-        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let exchange = self.exchange.clone();
+        let mut exchange = exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         drop(exchange.finish());
         self.slot.end();
-        let shared = &*self.shared;
+        let shared = self.shared.clone();
         if self.counts_in_flight {
             shared.slot.in_flight().fetch_sub(1, AcqRel);
         } else {
@@ -344,17 +348,23 @@ impl Core {
         bump(self.slot.requests(), 1);
         let served = self.count(&exchange);
         if shared.settings.log_requests {
-            let now = clock::monotonic_us();
-            let total = shared.board.total_requests().fetch_add(1, Relaxed) + 1;
-            let entry = self.entry(&exchange, now, served, total);
-            shared.log.push(now, &mut self.line, |date, out| {
-                line::push(out, &line::Entry { date, ..entry });
-                line::cut(out, 16 * 1024);
-            });
+            self.log(&exchange, served);
         }
         if shared.limit.is_some_and(|limit| served >= limit) {
             shared.slot.set_wish(Wish::MaxRequests);
         }
+    }
+
+    fn log(&mut self, exchange: &Exchange, served: u64) {
+        let now = clock::monotonic_us();
+        let total = self.shared.board.total_requests().fetch_add(1, Relaxed) + 1;
+        let mut text = std::mem::take(&mut self.line);
+        let entry = self.entry(exchange, now, served, total);
+        self.shared.log.push(now, &mut text, |date, out| {
+            line::push(out, &line::Entry { date, ..entry });
+            line::cut(out, 16 * 1024);
+        });
+        self.line = text;
     }
 
     /// The worker's counters; returns how many requests it has served.
@@ -392,8 +402,8 @@ impl Core {
             by_sendfile: exchange.by_sendfile,
             protocol: request.get(known.protocol),
             // The client went away before it had the whole answer: nginx's mark for it.
-            status: if exchange.is_gone() { 499 } else { exchange.head.status },
-            headers: exchange.head.headers,
+            status: if exchange.is_gone() { 499 } else { exchange.head.code() },
+            headers: exchange.head.headers(),
             head_bytes: exchange.head_bytes,
             core: self.index,
         }
@@ -411,7 +421,7 @@ impl Core {
 
     fn refuse_on(&self, client: &OwnedFd, status: u16, why: &str) {
         let mut out = Vec::with_capacity(256);
-        answer::plain(status, b"HTTP/1.1", &mut out);
+        error_answer(&mut out, status, b"", false, false);
         let _ = io::send(client.as_fd(), &out);
         bump(self.shared.slot.refused(), 1);
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));

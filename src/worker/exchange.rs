@@ -1,23 +1,25 @@
 //! One request and its answer on one connection: what the application may read and write, and nothing that outlives
 //! the request. Python's objects hold an exchange by its serial number and find it gone when the request is over.
 
-use super::answer::{self, Head, HeadError};
 use super::body::{Body, BodyError};
+use crate::base::date::HttpDate;
+use crate::proto::http::response::{
+    self, CHUNK_END, Delivery, HeadError, LAST_CHUNK, ResponseHead, push_chunk_size,
+};
+use crate::proto::http::status;
 use crate::shm::board::CoreSlot;
 use crate::sys::{epoll, io};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// How the end of an answer's body is marked.
+/// What the connection speaks, as far as the answer is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// The connection closes: uwsgi sockets, HTTP/1.0.
-    Close,
-    /// HTTP/1.1: Content-Length, else chunks.
-    Http11 { keep_alive: bool },
-    /// HTTP/1.0 with keep-alive asked for: only an answer with Content-Length keeps the connection.
-    Http10 { keep_alive: bool },
+pub enum Speaks {
+    /// The answer is the app's, as it is; the connection closes after it.
+    Uwsgi,
+    /// `keep_alive`: client and server would both go on.
+    Http { minor: u8, keep_alive: bool, date: HttpDate },
 }
 
 /// The client is gone, or its answer was given by somebody else.
@@ -26,23 +28,26 @@ pub struct Gone;
 
 /// Small bodies are copied behind the head and go out with it, when the core is done with Python.
 const SMALL: usize = 16 * 1024;
+/// Most bytes of an unread body that are read for the sake of a clean close.
+const LINGER: u64 = 16 * 1024 * 1024;
 
 pub struct Exchange {
     /// Names the request; changes with each.
     pub serial: u64,
     client: Option<OwnedFd>,
     slot: CoreSlot,
-    pub body: Body,
-    pub head: Head,
-    protocol: Vec<u8>,
-    framing: Framing,
-    is_head_request: bool,
     timeout: Duration,
-    out: Vec<u8>,
-    head_sent: bool,
-    chunked: bool,
-    /// A 1.1 client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    pub body: Body,
+    pub head: ResponseHead,
+    speaks: Speaks,
+    /// The request's SERVER_PROTOCOL, with which a uwsgi answer's status line begins.
+    protocol: Vec<u8>,
+    is_head_request: bool,
+    /// The client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     pub expects_continue: bool,
+    out: Vec<u8>,
+    /// Set once the head is in `out` or beyond.
+    delivery: Option<Delivery>,
     gone: bool,
     /// The connection cannot carry another request.
     close: bool,
@@ -58,16 +63,15 @@ impl Exchange {
             serial: 0,
             client: None,
             slot,
-            body: Body::default(),
-            head: Head::default(),
-            protocol: Vec::new(),
-            framing: Framing::Close,
-            is_head_request: false,
             timeout,
-            out: Vec::with_capacity(SMALL + 2048),
-            head_sent: false,
-            chunked: false,
+            body: Body::default(),
+            head: ResponseHead::default(),
+            speaks: Speaks::Uwsgi,
+            protocol: Vec::new(),
+            is_head_request: false,
             expects_continue: false,
+            out: Vec::with_capacity(2048),
+            delivery: None,
             gone: false,
             close: true,
             head_bytes: 0,
@@ -77,41 +81,38 @@ impl Exchange {
         }
     }
 
-    /// A new request on `client`. `protocol` is what its answer's status line begins with.
-    pub fn begin(&mut self, client: OwnedFd, framing: Framing, protocol: &[u8], is_head_request: bool) {
+    /// A new request on `client`; its body is set by the caller.
+    pub fn begin(&mut self, client: OwnedFd, speaks: Speaks, protocol: &[u8], is_head_request: bool) {
         self.serial += 1;
         self.client = Some(client);
-        self.framing = framing;
+        self.speaks = speaks;
         self.protocol.clear();
-        self.protocol.extend_from_slice(if protocol.is_empty() { b"HTTP/1.0" } else { protocol });
+        self.protocol.extend_from_slice(protocol);
         self.is_head_request = is_head_request;
+        self.expects_continue = false;
         self.head.clear();
         self.out.clear();
-        self.head_sent = false;
-        self.chunked = false;
-        self.expects_continue = false;
+        self.delivery = None;
         self.gone = false;
-        self.close = framing == Framing::Close;
+        self.close = speaks == Speaks::Uwsgi;
         self.head_bytes = 0;
         self.body_bytes = 0;
         self.by_sendfile = false;
         self.over_length = false;
     }
 
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
+    pub fn client(&self) -> Option<BorrowedFd<'_>> {
         self.client.as_ref().map(AsFd::as_fd)
     }
 
-    pub fn client(&self) -> Option<BorrowedFd<'_>> {
-        self.fd()
-    }
-
+    /// The client went away, or its answer was given by the stack-dump handler.
     pub fn is_gone(&self) -> bool {
         self.gone
     }
 
+    /// The head is on its way: it cannot be changed any more.
     pub fn head_sent(&self) -> bool {
-        self.head_sent
+        self.delivery.is_some()
     }
 
     /// The app wrote more than the Content-Length that it had set; the surplus was cut off.
@@ -122,78 +123,59 @@ impl Exchange {
     // ── the head ──
 
     pub fn start(&mut self, status: &[u8]) -> Result<(), HeadError> {
-        self.head.start(&self.protocol, status)
-    }
-
-    pub fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
-        self.head.add(name, value, self.framing == Framing::Close)
+        match self.speaks {
+            Speaks::Uwsgi => self.head.start_uwsgi(&self.protocol, status),
+            Speaks::Http { .. } => self.head.start_http(status),
+        }
     }
 
     /// Replaces whatever was set by a plain answer of the server's own. Only before the head has gone out.
-    pub fn answer_plain(&mut self, status: u16) {
-        debug_assert!(!self.head_sent);
+    pub fn answer_plain(&mut self, code: u16) {
+        let text = status::reason(code);
         self.head.clear();
-        self.out.clear();
-        answer::plain(status, &self.protocol, &mut self.out);
-        self.head.status = status;
-        let body = answer::reason(status).len() + 1;
-        if self.is_head_request {
-            self.out.truncate(self.out.len() - body);
-        } else {
-            self.body_bytes = body as u64;
+        let mut head = || -> Result<(), HeadError> {
+            self.start(format!("{code} {text}").as_bytes())?;
+            self.head.header(b"Content-Type", b"text/plain")?;
+            if self.speaks == Speaks::Uwsgi {
+                self.head.header(b"Content-Length", (text.len() + 1).to_string().as_bytes())?;
+            }
+            self.head.header(b"Connection", b"close")
+        };
+        if head().is_err() {
+            // Only a SERVER_PROTOCOL with control characters comes here.
+            self.gone = true;
+            return;
         }
-        self.head_bytes = (self.out.len() as u64).saturating_sub(self.body_bytes);
-        self.head.headers = 3;
-        self.head_sent = true;
-        self.close = true;
-    }
-
-    fn carries_body(&self) -> bool {
-        !self.is_head_request && self.head.allows_body()
+        let _ = self.write_whole(format!("{text}\n").as_bytes());
     }
 
     /// Puts the head into `out`. `whole` is the length of the body when all of it is known already.
-    fn push_head(&mut self, whole: Option<u64>) {
-        if self.framing != Framing::Close {
-            self.frame(whole);
-        }
-        self.head_sent = true;
-        self.head_bytes = self.head.bytes().len() as u64 + 2;
-        self.out.extend_from_slice(self.head.bytes());
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    /// Adds what marks the end of the body and the fate of the connection (RFC 9112 §6, §9).
-    fn frame(&mut self, whole: Option<u64>) {
-        let known = self.head.content_length.is_some() || !self.head.allows_body();
-        if !known && let Some(length) = whole {
-            self.head.content_length = Some(length);
-            self.head.push(b"Content-Length", length.to_string().as_bytes());
-        }
-        let known = known || whole.is_some();
-        let (is_11, keep_alive) = match self.framing {
-            Framing::Http11 { keep_alive } => (true, keep_alive),
-            Framing::Http10 { keep_alive } => (false, keep_alive),
-            Framing::Close => (false, false),
+    fn push_head(&mut self, whole: Option<u64>) -> Delivery {
+        let settled = match self.speaks {
+            Speaks::Uwsgi => self.head.finish_uwsgi(self.is_head_request),
+            Speaks::Http { minor, keep_alive, ref date } => self.head.finish(&response::Exchange {
+                minor,
+                is_head: self.is_head_request,
+                keep_alive: keep_alive && !self.close,
+                length: whole.filter(|_| !self.is_head_request),
+                date,
+                server: b"",
+            }),
         };
-        self.close = !keep_alive || self.head.close || (!known && !is_11);
-        if !known && is_11 && !self.is_head_request {
-            self.chunked = true;
-            self.head.push(b"Transfer-Encoding", b"chunked");
-        }
-        if self.close {
-            self.head.push(b"Connection", b"close");
-        } else if !is_11 {
-            self.head.push(b"Connection", b"keep-alive");
-        }
+        self.close |= !settled.keep_alive;
+        self.delivery = Some(settled.delivery);
+        self.head_bytes = self.head.bytes().len() as u64;
+        self.out.extend_from_slice(self.head.bytes());
+        settled.delivery
     }
 
     // ── the body ──
 
-    /// Cuts what goes beyond a declared Content-Length: the front end would take it for the next answer.
-    fn clip<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
-        match self.head.content_length {
-            Some(length) if self.body_bytes + chunk.len() as u64 > length => {
+    /// Cuts what goes beyond the length that was announced: the client would take it for the next answer.
+    fn clip<'a>(&mut self, chunk: &'a [u8], delivery: Delivery) -> &'a [u8] {
+        match delivery {
+            Delivery::Nothing => &[],
+            Delivery::Length(length) if self.body_bytes + chunk.len() as u64 > length => {
                 self.over_length = true;
                 &chunk[..(length - self.body_bytes.min(length)) as usize]
             }
@@ -201,63 +183,68 @@ impl Exchange {
         }
     }
 
-    /// The whole body at once. A small one waits in `out` for [`Exchange::flush`], a large one goes out now, as far as
-    /// the socket takes it; returns how much of it was taken over.
+    /// The whole body at once. A small one waits in `out` for [`Exchange::finish`]; of a large one as much goes out now as
+    /// the socket takes. Returns how much was taken over; the rest is for [`Exchange::write_rest`].
     pub fn write_whole(&mut self, body: &[u8]) -> Result<usize, Gone> {
         if self.gone {
             return Err(Gone);
         }
-        self.push_head(Some(body.len() as u64));
-        if !self.carries_body() {
+        let delivery = match self.delivery {
+            Some(_) => return self.write(body),
+            None => self.push_head(Some(body.len() as u64)),
+        };
+        if delivery == Delivery::Chunked {
+            return self.write(body);
+        }
+        let clipped = self.clip(body, delivery);
+        self.body_bytes += clipped.len() as u64;
+        if clipped.len() <= SMALL {
+            self.out.extend_from_slice(clipped);
             return Ok(body.len());
         }
-        let full = body.len();
-        let body = self.clip(body);
-        self.body_bytes += body.len() as u64;
-        if body.len() <= SMALL {
-            self.out.extend_from_slice(body);
-            return Ok(full);
-        }
-        let sent = self.send_behind_head(body)?;
-        Ok(if sent == body.len() { full } else { sent })
+        let sent = self.send_with(clipped)?;
+        Ok(if sent == clipped.len() { body.len() } else { sent })
     }
 
-    /// One piece of the body, to be on its way before this returns; returns how much of it was taken over without
-    /// waiting. Call [`Exchange::write_rest`] with what is left.
+    /// One piece of the body, on its way when this returns, as far as the socket takes it. Returns how much was taken
+    /// over; the rest is for [`Exchange::write_rest`].
     pub fn write(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
         if self.gone {
             return Err(Gone);
         }
-        if !self.head_sent {
-            self.push_head(None);
+        let delivery = match self.delivery {
+            Some(delivery) => delivery,
+            None => self.push_head(None),
+        };
+        let clipped = self.clip(chunk, delivery);
+        self.body_bytes += clipped.len() as u64;
+        if delivery == Delivery::Chunked && !clipped.is_empty() {
+            push_chunk_size(&mut self.out, clipped.len());
+            self.out.extend_from_slice(clipped);
+            self.out.extend_from_slice(CHUNK_END);
+            return self.send_with(&[]).map(|_| chunk.len());
         }
-        let full = chunk.len();
-        let chunk = if self.carries_body() { self.clip(chunk) } else { &[] };
-        self.body_bytes += chunk.len() as u64;
-        if self.chunked && !chunk.is_empty() {
-            self.out.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-            self.out.extend_from_slice(chunk);
-            self.out.extend_from_slice(b"\r\n");
-            self.push_out()?;
-            return Ok(full);
+        if clipped.len() <= SMALL {
+            self.out.extend_from_slice(clipped);
+            return self.send_with(&[]).map(|_| chunk.len());
         }
-        if chunk.len() <= SMALL {
-            self.out.extend_from_slice(chunk);
-            self.push_out()?;
-            return Ok(full);
-        }
-        let sent = self.send_behind_head(chunk)?;
-        Ok(if sent == chunk.len() { full } else { sent })
+        let sent = self.send_with(clipped)?;
+        Ok(if sent == clipped.len() { chunk.len() } else { sent })
     }
 
     /// Sends `out` and as much of `chunk` as the socket takes; returns how much of the chunk.
-    fn send_behind_head(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
-        let Some(fd) = self.client.as_ref().map(AsFd::as_fd) else { return Err(Gone) };
+    fn send_with(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
+        let Some(client) = &self.client else { return Err(Gone) };
         if !self.slot.answer() {
             return self.lost();
         }
         let held = self.out.len();
-        let result = if held == 0 { io::send(fd, chunk) } else { io::send_two(fd, &self.out, chunk) };
+        let result = match (held, chunk.is_empty()) {
+            (0, true) => return Ok(0),
+            (0, false) => io::send(client.as_fd(), chunk),
+            (_, true) => io::send(client.as_fd(), &self.out),
+            (_, false) => io::send_two(client.as_fd(), &self.out, chunk),
+        };
         match result {
             Ok(sent) => {
                 self.out.drain(..sent.min(held));
@@ -268,11 +255,6 @@ impl Exchange {
         }
     }
 
-    /// Sends what lies in `out`, as far as it goes without waiting.
-    fn push_out(&mut self) -> Result<(), Gone> {
-        self.send_behind_head(&[]).map(drop)
-    }
-
     fn lost<T>(&mut self) -> Result<T, Gone> {
         self.gone = true;
         self.close = true;
@@ -281,14 +263,14 @@ impl Exchange {
     }
 
     fn wait_writable(&mut self) -> Result<(), Gone> {
-        let Some(fd) = self.client.as_ref().map(AsFd::as_fd) else { return Err(Gone) };
-        match epoll::wait_one(fd, true, self.timeout) {
+        let Some(client) = &self.client else { return Err(Gone) };
+        match epoll::wait_one(client, true, self.timeout) {
             Ok(true) => Ok(()),
             _ => self.lost(),
         }
     }
 
-    /// Everything in `out` is with the kernel.
+    /// Everything that was written is with the kernel.
     pub fn is_flushed(&self) -> bool {
         self.out.is_empty()
     }
@@ -296,7 +278,7 @@ impl Exchange {
     /// Sends the rest of a chunk, waiting for the client. Not while attached to the interpreter.
     pub fn write_rest(&mut self, mut rest: &[u8]) -> Result<(), Gone> {
         loop {
-            let sent = self.send_behind_head(rest)?;
+            let sent = self.send_with(rest)?;
             rest = &rest[sent..];
             if rest.is_empty() && self.out.is_empty() {
                 return Ok(());
@@ -310,33 +292,39 @@ impl Exchange {
         if self.gone {
             return Err(Gone);
         }
-        if !self.head_sent {
-            self.push_head(Some(length));
-        }
-        let length = match self.head.content_length {
-            Some(declared) => length.min(declared.saturating_sub(self.body_bytes)),
-            None => length,
+        let delivery = match self.delivery {
+            Some(delivery) => delivery,
+            None => self.push_head(Some(length)),
         };
-        let length = if self.carries_body() { length } else { 0 };
-        if self.chunked && length > 0 {
-            self.out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+        let length = match delivery {
+            Delivery::Nothing => 0,
+            Delivery::Length(declared) => length.min(declared.saturating_sub(self.body_bytes)),
+            _ => length,
+        };
+        if delivery == Delivery::Chunked {
+            push_chunk_size(&mut self.out, length as usize);
         }
         self.write_rest(&[])?;
+        self.copy_file(file, offset, length)?;
         self.by_sendfile = true;
+        self.body_bytes += length;
+        if delivery == Delivery::Chunked && length > 0 {
+            self.out.extend_from_slice(CHUNK_END);
+        }
+        Ok(())
+    }
+
+    fn copy_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
         let mut sent = 0;
         while sent < length {
-            let Some(fd) = self.client.as_ref().map(AsFd::as_fd) else { return Err(Gone) };
-            match io::sendfile(fd, file, offset + sent, length - sent) {
+            let Some(client) = &self.client else { return Err(Gone) };
+            match io::sendfile(client.as_fd(), file, offset + sent, length - sent) {
                 // The file became shorter than it was: the answer cannot be completed.
                 Ok(0) => return self.lost(),
                 Ok(count) => sent += count as u64,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_writable()?,
                 Err(_) => return self.lost(),
             }
-        }
-        self.body_bytes += length;
-        if self.chunked && length > 0 {
-            self.out.extend_from_slice(b"\r\n");
         }
         Ok(())
     }
@@ -346,40 +334,31 @@ impl Exchange {
         if self.gone {
             return;
         }
-        if !self.head_sent {
-            self.push_head(Some(0));
-        }
-        if self.chunked {
-            self.out.extend_from_slice(b"0\r\n\r\n");
-        }
-        if self.carries_body() && self.head.content_length.is_some_and(|length| self.body_bytes < length) {
-            // Fewer bytes than declared: only closing tells the client.
-            self.close = true;
+        let delivery = match self.delivery {
+            Some(delivery) => delivery,
+            None => self.push_head(Some(0)),
+        };
+        match delivery {
+            Delivery::Chunked => self.out.extend_from_slice(LAST_CHUNK),
+            // Fewer bytes than announced: only closing tells the client.
+            Delivery::Length(length) if self.body_bytes < length => self.close = true,
+            _ => {}
         }
     }
 
-    /// The app failed after the head had gone out: the client must notice, so the connection closes without a proper end.
+    /// The app failed after the head had gone out: the connection closes without a proper end, so that the client notices.
     pub fn abort(&mut self) {
         self.close = true;
-        self.chunked = false;
     }
 
     // ── reading ──
 
+    /// Reads of the body, waiting where it must: up to `most` bytes, or one line of them.
     pub fn read(&mut self, most: u64, line: bool, out: &mut Vec<u8>) -> Result<(), BodyError> {
-        let Some(client) = self.client.as_ref() else { return Err(BodyError::Over) };
         if self.expects_continue && !self.body.is_ready_for(1) {
-            self.expects_continue = false;
-            if !self.head_sent {
-                self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                let sent = self.write_rest(&[]);
-                self.slot.resume();
-                if sent.is_err() {
-                    return Err(BodyError::Closed);
-                }
-                return self.read(most, line, out);
-            }
+            self.invite_body()?;
         }
+        let Some(client) = &self.client else { return Err(BodyError::Over) };
         if line {
             self.body.read_line(client.as_fd(), most, self.timeout, out)
         } else {
@@ -387,9 +366,21 @@ impl Exchange {
         }
     }
 
+    /// Sends `100 Continue`, once, unless the answer has begun.
+    fn invite_body(&mut self) -> Result<(), BodyError> {
+        self.expects_continue = false;
+        if self.delivery.is_some() {
+            return Ok(());
+        }
+        self.out.extend_from_slice(status::CONTINUE);
+        let sent = self.write_rest(&[]);
+        self.slot.resume();
+        sent.map_err(|Gone| BodyError::Closed)
+    }
+
     /// Reads the body as a whole before the app runs.
     pub fn buffer_body(&mut self, memory: usize) -> Result<(), BodyError> {
-        let Some(client) = self.client.as_ref() else { return Err(BodyError::Over) };
+        let Some(client) = &self.client else { return Err(BodyError::Over) };
         self.body.buffer(client.as_fd(), memory, self.timeout)
     }
 
@@ -421,6 +412,3 @@ impl Exchange {
         }
     }
 }
-
-/// Most bytes of an unread body that are read for the sake of a clean close.
-const LINGER: u64 = 16 * 1024 * 1024;

@@ -1,6 +1,5 @@
 //! Floor 5: a worker process. Everything but `python/` knows nothing of Python.
 
-pub mod answer;
 pub mod body;
 pub mod chunks;
 pub mod core;

@@ -1,6 +1,6 @@
 //! What a worker does for its clients in its last moment: the stack-dump signal runs this, inside the handler.
 
-use super::answer;
+use crate::proto::http::status::error_answer;
 use crate::shm::board::Board;
 use crate::sys::{clock, io};
 use std::os::fd::RawFd;
@@ -21,7 +21,7 @@ static RESCUE: OnceLock<Rescue> = OnceLock::new();
 pub fn prepare(board: Board, slot: usize, mark: RawFd) {
     let plain = |status| {
         let mut out = Vec::new();
-        answer::plain(status, b"HTTP/1.1", &mut out);
+        error_answer(&mut out, status, b"", false, false);
         out
     };
     let _ = RESCUE.set(Rescue { board, slot, expired: plain(504), bystander: plain(503), mark });

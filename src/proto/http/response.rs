@@ -16,6 +16,7 @@ pub enum HeadError {
     Value,
     Length,
     HopByHop,
+    TooLong,
 }
 
 impl fmt::Display for HeadError {
@@ -25,6 +26,7 @@ impl fmt::Display for HeadError {
             HeadError::Name => "a header name is not a token",
             HeadError::Value => "a header value holds a control character",
             HeadError::Length => "the Content-Length is not one number",
+            HeadError::TooLong => "the headers are longer than 64 KiB together",
             HeadError::HopByHop => "Transfer-Encoding is the server's to set (PEP 3333)",
         })
     }
@@ -68,11 +70,15 @@ pub struct Exchange<'a> {
     pub server: &'a [u8],
 }
 
-/// A head that is being written at the end of a reused buffer.
-#[derive(Debug)]
-pub struct ResponseHead<'a> {
-    out: &'a mut Vec<u8>,
+/// Most bytes of a head that an app may write (uWSGI's `response-headers-limit`).
+pub const MAX_HEAD: usize = 65536;
+
+/// The head of one answer: checked as the app sets it, kept as the bytes that go out. Made to be used again.
+#[derive(Debug, Default)]
+pub struct ResponseHead {
+    bytes: Vec<u8>,
     code: u16,
+    headers: u32,
     is_http: bool,
     length: Option<u64>,
     has_date: bool,
@@ -80,58 +86,85 @@ pub struct ResponseHead<'a> {
     close: bool,
 }
 
-impl<'a> ResponseHead<'a> {
+impl ResponseHead {
+    /// Forgets everything but the buffer.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.code = 0;
+        self.headers = 0;
+        self.length = None;
+        self.has_date = false;
+        self.has_server = false;
+        self.close = false;
+    }
+
     /// For a uwsgi socket: `protocol` is the request's SERVER_PROTOCOL, HTTP/1.0 where that is empty.
-    pub fn uwsgi(
-        out: &'a mut Vec<u8>,
-        protocol: &[u8],
-        status: &[u8],
-    ) -> Result<ResponseHead<'a>, HeadError> {
+    pub fn start_uwsgi(&mut self, protocol: &[u8], status: &[u8]) -> Result<(), HeadError> {
         let protocol = if protocol.is_empty() { b"HTTP/1.0" } else { protocol };
         if find_control(protocol, 0) != protocol.len() {
             return Err(HeadError::Status);
         }
-        ResponseHead::start(out, protocol, status, false)
+        self.start(protocol, status, false)
     }
 
     /// For an HTTP socket. The version is the server's own, not the request's (RFC 9110 §6.2).
-    pub fn http(out: &'a mut Vec<u8>, status: &[u8]) -> Result<ResponseHead<'a>, HeadError> {
-        let head = ResponseHead::start(out, b"HTTP/1.1", status, true)?;
+    pub fn start_http(&mut self, status: &[u8]) -> Result<(), HeadError> {
+        self.start(b"HTTP/1.1", status, true)?;
         // An interim answer is not one (RFC 9110 §15.2), and Upgrade is ignored.
-        if head.code < 200 { Err(HeadError::Status) } else { Ok(head) }
+        if self.code < 200 {
+            self.clear();
+            return Err(HeadError::Status);
+        }
+        Ok(())
     }
 
     #[inline]
-    fn start(
-        out: &'a mut Vec<u8>,
-        protocol: &[u8],
-        status: &[u8],
-        is_http: bool,
-    ) -> Result<ResponseHead<'a>, HeadError> {
+    fn start(&mut self, protocol: &[u8], status: &[u8], is_http: bool) -> Result<(), HeadError> {
+        self.clear();
         let code = status_code(status).ok_or(HeadError::Status)?;
-        out.extend_from_slice(protocol);
-        out.push(b' ');
+        self.code = code;
+        self.is_http = is_http;
+        self.bytes.extend_from_slice(protocol);
+        self.bytes.push(b' ');
         if status.len() > 4 {
-            out.extend_from_slice(status);
+            self.bytes.extend_from_slice(status);
         } else {
-            out.extend_from_slice(&status[..3]);
-            out.push(b' ');
-            out.extend_from_slice(reason(code).as_bytes());
+            self.bytes.extend_from_slice(&status[..3]);
+            self.bytes.push(b' ');
+            self.bytes.extend_from_slice(reason(code).as_bytes());
         }
-        out.extend_from_slice(b"\r\n");
-        Ok(ResponseHead {
-            out,
-            code,
-            is_http,
-            length: None,
-            has_date: false,
-            has_server: false,
-            close: false,
-        })
+        self.bytes.extend_from_slice(b"\r\n");
+        Ok(())
     }
 
+    /// Has a status been set?
+    pub fn is_set(&self) -> bool {
+        self.code != 0
+    }
+
+    /// The status, or 0 while none is set.
     pub fn code(&self) -> u16 {
         self.code
+    }
+
+    /// How many headers the app has set.
+    pub fn headers(&self) -> u32 {
+        self.headers
+    }
+
+    /// The Content-Length that the app has set.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Everything that goes out, once the head is finished.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// May this answer have a body (RFC 9110 §6.4.1)?
+    pub fn allows_body(&self) -> bool {
+        !matches!(self.code, 100..=199 | 204 | 304)
     }
 
     /// One header of the app.
@@ -143,19 +176,23 @@ impl<'a> ResponseHead<'a> {
         if find_control(value, 0) != value.len() {
             return Err(HeadError::Value);
         }
-        if !self.is_http || self.note(name, value)? {
-            push_header(self.out, name, value);
+        if self.bytes.len() + name.len() + value.len() + 4 > MAX_HEAD {
+            return Err(HeadError::TooLong);
+        }
+        if self.note(name, value)? {
+            self.headers += 1;
+            push_header(&mut self.bytes, name, value);
         }
         Ok(())
     }
 
-    /// Learns from a header what `finish` must know. Returns whether it is written as it is.
+    /// Learns from a header what the end must know. Returns whether it is written as it is.
     #[inline]
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<bool, HeadError> {
         match names::lookup(name).0 {
             CONTENT_LENGTH => return self.note_length(value),
-            TRANSFER_ENCODING => return Err(HeadError::HopByHop),
-            CONNECTION => {
+            TRANSFER_ENCODING if self.is_http => return Err(HeadError::HopByHop),
+            CONNECTION if self.is_http => {
                 let mut options = value.split(|&byte| byte == b',').map(trim_ows);
                 self.close |= options.any(|option| option.eq_ignore_ascii_case(b"close"));
                 return Ok(false);
@@ -177,17 +214,23 @@ impl<'a> ResponseHead<'a> {
     }
 
     /// Ends the head as it is.
-    pub fn finish_uwsgi(self) {
-        self.out.extend_from_slice(b"\r\n");
+    pub fn finish_uwsgi(&mut self, is_head: bool) -> Settled {
+        self.bytes.extend_from_slice(b"\r\n");
+        let delivery = match self.length {
+            _ if is_head || !self.allows_body() => Delivery::Nothing,
+            Some(length) => Delivery::Length(length),
+            None => Delivery::UntilClose,
+        };
+        Settled { delivery, keep_alive: false }
     }
 
     /// Ends the head with what the app left to the server.
     #[inline]
-    pub fn finish(self, exchange: &Exchange) -> Settled {
-        let out = self.out;
-        let bodiless = exchange.is_head || self.code == 204 || self.code == 304;
+    pub fn finish(&mut self, exchange: &Exchange) -> Settled {
+        let out = &mut self.bytes;
+        let bodiless = self.code == 204 || self.code == 304;
         let delivery = match (self.length, exchange.length) {
-            // RFC 9112 §6.3 item 1: the answer ends with its head.
+            // RFC 9112 §6.3 item 1: the answer ends with its head. A HEAD's may still tell the length (RFC 9110 §9.3.2).
             _ if bodiless => Delivery::Nothing,
             (Some(length), _) => Delivery::Length(length),
             (None, Some(length)) => {
@@ -216,7 +259,7 @@ impl<'a> ResponseHead<'a> {
             (true, 0) => b"Connection: keep-alive\r\n\r\n",
             (true, _) => b"\r\n",
         });
-        Settled { delivery, keep_alive }
+        Settled { delivery: if exchange.is_head { Delivery::Nothing } else { delivery }, keep_alive }
     }
 }
 
