@@ -29,7 +29,9 @@ class PageTests(TestCase):
 
     def test_the_admin_and_its_static_files(self):
         self.assertContains(self.client.get("/admin/login/"), "Django administration")
-        self.assertEqual(self.client.get("/static/admin/css/base.css").status_code, 200)
+        css = self.client.get("/static/admin/css/base.css")
+        self.assertEqual(css["Content-Type"], "text/css")
+        self.assertIn(b"body {", css.getvalue())
 
 
 class GuestbookTests(TestCase):
