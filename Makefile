@@ -54,7 +54,7 @@ test-example: $(DONE)/wheel $(DONE)/example
 	cd examples/mysite && $(BIN)/python manage.py test
 
 .PHONY: test-other-pythons
-test-other-pythons: $(DONE)/build $(UWSGI)/done nginx
+test-other-pythons: $(DONE)/wheel $(UWSGI)/done nginx
 	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi scripts/test_other_pythons.sh 3.10 3.13
 
 ## lint        rustfmt, clippy, ruff and mypy, changing nothing

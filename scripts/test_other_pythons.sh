@@ -30,8 +30,9 @@ for version in "$@"; do
         "$venv/bin/python" -m pip install --quiet --group test
         touch "$venv/done"
     fi
-    if [ ! -e "$venv/wheel" ] || [ .venv/done/wheel -nt "$venv/wheel" ]; then
+    if [ ! -e "$venv/wheel/installed" ] || [ .venv/done/wheel -nt "$venv/wheel/installed" ]; then
         PYO3_PYTHON="$PWD/$venv/bin/python" scripts/install_wheel.sh "$venv" "target/python$version"
+        touch "$venv/wheel/installed"
     fi
     "$venv/bin/python" -m pytest tests -m 'not slow'
 done
