@@ -1,0 +1,1 @@
+"""`python manage.py rwsgi`: add "rwsgi.contrib.django" to INSTALLED_APPS."""

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class RwsgiConfig(AppConfig):
+    name = "rwsgi.contrib.django"
+    label = "rwsgi"
