@@ -172,6 +172,6 @@ mod tests {
     #[test]
     fn a_hash_has_eight_digits() {
         let one = hash(b"a");
-        assert_eq!(one, format!("{:08X}", (5381u32 * 33 ^ 97).swap_bytes()));
+        assert_eq!(one, format!("{:08X}", ((5381u32 * 33) ^ 97).swap_bytes()));
     }
 }
