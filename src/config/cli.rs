@@ -117,7 +117,7 @@ fn read_positional(low: &mut Low<'_>, argument: &str) -> Result<(), ConfigError>
         // How an emperor names the process.
         Ok(())
     } else if path.ends_with(".ini") {
-        low.push("ini", Some(argument), HERE)
+        low.read_ini(Some(argument), HERE)
     } else if let Some(format) = other_format(path) {
         low.push(format, Some(argument), HERE)
     } else if is_file(path) && !(path.ends_with(".wsgi") && is_module(argument)) {

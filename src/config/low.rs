@@ -52,7 +52,7 @@ impl<'a> Low<'a> {
         match registry::find(name).map(|row| row.name) {
             Some("help") => self.action = Some(Action::Help),
             Some("version") => self.action = Some(Action::Version),
-            Some("ini") => self.include(value, origin)?,
+            Some("ini") => self.read_ini(value, origin)?,
             Some("set" | "set-placeholder") => self.set(name, value, origin)?,
             Some(format @ ("xml" | "yaml" | "json" | "config" | "include" | "inherit")) => {
                 return Err(ConfigError::new(
@@ -121,7 +121,7 @@ impl<'a> Low<'a> {
     }
 
     /// Reads `FILE`, `FILE:SECTION` or `:SECTION` in place.
-    fn include(&mut self, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
+    pub fn read_ini(&mut self, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
         let Some(value) = value.filter(|text| !text.is_empty()) else {
             return Err(ConfigError::new(
                 origin,
@@ -137,7 +137,9 @@ impl<'a> Low<'a> {
         }
         let text = read(&path, origin)?;
         self.last_file = Some(path.clone());
-        let file = magic::File::new(&value, &path, section.as_deref());
+        // Without a name, as in ":section", `%o` is empty.
+        let given = if value.starts_with(':') { "" } else { &path };
+        let file = magic::File::new(given, &path, section.as_deref());
         self.first.get_or_insert_with(|| file.clone());
         self.nested(origin, |low| ini::read(low, &text, &path, section.as_deref(), &file))
     }

@@ -390,6 +390,7 @@ fn contradictions() {
             "option \"socket\": \"8000\" is taken for the path of a unix socket; a port is written :8000",
         ),
         ("-w wsgi.py", "option \"module\": \"wsgi.py\" looks like a file; files are served by wsgi-file"),
+        ("--env NAME", "option \"env\": \"NAME\" sets no variable; write NAME=VALUE"),
         ("--threads 0", "option \"threads\": 0 is read as 1"),
     ] {
         let warnings: Vec<String> =
@@ -417,7 +418,6 @@ fn wrong_values_are_named_with_their_line() {
         ("socket-timeout = 0", "0 would give up at once; write seconds, such as 30"),
         ("chmod-socket = rw", "\"rw\" is no octal mode; write three octal digits, such as 664"),
         ("umask = 9", "\"9\" is no octal mode; write three octal digits, such as 664"),
-        ("env = NAME", "\"NAME\" sets no variable; write NAME=VALUE"),
         ("mount = app.py", "\"app.py\" mounts nothing; write /path=module:callable or /path=file.py"),
         ("module = a:", "\"a:\" names no application; write module:callable"),
         ("socket = a:b", "\"a:b\" is no address; write host:port, :port, [v6]:port, a path, @name or fd://N"),
@@ -488,7 +488,7 @@ fn files_in_files_are_read_in_place() {
     let files = Files::new("nested");
     files.write("base.ini", "[uwsgi]\nprocesses = 2\nthreads = 2\npidfile = %n.%N.pid\n");
     let site = files.write("site.ini", "[uwsgi]\nthreads = 8\nini = %dbase.ini\nprocesses = 6\n");
-    let settings = cli(&site);
+    let settings = cli(&format!("--ini {site}"));
     assert_eq!((settings.processes, settings.threads), (6, 2));
     assert_eq!(settings.pidfile, Some("base.site.pid".into()));
     let names: Vec<&str> = settings.written.iter().map(|w| w.name.as_str()).collect();
