@@ -1,7 +1,7 @@
 //! The command line, as getopt_long reads it: options first, then the files and applications between them.
 
 use super::draft::{is_file, is_module_name};
-use super::low::{Low, unknown};
+use super::low::{Low, needs_value, unknown};
 use super::registry::{self, Match};
 use super::row::{Arg, Row};
 use super::{ConfigError, Origin};
@@ -103,13 +103,9 @@ fn push<'a>(
     rest: &mut impl Iterator<Item = &'a str>,
 ) -> Result<(), ConfigError> {
     let value = match value {
-        None if row.arg == Arg::Required => Some(rest.next().ok_or_else(|| {
-            ConfigError::new(
-                HERE,
-                format!("option \"--{name}\" needs a value"),
-                format!("it says: {}", row.help),
-            )
-        })?),
+        None if row.arg == Arg::Required => {
+            Some(rest.next().ok_or_else(|| needs_value(HERE, name, row.help))?)
+        }
         value => value,
     };
     low.push(name, value, HERE)
@@ -121,7 +117,7 @@ fn read_positional(low: &mut Low<'_>, argument: &str) -> Result<(), ConfigError>
         // How an emperor names the process.
         Ok(())
     } else if path.ends_with(".ini") {
-        low.push("ini", Some(argument), HERE)
+        low.read_ini(Some(argument), HERE)
     } else if let Some(format) = other_format(path) {
         low.push(format, Some(argument), HERE)
     } else if is_file(path) && !(path.ends_with(".wsgi") && is_module(argument)) {
@@ -197,12 +193,15 @@ mod tests {
     fn mistakes_are_explained() {
         for (line, message) in [
             ("--procesess 4", "command line: unknown option \"--procesess\"; did you mean \"processes\"?"),
-            ("--harakiri", "command line: option \"--harakiri\" needs a value; it says: seconds that"),
+            (
+                "--harakiri",
+                "command line: option \"harakiri\" needs a value; write --harakiri VALUE (seconds that",
+            ),
             (
                 "--max-req 4",
                 "command line: \"--max-req\" could be --max-requests, --max-requests-delta; write",
             ),
-            ("-?", "command line: unknown option \"-?\"; see --help for the options"),
+            ("-?", "command line: unknown option \"-?\"; see the list of options"),
             ("nonsense", "command line: \"nonsense\" is neither an option nor a configuration; name a file"),
             ("x.yaml", "command line: option \"yaml\" is not supported yet; write"),
             ("--ini /no/such.ini", "command line: cannot read \"/no/such.ini\": No such file"),

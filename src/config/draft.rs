@@ -79,6 +79,9 @@ impl Draft {
     /// `module[:callable]`.
     pub fn module(&mut self, text: &str, origin: &Origin) -> Result<(), ValueError> {
         let (module, callable) = split_callable(text)?;
+        if module.ends_with(".py") || module.contains('/') {
+            self.note(format!("\"{module}\" looks like a file; files are served by wsgi-file"));
+        }
         self.set_default(text, AppSource::Module(module.to_owned()), callable, origin);
         Ok(())
     }

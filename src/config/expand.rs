@@ -114,6 +114,9 @@ impl<'a> Names<'a> {
     /// A name, or names and numbers with operators between them.
     fn expression(&mut self, text: &str, depth: usize) -> Result<Option<String>, ConfigError> {
         let text = text.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
         if let Some(value) = self.value_of(text, depth)? {
             return Ok(Some(value));
         }
@@ -128,7 +131,7 @@ impl<'a> Names<'a> {
                 "++" => result = integer(&result).wrapping_add(1).to_string(),
                 "--" => result = integer(&result).wrapping_sub(1).to_string(),
                 _ => {
-                    let is_number = item.parse::<i64>().is_ok();
+                    let is_number = item.bytes().all(|b| b.is_ascii_digit());
                     let value = if is_number { Some(item.to_owned()) } else { self.value_of(item, depth)? };
                     result = apply(operator.take(), result, &value.unwrap_or_default());
                 }
@@ -250,6 +253,8 @@ mod tests {
             ("%(a - 7)", "-2"),
             ("%(a --)", "4"),
             ("%(a a)", "55"),
+            ("%(a - -1)", "5"),
+            ("%()", "%()"),
             ("%(none * 3)", "0"),
             ("%(9223372036854775807 + 1)", "-9223372036854775808"),
         ] {

@@ -23,8 +23,11 @@ pub fn read(
             continue;
         }
         let origin = Origin::File { path: path.to_owned(), line: number };
-        if let Some(name) = line.strip_prefix('[') {
-            let name = name.split(']').next().unwrap_or(name);
+        if let Some(header) = line.strip_prefix('[') {
+            let name = header.split(']').next().unwrap_or(header);
+            if header.len() != name.len() + 1 {
+                low.warn(&origin, format!("\"{line}\" is read as [{name}]; nothing may follow the bracket"));
+            }
             found |= name == wanted;
             current = Some(name.to_owned());
         } else if current.as_deref() == Some(wanted) {
@@ -53,16 +56,18 @@ fn option(low: &mut Low<'_>, line: &str, origin: &Origin, file: &magic::File) ->
             format!("\"%{letter}\" is no variable and is left out; write %%{letter} for a percent sign"),
         );
     }
-    let (name, value) = match line.split_once('=') {
-        Some((name, value)) => (name.trim(), Some(value.trim())),
-        None => (line.trim(), None),
-    };
-    if let Some(value) = value.filter(|value| has_comment(value)) {
+    if line.contains('\u{fffd}') {
+        low.warn(origin, "this line is not UTF-8; what cannot be read is replaced by \u{fffd}");
+    }
+    // A line without "=" is an option with an empty value, which for a flag is true.
+    let (name, value) = line.split_once('=').unwrap_or((&line, ""));
+    let (name, value) = (name.trim(), value.trim());
+    if has_comment(value) {
         let text =
             format!("the value of \"{name}\" is \"{value}\"; a comment must stand on a line of its own");
         low.warn(origin, text);
     }
-    low.push(name, value, origin)
+    low.push(name, Some(value), origin)
 }
 
 /// Whether a value has what looks like a comment behind it, outside of quotes.
@@ -104,8 +109,7 @@ mod tests {
     #[test]
     fn lines_comments_sections_and_line_ends() {
         let text = "\u{feff}[uwsgi]\r\n; no\n # no\n  chdir =  /a b \r\nmaster\nenv=A=1\n[other]\nx=1\n[uwsgi]\nlisten=\n";
-        let expected =
-            [pair("chdir", "/a b"), ("master".into(), None), pair("env", "A=1"), pair("listen", "")];
+        let expected = [pair("chdir", "/a b"), pair("master", ""), pair("env", "A=1"), pair("listen", "")];
         assert_eq!(pairs(text), expected);
         assert_eq!(parse(text, Some("other")).0, [pair("x", "1")]);
     }
@@ -118,6 +122,10 @@ mod tests {
                 "site.ini:1: lines before the first section are not read; put [uwsgi] above them",
                 "site.ini:1: there is no section [uwsgi]; nothing is read from this file",
             ]
+        );
+        assert_eq!(
+            parse("[uwsgi] ; mine\n", None).1,
+            ["site.ini:1: \"[uwsgi] ; mine\" is read as [uwsgi]; nothing may follow the bracket"]
         );
         assert_eq!(
             parse("[uwsgi]\nharakiri = 30 ; seconds\ncmd = 'a # b'\nc = a#b;c\n", None).1,

@@ -16,6 +16,8 @@ pub struct Low<'a> {
     pub written: Vec<Written>,
     pub warnings: Vec<Warning>,
     pub action: Option<Action>,
+    /// Names that `set` made up: nobody mistook them for options.
+    pub placeholders: Vec<String>,
     environment: &'a [(String, String)],
     depth: usize,
     files: usize,
@@ -31,6 +33,7 @@ impl<'a> Low<'a> {
             written: Vec::new(),
             warnings: Vec::new(),
             action: None,
+            placeholders: Vec::new(),
             environment,
             depth: 0,
             files: 0,
@@ -49,7 +52,7 @@ impl<'a> Low<'a> {
         match registry::find(name).map(|row| row.name) {
             Some("help") => self.action = Some(Action::Help),
             Some("version") => self.action = Some(Action::Version),
-            Some("ini") => self.include(value, origin)?,
+            Some("ini") => self.read_ini(value, origin)?,
             Some("set" | "set-placeholder") => self.set(name, value, origin)?,
             Some(format @ ("xml" | "yaml" | "json" | "config" | "include" | "inherit")) => {
                 return Err(ConfigError::new(
@@ -89,7 +92,7 @@ impl<'a> Low<'a> {
             let name = if registry::find(&name).is_none() { keyword } else { &name };
             if registry::find(name).is_none() {
                 let (message, remedy) = unknown(keyword);
-                return Err(ConfigError::new(&Origin::Keyword, message, remedy));
+                return Err(ConfigError::new(&Origin::Keyword, message, remedy.replace('-', "_")));
             }
             self.push(name, value.as_deref(), &Origin::Keyword)?;
         }
@@ -113,11 +116,12 @@ impl<'a> Low<'a> {
                 remedy,
             ));
         }
+        self.placeholders.push(key.to_owned());
         self.nested(origin, |low| low.push(key, Some(value), origin))
     }
 
     /// Reads `FILE`, `FILE:SECTION` or `:SECTION` in place.
-    fn include(&mut self, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
+    pub fn read_ini(&mut self, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
         let Some(value) = value.filter(|text| !text.is_empty()) else {
             return Err(ConfigError::new(
                 origin,
@@ -133,7 +137,9 @@ impl<'a> Low<'a> {
         }
         let text = read(&path, origin)?;
         self.last_file = Some(path.clone());
-        let file = magic::File::new(&value, &path, section.as_deref());
+        // Without a name, as in ":section", `%o` is empty.
+        let given = if value.starts_with(':') { "" } else { &path };
+        let file = magic::File::new(given, &path, section.as_deref());
         self.first.get_or_insert_with(|| file.clone());
         self.nested(origin, |low| ini::read(low, &text, &path, section.as_deref(), &file))
     }
@@ -199,10 +205,19 @@ const NO_OPTIONS: &[&str] = &[
     "UWSGI_ORIGINAL_PROC_NAME",
 ];
 
+/// `name` stands without the value that it must have; `help` says what the value is for.
+pub fn needs_value(origin: &Origin, name: &str, help: &str) -> ConfigError {
+    let example = match origin {
+        Origin::CommandLine => format!("--{name} VALUE"),
+        _ => format!("{name} = VALUE"),
+    };
+    ConfigError::new(origin, format!("option \"{name}\" needs a value"), format!("write {example} ({help})"))
+}
+
 /// What is wrong with a name that no option has, and what to do.
 pub fn unknown(name: &str) -> (String, String) {
     let remedy = registry::suggest(name).map(|likely| format!("did you mean \"{likely}\"?"));
-    (format!("unknown option \"{name}\""), remedy.unwrap_or_else(|| "see --help for the options".to_owned()))
+    (format!("unknown option \"{name}\""), remedy.unwrap_or_else(|| "see the list of options".to_owned()))
 }
 
 fn read(path: &str, origin: &Origin) -> Result<String, ConfigError> {

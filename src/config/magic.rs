@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What the variables say about one file.
 #[derive(Clone, Debug, Default)]
 pub struct File {
-    /// As it was named, with its section.
+    /// As it was named, without its section.
     given: String,
     absolute: String,
     section: String,
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn expand(text: &str) -> String {
-        let file = File::new("/srv/www/my.site.ini:prod", "/srv/www/my.site.ini", Some("prod"));
+        let file = File::new("www/my.site.ini", "/srv/www/my.site.ini", Some("prod"));
         let first = File::new("/etc/base.ini", "/etc/base.ini", None);
         substitute(text, &file, &first).0
     }
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn of_the_file() {
         for (text, value) in [
-            ("%o", "/srv/www/my.site.ini:prod"),
+            ("%o", "www/my.site.ini"),
             ("%p", "/srv/www/my.site.ini"),
             ("%s", "my.site.ini"),
             ("%n", "my.site"),
@@ -172,6 +172,6 @@ mod tests {
     #[test]
     fn a_hash_has_eight_digits() {
         let one = hash(b"a");
-        assert_eq!(one, format!("{:08X}", (5381u32 * 33 ^ 97).swap_bytes()));
+        assert_eq!(one, format!("{:08X}", ((5381u32 * 33) ^ 97).swap_bytes()));
     }
 }

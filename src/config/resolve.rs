@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::draft::Draft;
-use super::low::{Low, unknown};
+use super::low::{Low, needs_value, unknown};
 use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
 use super::{ConfigError, Origin, Settings, Warning, Written, expand, registry};
@@ -14,11 +14,12 @@ pub fn resolve(
     environment: &[(String, String)],
     object: bool,
 ) -> Result<Resolved, ConfigError> {
-    let Low { mut written, warnings, .. } = low;
-    let variables = expand::all(&mut written, environment)?.into_iter().collect();
+    let Low { mut written, warnings, placeholders, .. } = low;
+    let read = expand::all(&mut written, environment)?;
+    let variables = read.into_iter().chain(placeholders).collect();
     let strict = is_strict(&written);
     let mut resolver =
-        Resolver { draft: Draft::default(), warnings, variables, strict, seen: HashMap::new() };
+        Resolver { draft: Draft::default(), warnings, variables, strict, unknown: 0, seen: HashMap::new() };
     if object {
         resolver.draft.object();
     }
@@ -32,6 +33,9 @@ pub fn resolve(
     Ok((settings, warnings))
 }
 
+/// The search for the likely name takes time, and nobody reads on.
+const MOST_UNKNOWN: usize = 100;
+
 type Resolved = (Settings, Vec<Warning>);
 
 /// It counts wherever it stands, as in uWSGI.
@@ -43,9 +47,11 @@ fn is_strict(written: &[Written]) -> bool {
 struct Resolver<'a> {
     draft: Draft,
     warnings: Vec<Warning>,
-    /// Names that `%(name)` reads.
+    /// Names that `%(name)` reads or `set` made up.
     variables: HashSet<String>,
     strict: bool,
+    /// How many names were unknown so far.
+    unknown: usize,
     /// The option that each row was set by last.
     seen: HashMap<&'static str, &'a Written>,
 }
@@ -55,27 +61,34 @@ impl<'a> Resolver<'a> {
         let Some(row) = registry::find(&option.name) else { return self.unknown(option) };
         let value = option.value.as_deref();
         if row.arg == Arg::Required && value.is_none_or(str::is_empty) {
-            return Err(ConfigError::new(
-                &option.origin,
-                format!("option \"{}\" needs a value", option.name),
-                format!("it says: {}", row.help),
-            ));
+            return self.empty(row, option);
         }
         let is_first = !self.seen.contains_key(row.name);
         match row.status {
             Status::Works => self.set(row, option)?,
             Status::Accepted(why) if row.arg == Arg::Flag && flag(value) == Ok(false) => {
-                self.warn(option, format!("cannot be turned off: {why}"));
+                self.warn(option, format!(" cannot be turned off: {why}"));
             }
             Status::Accepted(_) => {}
             Status::Planned(missing) if is_first => {
-                self.warn(option, format!("is not supported yet: {missing}"))
+                self.warn(option, format!(" is not supported yet: {missing}"))
             }
-            Status::Refused(instead) if is_first => self.warn(option, format!("is not supported: {instead}")),
+            Status::Refused(instead) if is_first => {
+                self.warn(option, format!(" is not supported: {instead}"))
+            }
             Status::Planned(_) | Status::Refused(_) => {}
         }
         self.seen.insert(row.name, option);
         Ok(())
+    }
+
+    /// An empty variable of the environment is how people unset one.
+    fn empty(&mut self, row: &Row, option: &Written) -> Result<(), ConfigError> {
+        if matches!(option.origin, Origin::Environment(_)) {
+            self.warn(option, " is empty and is not used".to_owned());
+            return Ok(());
+        }
+        Err(needs_value(&option.origin, &option.name, row.help))
     }
 
     fn set(&mut self, row: &'static Row, option: &'a Written) -> Result<(), ConfigError> {
@@ -84,14 +97,14 @@ impl<'a> Resolver<'a> {
             let value = value.unwrap_or_default();
             self.warn(
                 option,
-                format!("\"{value}\" is neither true nor false and is read as true, as in uWSGI"),
+                format!(": \"{value}\" is neither true nor false and is read as true, as in uWSGI"),
             );
         }
         self.check_override(row, option);
         (row.set)(&mut self.draft, value, &option.origin)
             .map_err(|error| ConfigError::of_value(&option.origin, &option.name, error))?;
         for note in std::mem::take(&mut self.draft.notes) {
-            self.warn(option, note);
+            self.warn(option, format!(": {note}"));
         }
         Ok(())
     }
@@ -103,7 +116,7 @@ impl<'a> Resolver<'a> {
         if is_file && former.origin == Origin::CommandLine && former.value != option.value {
             let value = former.value.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
             let text = format!(
-                "replaces --{}{value} of the command line; name the file with --ini before it",
+                " replaces --{}{value} of the command line; name the file with --ini before it",
                 former.name
             );
             self.warn(option, text);
@@ -112,6 +125,14 @@ impl<'a> Resolver<'a> {
 
     fn unknown(&mut self, option: &Written) -> Result<(), ConfigError> {
         if self.variables.contains(&option.name) {
+            return Ok(());
+        }
+        self.unknown += 1;
+        if self.unknown == MOST_UNKNOWN + 1 {
+            self.warnings
+                .push(Warning::new(&option.origin, "more unknown options follow and are not listed"));
+        }
+        if self.unknown > MOST_UNKNOWN && !self.strict {
             return Ok(());
         }
         let (message, remedy) = unknown(&option.name);
@@ -123,6 +144,6 @@ impl<'a> Resolver<'a> {
     }
 
     fn warn(&mut self, option: &Written, text: String) {
-        self.warnings.push(Warning::new(&option.origin, format!("option \"{}\" {text}", option.name)));
+        self.warnings.push(Warning::new(&option.origin, format!("option \"{}\"{text}", option.name)));
     }
 }

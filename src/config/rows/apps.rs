@@ -125,7 +125,8 @@ fn env(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueEr
     let pair = text.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
     let Some((name, value)) = pair.filter(|(name, value)| !name.is_empty() && !text_has_nul(name, value))
     else {
-        return Err(ValueError::new(format!("\"{text}\" sets no variable"), "write NAME=VALUE"));
+        draft.note(format!("\"{text}\" sets no variable; write NAME=VALUE"));
+        return Ok(());
     };
     draft.settings.env.push((name.to_owned(), value.to_owned()));
     Ok(())

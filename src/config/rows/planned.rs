@@ -501,7 +501,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "Python runs as it would without it",
         names: "
-            ini-paste-logged= no-site optimize=/O paste-logger post-pymodule-alias= py-call-osafterfork
+            catch-exceptions ini-paste-logged= no-site optimize=/O paste-logger post-pymodule-alias= py-call-osafterfork
             py-call-uwsgi-fork-hooks py-executable= py-program-name= py-programname= py-sharedarea=
             py-sys-executable= py-tracebacker= pymodule-alias= start_response-nodelay
             wsgi-disable-file-wrapper wsgi-env-behavior= wsgi-env-behaviour= wsgi-strict
