@@ -56,8 +56,12 @@ pub fn fork(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<i32> {
 }
 
 /// Forks a grandchild and lets the process between them end, so that the nearest subreaper (the master) becomes its
-/// parent.
-pub fn fork_orphan(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<()> {
+/// parent. The process between calls `tell` with the grandchild's pid first: until it ends nobody else can reap it.
+pub fn fork_orphan(
+    hooks: &dyn ForkHooks,
+    tell: impl FnOnce(i32),
+    body: impl FnOnce() -> i32,
+) -> Result<()> {
     hooks.before();
     match fork_raw() {
         Ok(0) => match fork_raw() {
@@ -65,7 +69,11 @@ pub fn fork_orphan(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<
                 hooks.after_in_child();
                 run_and_exit(body)
             }
-            second => exit_now(second.is_err().into()),
+            Ok(pid) => {
+                tell(pid);
+                exit_now(0)
+            }
+            Err(_) => exit_now(1),
         },
         result => {
             hooks.after_in_parent();

@@ -351,7 +351,10 @@ impl Core {
             self.log(&exchange, served);
         }
         if shared.limit.is_some_and(|limit| served >= limit) {
-            shared.slot.set_wish(Wish::MaxRequests);
+            if shared.slot.wish() == Wish::None {
+                shared.slot.set_wish(Wish::MaxRequests);
+                shared.tell_master();
+            }
         }
     }
 
@@ -436,14 +439,33 @@ impl Core {
             BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
         };
         self.lock().answer_plain(status);
-        let (request, known) = (&self.request, &self.request.known);
+        log::say(&format!("{}: {error}; answered {status}", self.describe()));
+        self.finish();
+    }
+
+    /// No application is loaded that answers here.
+    pub fn answer_without_app(&mut self) {
+        self.lock().answer_plain(503);
         log::say(&format!(
-            "worker {}: {} {}: {error}; answered {status}",
+            "{}: no application is loaded for it; answered 503. Look for an error at start, or for a mount that fits",
+            self.describe()
+        ));
+    }
+
+    pub fn count_exception(&self) {
+        self.shared.slot.exceptions().fetch_add(1, Relaxed);
+    }
+
+    /// Which request this is, for the log.
+    pub fn describe(&self) -> String {
+        let (request, known) = (&self.request, &self.request.known);
+        format!(
+            "worker {} core {}: {} {}",
             self.shared.id,
+            self.index,
             request.get(known.method).escape_ascii(),
             request.get(known.uri).escape_ascii()
-        ));
-        self.finish();
+        )
     }
 
     /// What a signal may have meant: asked after `Interrupted`.

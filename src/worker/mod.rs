@@ -4,9 +4,13 @@ pub mod body;
 pub mod chunks;
 pub mod core;
 pub mod exchange;
+pub mod host;
 pub mod intake;
+pub mod life;
 pub mod log;
 pub mod mounts;
+#[cfg(feature = "python")]
+pub mod python;
 pub mod request;
 pub mod rescue;
 
@@ -46,10 +50,13 @@ pub struct Setup {
     pub tiers: Arc<Vec<Epoll>>,
     /// Its other end is the master's alone: end of file means that the master is gone.
     pub alive: Arc<OwnedFd>,
+    /// A byte written here makes the master look at the board.
+    pub news: Arc<OwnedFd>,
+    /// Where stack dumps go.
+    pub dumps: Arc<OwnedFd>,
     pub slot: usize,
     /// The number people know the worker by, from 1.
     pub id: u32,
-    pub master_pid: i32,
 }
 
 /// What the threads of a worker share.
@@ -72,6 +79,7 @@ pub struct Shared {
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
+    news: Arc<OwnedFd>,
     orphaned: AtomicBool,
 }
 
@@ -106,6 +114,7 @@ impl Shared {
             lines_taken: AtomicU64::new(0),
             threads: Mutex::default(),
             limit,
+            news: setup.news.clone(),
             orphaned: AtomicBool::new(false),
         }))
     }
@@ -171,5 +180,12 @@ impl Shared {
             .min();
         self.slot.handicap().store(least.unwrap_or(0), Relaxed);
         self.slot.set_stage(Stage::Ready);
+        self.tell_master();
+    }
+
+    /// Makes the master look at the board now rather than at its next tick.
+    pub fn tell_master(&self) {
+        // A full pipe has woken the master already.
+        let _ = crate::sys::io::write_now(std::os::fd::AsFd::as_fd(&*self.news), b"n");
     }
 }
