@@ -42,9 +42,6 @@ impl Dumps {
         Dumps { pipe, queue: VecDeque::new(), current: None, text: Vec::new() }
     }
 
-    pub fn pipe(&self) -> &OwnedFd {
-        &self.pipe
-    }
 
     pub fn deadline(&self) -> Option<u64> {
         self.current.as_ref().map(|(_, deadline)| *deadline)
