@@ -1,0 +1,40 @@
+"""What an access log costs on top."""
+
+from dataclasses import replace
+
+from load import Load, wrk
+from model import Goal, Metric, Sample, Setup, Variant, Work, variants
+from stage import Running, Stage
+from works.throughput import METRICS, WARM_UP, loaded
+
+LOAD = Load(connections=16)
+
+
+def log_lines(running: Running) -> int:
+    """Counted after the stop: what was still in a buffer must be there, too."""
+    running.server.stop()
+    with running.server.log.open("rb") as log:
+        return sum(b"GET / " in line for line in log)
+
+
+def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
+    with stage.serve(variant, setup) as running:
+        warm = wrk(running.url, replace(LOAD, seconds=WARM_UP))
+        seconds = stage.seconds(LOAD.seconds)
+        outcome, figures = loaded(running.server, running.url, replace(LOAD, seconds=seconds))
+        figures["logged"] = log_lines(running) / max(1, warm.requests + outcome.requests)
+        return {"": figures}
+
+
+WORK = Work(
+    name="hello-log",
+    title="Hello behind nginx, access log on",
+    method="As `hello`, with each peer's own request log written to a file (standard error or output). "
+    "Log lines are counted after the stop: below 1.00 a request, lines were lost.",
+    variants=variants("rwsgi", "uwsgi", "gunicorn"),
+    baseline="uwsgi",
+    metrics=[*METRICS, Metric("logged", "log lines per request", 2)],
+    measure=measure,
+    setup=Setup(app="hello:application", access_log=True),
+    goals=[Goal("cpu_us", most=0.50), Goal("logged", least=1, of_ratio=False)],
+)
