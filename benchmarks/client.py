@@ -1,7 +1,7 @@
 """A closed-loop HTTP client that keeps what wrk throws away: every latency, every failure, who answered.
 
-Each of its connections has one request under way at any time. It runs in a thread, over one selector; it is meant
-for some thousand requests a second, not for the works that measure CPU per request.
+Each of its connections has one request under way at any time. It runs in a thread, over one selector;
+it is meant for some thousand requests a second, not for the works that measure CPU per request.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Connection:
 
 
 class Client(threading.Thread):
-    """`paths` gives the path of the next request; `stop()` ends the load and returns the tally."""
+    """The load lasts as long as the `with` block; `paths` gives the path of the next request."""
 
     def __init__(self, address: tuple[str, int], clients: int, paths: Callable[[], str]) -> None:
         super().__init__(daemon=True)
@@ -99,6 +99,13 @@ class Client(threading.Thread):
         self.connections = [Connection(address) for _ in range(clients)]
         self.selector = selectors.DefaultSelector()
         self.finish = threading.Event()
+
+    def __enter__(self) -> Client:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> Tally:
         self.finish.set()

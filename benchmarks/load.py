@@ -40,7 +40,12 @@ def wrk(base: str, load: Load) -> Outcome:
     command = ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT)]
     env = {**os.environ, "BENCH_BODY": str(load.body_size), "BENCH_CLOSE": "1" if load.close else ""}
     done = subprocess.run(
-        [*command, base + load.path], env=env, capture_output=True, text=True, timeout=seconds + 60, check=True
+        [*command, base + load.path],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        check=True,
     )
     figures = dict(line.split()[1:3] for line in done.stdout.splitlines() if line.startswith("figure "))
     return Outcome(

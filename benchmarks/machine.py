@@ -34,8 +34,9 @@ def describe(homes: dict[str, Home], python: str) -> list[str]:
     nginx = first_line("nginx", "-v").rpartition("/")[2]
     wrk = re.search(r"wrk\s+(?:debian/)?(\S+)", first_line("wrk", "-v"))
     lines = [
-        f"Machine: {cpu_model()}, {os.cpu_count()} CPUs, {memory_gib():.0f} GiB, {platform.system()} {kernel}, "
-        f"{platform.machine()}; load average at the start {os.getloadavg()[0]:.1f}",
+        f"Machine: {cpu_model()}, {os.cpu_count()} CPUs, {memory_gib():.0f} GiB, "
+        f"{platform.system()} {kernel}, {platform.machine()}; "
+        f"load average at the start {os.getloadavg()[0]:.1f}",
         f"Tools: Python {python_version(python)}, nginx {nginx}, wrk {wrk[1] if wrk else '?'}, "
         f"{first_line('gcc', '--version')}",
     ]

@@ -38,18 +38,18 @@ class Setup:
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of a table: a peer, perhaps with settings of its own."""
+    """One row of a table: a peer, perhaps with another number of threads than the rest."""
 
     peer: str
     label: str = ""
-    changes: tuple[tuple[str, object], ...] = ()
+    threads: int = 0
 
     @property
     def name(self) -> str:
         return self.label or self.peer
 
     def apply(self, setup: Setup) -> Setup:
-        return replace(setup, **dict(self.changes))
+        return replace(setup, threads=self.threads) if self.threads else setup
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ Sample = dict[str, dict[str, float]]  # case → metric → value; a work with o
 
 @dataclass
 class Work:
-    """A question that the benchmark asks. `measure` starts one variant, loads it, and answers with figures."""
+    """A question of the benchmark. `measure` starts one variant, loads it, and answers with figures."""
 
     name: str
     title: str

@@ -50,7 +50,7 @@ PARAMS = {
 def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % probe.getsockname()[1]
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def write(directory: Path, address: str, server: str) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,18 @@ def pss_kib(pid: int) -> tuple[int, int]:
     return int(sizes["Pss"].split()[0]), int(sizes["Pss_Anon"].split()[0])
 
 
+def sleeps(pid: int) -> int:
+    """How often the threads of a process gave the CPU away to wait."""
+    total = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        total += int(fields["voluntary_ctxt_switches"])
+    return total
+
+
 class Server:
     """One started peer. It leads a session of its own, so that nothing of it gets lost."""
 
@@ -93,6 +106,9 @@ class Server:
     def cpu_seconds(self) -> float:
         return sum(stat.ticks for stat in tree(self.pid).values()) / TICK
 
+    def sleeps(self) -> int:
+        return sum(sleeps(pid) for pid in tree(self.pid))
+
     def memory_kib(self) -> tuple[int, int]:
         sizes = [pss_kib(pid) for pid in tree(self.pid)]
         return sum(pss for pss, _ in sizes), sum(anon for _, anon in sizes)
@@ -105,10 +121,8 @@ class Server:
 
     def stop(self, patience: float = 10) -> None:
         self.process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            pass
         self._kill_leftovers()
         self.process.wait()
 
@@ -116,9 +130,7 @@ class Server:
         deadline = time.monotonic() + 5
         while (left := in_session(self.pid)) and time.monotonic() < deadline:
             for pid in left:
-                try:
+                with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             self.process.poll()
             time.sleep(0.02)

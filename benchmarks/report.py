@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-from model import Goal, Metric, Sample, Work
+from model import Goal, Sample, Work
 
 US = "rwsgi"
 BEST_PEER = "best peer"
@@ -33,7 +33,7 @@ class Results:
 
     def ratios(self, variant: str, against: str, case: str, metric: str) -> list[float]:
         """One ratio a round: both sides were measured within the same minute."""
-        pairs = zip(self.samples.get(variant, []), self.samples.get(against, []))
+        pairs = zip(self.samples.get(variant, []), self.samples.get(against, []), strict=False)
         both = [(mine[case], theirs[case]) for mine, theirs in pairs if mine and theirs]
         return [mine[metric] / theirs[metric] for mine, theirs in both if theirs[metric]]
 
@@ -83,7 +83,12 @@ def table(results: Results) -> list[str]:
 
 
 def goal_lines(results: Results) -> list[str]:
-    return [line for goal in results.work.goals for case in results.cases() if (line := goal_line(results, goal, case))]
+    return [
+        line
+        for goal in results.work.goals
+        for case in results.cases()
+        if (line := goal_line(results, goal, case))
+    ]
 
 
 def goal_line(results: Results, goal: Goal, case: str) -> str:
@@ -91,7 +96,11 @@ def goal_line(results: Results, goal: Goal, case: str) -> str:
     if ours is None or (goal.cases and case not in goal.cases):
         return ""
     against = rival(results, goal, case)
-    values = results.ratios(ours, against, case, goal.metric) if goal.of_ratio else results.values(ours, case, goal.metric)
+    values = (
+        results.ratios(ours, against, case, goal.metric)
+        if goal.of_ratio
+        else results.values(ours, case, goal.metric)
+    )
     if not values:
         return ""
     metric = next(metric for metric in results.work.metrics if metric.key == goal.metric)
@@ -103,7 +112,7 @@ def goal_line(results: Results, goal: Goal, case: str) -> str:
 
 
 def worst(values: list[float], goal: Goal) -> float:
-    """A figure of its own (no failed request) has to hold in the median of the rounds; a count, in each of them."""
+    """A figure has to hold in the median of the rounds; 'none at all' has to hold in each of them."""
     if goal.most == 0:
         return max(values)
     return median(values)
@@ -138,7 +147,3 @@ def document(results: Results, machine: list[str], commands: dict[str, str], day
         "```",
     ]
     return "\n".join(lines) + "\n"
-
-
-def metric_of(work: Work, key: str) -> Metric:
-    return next(metric for metric in work.metrics if metric.key == key)

@@ -27,12 +27,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py", description="Measures rwsgi against its peers.")
     parser.add_argument("works", nargs="*", metavar="work", help="which works (default: all); see --list")
     parser.add_argument("--list", action="store_true", help="list the works and peers, and end")
-    parser.add_argument("--peer", action="append", choices=sorted(PEERS), help="only this peer (repeat for more)")
+    parser.add_argument(
+        "--peer", action="append", choices=sorted(PEERS), help="only this peer (repeat for more)"
+    )
     parser.add_argument("--rounds", type=int, help="rounds per work (default: the work's own, 5 or 3)")
-    parser.add_argument("--quick", action="store_true", help="one short round, to see that all runs; not written")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round, to see that all runs; not written"
+    )
     parser.add_argument("--python", default=sys.executable, help="the Python of the peers' virtualenvs")
-    parser.add_argument("--rwsgi-python", default=str(REPO / ".venv" / "bin" / "python"), metavar="PATH",
-                        help="the Python that has rwsgi and Django installed (default: .venv/bin/python)")  # fmt: skip
+    ours = str(REPO / ".venv" / "bin" / "python")
+    parser.add_argument("--rwsgi-python", default=ours, help="the Python with rwsgi and Django (.venv's)")
     options = parser.parse_args(arguments)
     unknown = [work for work in options.works if work not in ALL]
     if unknown:
@@ -59,9 +63,8 @@ def run_work(work: Work, stage: Stage, rounds: int) -> report.Results:
     chosen = [variant for variant in work.variants if variant.peer in stage.homes]
     for turn in range(rounds):
         for variant in chosen:
-            print(f"\r{work.name}: round {turn + 1} of {rounds}, {variant.name:<20}", end="", file=sys.stderr, flush=True)
+            print(f"{work.name}: round {turn + 1} of {rounds}, {variant.name}", file=sys.stderr, flush=True)
             results.samples.setdefault(variant.name, []).append(sample(work, stage, variant, results))
-    print("\r" + " " * 70 + "\r", end="", file=sys.stderr)
     return results
 
 
@@ -100,7 +103,10 @@ def main() -> int:
         return 0
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
     if missing:
-        print(f"missing: {', '.join(missing)} (Debian, Ubuntu: apt-get install {' '.join(missing)})", file=sys.stderr)
+        print(
+            f"missing: {', '.join(missing)} (Debian, Ubuntu: apt-get install {' '.join(missing)})",
+            file=sys.stderr,
+        )
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every server is stopped on the way out
     works = [ALL[name] for name in options.works] or list(ALL.values())

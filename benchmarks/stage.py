@@ -96,11 +96,16 @@ def wait_for_socket(server: Server, path: str, patience: float = 20) -> None:
 
 def shown(command: list[str], home: Home, setup: Setup, directory: Path) -> str:
     """The command without the paths and ports of this one run."""
-    text = shlex.join(command)
-    text = text.replace(setup.address, "app.sock" if setup.protocol == "uwsgi" else "127.0.0.1:8000")
-    text = text.replace(setup.port, "8000") if setup.protocol == "http" else text
+    places = {setup.address: "app.sock" if setup.protocol == "uwsgi" else "127.0.0.1:8000"}
+    places |= {setup.port: "8000"} if setup.protocol == "http" else {}
+    places |= {setup.statics: "files"} if setup.statics else {}
     if home.python:
-        text = text.replace(str(Path(home.python).parent.parent), "venv")
-    for path in (str(directory), str(Path(home.program).parent), str(REPO)):
-        text = text.replace(path + "/", "")
-    return text.replace("venv/bin/", "")
+        virtualenv = str(Path(home.python).parent.parent)
+        places |= {f"{virtualenv}/bin/": "", virtualenv: "venv"}
+    places |= {f"{Path(home.program).parent}/": ""} if "/" in home.program else {}
+    places |= {f"{directory}/": "", str(directory): "."}
+    places |= {f"{REPO}/": ""}
+    text = shlex.join(command)
+    for found, instead in places.items():
+        text = text.replace(found, instead)
+    return text

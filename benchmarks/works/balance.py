@@ -21,10 +21,9 @@ def case(clients: int) -> str:
 
 def load(running: Running, clients: int, seconds: float) -> Tally:
     chance = random.Random(clients)  # the same requests for every peer
-    client = Client(running.host_and_port, clients, lambda: f"/?ms={chance.uniform(2, 5):.2f}")
-    client.start()
-    time.sleep(seconds)
-    return client.stop()
+    with Client(running.host_and_port, clients, lambda: f"/?ms={chance.uniform(2, 5):.2f}") as client:
+        time.sleep(seconds)
+    return client.tally
 
 
 def figures(tally: Tally) -> dict[str, float]:
@@ -49,12 +48,12 @@ def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
 WORK = Work(
     name="balance",
     title="Balance: 8 processes × 20 threads, 2–5 ms of CPU a request",
-    method="nginx → unix socket, access log off; 2, 6 and 16 clients, each with one request under way. Jain's index "
-    "over the requests of the 8 workers: 1 is even, 0.125 is all on one.",
+    method="nginx → unix socket, access log off; 2, 6 and 16 clients, each with one request under way. "
+    "Jain's index over the requests of the 8 workers: 1 is even, 0.125 is all on one.",
     variants=[
         Variant("rwsgi", "rwsgi 8×20"),
         Variant("uwsgi", "uwsgi 8×20"),
-        Variant("uwsgi", "uwsgi 8×1", (("threads", 1),)),
+        Variant("uwsgi", "uwsgi 8×1", threads=1),
     ],
     baseline="uwsgi 8×1",
     metrics=[

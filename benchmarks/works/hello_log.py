@@ -1,13 +1,8 @@
 """What an access log costs on top."""
 
-from dataclasses import replace
-
-from load import Load, wrk
 from model import Goal, Metric, Sample, Setup, Variant, Work, variants
 from stage import Running, Stage
-from works.throughput import METRICS, WARM_UP, loaded
-
-LOAD = Load(connections=16)
+from works.throughput import BEHIND_NGINX, METRICS, measured, warm_up
 
 
 def log_lines(running: Running) -> int:
@@ -19,18 +14,20 @@ def log_lines(running: Running) -> int:
 
 def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
     with stage.serve(variant, setup) as running:
-        warm = wrk(running.url, replace(LOAD, seconds=WARM_UP))
-        seconds = stage.seconds(LOAD.seconds)
-        outcome, figures = loaded(running.server, running.url, replace(LOAD, seconds=seconds))
-        figures["logged"] = log_lines(running) / max(1, warm.requests + outcome.requests)
-        return {"": figures}
+        requests = warm_up(running, BEHIND_NGINX["16 clients"]).requests
+        sample: Sample = {}
+        for case, load in BEHIND_NGINX.items():
+            outcome, sample[case] = measured(stage, running, load)
+            requests += outcome.requests
+        logged = log_lines(running) / max(1, requests)
+        return {case: {**figures, "logged": logged} for case, figures in sample.items()}
 
 
 WORK = Work(
     name="hello-log",
     title="Hello behind nginx, access log on",
     method="As `hello`, with each peer's own request log written to a file (standard error or output). "
-    "Log lines are counted after the stop: below 1.00 a request, lines were lost.",
+    "Log lines are counted after the stop, over all loads: below 1.00 a request, lines were lost.",
     variants=variants("rwsgi", "uwsgi", "gunicorn"),
     baseline="uwsgi",
     metrics=[*METRICS, Metric("logged", "log lines per request", 2)],

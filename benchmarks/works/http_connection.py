@@ -7,7 +7,8 @@ from works.throughput import METRICS, throughput
 WORK = Work(
     name="http-connection",
     title="Hello over HTTP, a connection a request",
-    method="wrk with 32 clients that ask for `Connection: close`, 1 process, access log off. uWSGI with http-socket.",
+    method="wrk with 32 clients that ask for `Connection: close`, 1 process, access log off. uWSGI with "
+    "http-socket: it does not announce its close, which wrk counts as a failed read.",
     variants=variants("rwsgi", "bjoern", "granian", "uwsgi", "gunicorn", "nginx"),
     baseline="bjoern",
     metrics=METRICS,

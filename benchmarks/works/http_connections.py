@@ -5,11 +5,15 @@ import resource
 from load import Load
 from model import Goal, Metric, Sample, Setup, Variant, Work, variants
 from stage import Stage
-from works.throughput import measured
+from works.throughput import measured, warm_up
 
 CONNECTIONS = (1, 100, 1000, 10_000)
 REFERENCE = 100
 SPARE = 512  # descriptors beside the connections
+
+
+def case(count: int) -> str:
+    return f"{count:,} connections"
 
 
 def allowed() -> list[int]:
@@ -21,19 +25,21 @@ def allowed() -> list[int]:
 
 def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
     with stage.serve(variant, setup) as running:
-        loads = {count: measured(stage, running, Load(connections=count)) for count in allowed()}
+        warm_up(running, Load(connections=REFERENCE))
+        loads = {count: measured(stage, running, Load(connections=count))[1] for count in allowed()}
     reference = loads[REFERENCE]["cpu_us"] or float("nan")
     return {
-        f"{count} connections": {**figures, "flat": figures["cpu_us"] / reference}
-        for count, figures in loads.items()
+        case(count): {**figures, "flat": figures["cpu_us"] / reference} for count, figures in loads.items()
     }
 
 
 WORK = Work(
     name="http-connections",
     title="CPU per request over the number of connections",
-    method="Hello over HTTP, keep-alive, 1 process; 1, 100, 1,000 and 10,000 connections as far as the descriptor "
-    f"limit allows. Flatness: CPU per request against that of {REFERENCE} connections of the same start.",
+    method="Hello over HTTP, keep-alive, 1 process; 1, 100, 1,000 and 10,000 connections as far as the "
+    f"descriptor limit allows. Flatness: CPU per request against that of {REFERENCE} connections "
+    "of the same start. With a single connection every request begins with a sleep, whoever "
+    "serves it: see nginx.",
     variants=variants("rwsgi", "bjoern", "granian", "nginx"),
     baseline="bjoern",
     metrics=[

@@ -13,6 +13,6 @@ WORK = Work(
     baseline="bjoern",
     metrics=METRICS,
     measure=throughput(Load(connections=32, path="/json/")),
-    setup=site.setup(protocol="http", processes=2),
+    setup=site.setup("http"),
     goals=[Goal("rate", least=1, against="best peer")],
 )

@@ -7,8 +7,9 @@ from works.throughput import METRICS, throughput
 WORK = Work(
     name="http-keepalive",
     title="Hello over HTTP, keep-alive",
-    method="wrk with 32 kept connections, 1 process, access log off. uWSGI keeps connections only through its http "
-    "router, gunicorn only with threads (4 here). `nginx` answers with `return 200`.",
+    method="wrk with 32 kept connections, 1 process, access log off. uWSGI keeps connections only "
+    "through its http router, gunicorn only with threads (4 here). `nginx` answers with `return "
+    "200`.",
     variants=variants("rwsgi", "bjoern", "granian", "uwsgi", "gunicorn", "nginx"),
     baseline="bjoern",
     metrics=METRICS,

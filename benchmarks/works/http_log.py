@@ -1,26 +1,50 @@
 """What the access log adds to HTTP."""
 
-from load import Load
-from model import Goal, Setup, Variant, Work
-from works.throughput import METRICS, throughput
+from dataclasses import replace
 
-OFF = (("access_log", False),)
+from load import Load
+from model import Goal, Metric, Sample, Setup, Variant, Work, variants
+from stage import Stage
+from works.throughput import measured, warm_up
+
+LOAD = Load(connections=32)
+
+
+def figures(stage: Stage, variant: Variant, setup: Setup) -> dict[str, float]:
+    with stage.serve(variant, setup) as running:
+        warm_up(running, LOAD)
+        return measured(stage, running, LOAD)[1]
+
+
+def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
+    off = figures(stage, variant, replace(setup, access_log=False))
+    on = figures(stage, variant, replace(setup, access_log=True))
+    return {
+        "": {
+            "off_us": off["cpu_us"],
+            "on_us": on["cpu_us"],
+            "cost": on["cpu_us"] / off["cpu_us"],
+            "rate": on["rate"],
+            "failed": on["failed"] + off["failed"],
+        }
+    }
+
 
 WORK = Work(
     name="http-log",
-    title="Hello over HTTP, keep-alive, access log on and off",
-    method="As `http-keepalive`, with and without the request log written to a file (standard error or output).",
-    variants=[
-        Variant("rwsgi", "rwsgi, log"),
-        Variant("rwsgi", "rwsgi, no log", OFF),
-        Variant("granian", "granian, log"),
-        Variant("granian", "granian, no log", OFF),
-        Variant("uwsgi", "uwsgi, log"),
-        Variant("uwsgi", "uwsgi, no log", OFF),
+    title="What the access log costs over HTTP",
+    method="As `http-keepalive`, first without and then with the request log, which is written to a file"
+    " (standard error or output).",
+    variants=variants("rwsgi", "granian", "uwsgi", "gunicorn"),
+    baseline="uwsgi",
+    metrics=[
+        Metric("off_us", "CPU without, µs", 1),
+        Metric("on_us", "CPU with, µs", 1, ratio=True),
+        Metric("cost", "with / without", 2),
+        Metric("rate", "requests/s with", 0),
+        Metric("failed", "failed", 0),
     ],
-    baseline="rwsgi, no log",
-    metrics=METRICS,
-    measure=throughput(Load(connections=32)),
-    setup=Setup(app="hello:application", protocol="http", processes=1, access_log=True),
-    goals=[Goal("cpu_us", most=1.1)],
+    measure=measure,
+    setup=Setup(app="hello:application", protocol="http", processes=1),
+    goals=[Goal("cost", most=1.1, of_ratio=False)],
 )

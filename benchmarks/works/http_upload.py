@@ -9,7 +9,7 @@ from stage import Running, Stage
 
 SIZE = 100 << 20
 CHUNK = bytes(256 * 1024)
-UPLOADS = 5
+UPLOADS = 20
 
 
 def upload(running: Running, size: int) -> None:

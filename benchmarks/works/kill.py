@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 
 from client import Client, Tally
 from model import Goal, Metric, Sample, Setup, Variant, Work, variants
@@ -35,28 +36,29 @@ def kill_workers(server: Server, tally: Tally, seconds: float) -> int:
 
 
 def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
+    setup = replace(setup, env=(("BENCH_LOOPS_PER_MS", stage.loops_per_ms),))
     with stage.serve(variant, setup) as running:
-        client = Client(running.host_and_port, 8, lambda: "/?ms=1")
-        client.start()
-        kills = kill_workers(running.server, client.tally, 2 if stage.quick else SECONDS)
-        time.sleep(1)
-        tally = client.stop()
-        return {
-            "": {
-                "kills": kills,
-                "failed": tally.failed,
-                "per_kill": tally.failed / max(1, kills),
-                "slowest_ms": tally.slowest * 1000,
-                "requests": len(tally.latencies),
-            }
-        }
+        with Client(running.host_and_port, 8, lambda: "/?ms=1") as client:
+            kills = kill_workers(running.server, client.tally, 2 if stage.quick else SECONDS)
+            time.sleep(1)
+        return {"": figures(client.tally, kills)}
+
+
+def figures(tally: Tally, kills: int) -> dict[str, float]:
+    return {
+        "kills": kills,
+        "failed": tally.failed,
+        "per_kill": tally.failed / max(1, kills),
+        "slowest_ms": tally.slowest * 1000,
+        "requests": len(tally.latencies),
+    }
 
 
 WORK = Work(
     name="kill",
     title="kill -9 of a worker, twice a second for 8 s",
-    method="nginx → unix socket, 2 processes × 1 thread, 8 clients, each with one request of 1 ms CPU under way; the "
-    "victim is picked among the workers that answered in the last half second.",
+    method="nginx → unix socket, 2 processes × 1 thread, 8 clients, each with one request of 1 ms CPU "
+    "under way; the victim is picked among the workers that answered in the last half second.",
     variants=variants("rwsgi", "uwsgi", "gunicorn"),
     baseline="uwsgi",
     metrics=[

@@ -34,9 +34,10 @@ def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
 WORK = Work(
     name="memory",
     title="Memory after 100,000 requests",
-    method="Hello behind nginx, 2 workers, access log off; PSS of the whole process tree from smaps_rollup after at "
-    "least 100,000 requests. Anonymous memory stands beside it because the file-backed share depends on who "
-    "else on the machine maps the same files (this runner is a Python, too).",
+    method="Hello behind nginx, 2 workers, access log off; PSS of the whole process tree from "
+    "smaps_rollup after at least 100,000 requests. Anonymous memory stands beside it because the "
+    "file-backed share depends on who else on the machine maps the same files (this runner is a "
+    "Python, too).",
     variants=variants("rwsgi", "uwsgi", "gunicorn"),
     baseline="uwsgi",
     metrics=[
