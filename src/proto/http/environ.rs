@@ -5,8 +5,9 @@
 //! header with `, `, here Cookie is joined with `; ` (RFC 9113 §8.2.3) and a repeated Host or Content-Length never gets so far.
 
 use super::chars::cgi_byte;
+use super::head::Header;
 use super::names::{self, CONTENT_LENGTH, COOKIE, HOST, Id, TRANSFER_ENCODING, UNDERSCORED};
-use super::{Header, Request, target};
+use super::{Request, target};
 use crate::base::bytes::push_decimal;
 
 /// What the connection adds to a request.

@@ -41,7 +41,7 @@ pub struct Progress {
 
 /// One header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub(super) struct Header {
     pub name: Span,
     pub value: Span,
     pub id: Id,
