@@ -14,7 +14,12 @@ pyo3::create_exception!(
     PyValueError,
     "An option is unknown, or its value is wrong. The message names the option and where it was written."
 );
-pyo3::create_exception!(_rwsgi, BootError, PyRuntimeError, "The application could not be loaded, or the server not set up.");
+pyo3::create_exception!(
+    _rwsgi,
+    BootError,
+    PyRuntimeError,
+    "The application could not be loaded, or the server not set up."
+);
 
 fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
@@ -80,7 +85,8 @@ pub fn serve(app: Option<Bound<'_, PyAny>>, options: &Bound<'_, PyDict>) -> PyRe
         let name = name.cast::<PyString>()?.to_string().replace('_', "-");
         push_keyword(&mut keywords, &name, &value)?;
     }
-    let sources = Sources { environment: environment(), keywords, object: object.is_some(), ..Sources::default() };
+    let sources =
+        Sources { environment: environment(), keywords, object: object.is_some(), ..Sources::default() };
     let loaded = config::load(&sources).map_err(|error| ConfigError::new_err(error.to_string()))?;
     match serve_loaded(loaded, object) {
         0 => Ok(()),

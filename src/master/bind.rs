@@ -26,7 +26,9 @@ pub struct Sockets {
 fn explain(listener: &Listener, error: &Error) -> String {
     let remedy = match error.kind() {
         ErrorKind::AddrInUse => "another server listens there; stop it or choose another address",
-        ErrorKind::AlreadyExists => "a file that is no socket is in the way; remove it or choose another path",
+        ErrorKind::AlreadyExists => {
+            "a file that is no socket is in the way; remove it or choose another path"
+        }
         ErrorKind::PermissionDenied => "choose a directory (or a port above 1023) that this user may use",
         ErrorKind::AddrNotAvailable => "the address belongs to no interface of this machine",
         ErrorKind::NotFound => "the directory does not exist",

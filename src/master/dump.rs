@@ -42,13 +42,13 @@ impl Dumps {
         Dumps { pipe, queue: VecDeque::new(), current: None, text: Vec::new() }
     }
 
-
     pub fn deadline(&self) -> Option<u64> {
         self.current.as_ref().map(|(_, deadline)| *deadline)
     }
 
     pub fn ask(&mut self, job: Job) {
-        let known = self.queue.iter().chain(self.current.iter().map(|(job, _)| job)).any(|other| *other == job);
+        let known =
+            self.queue.iter().chain(self.current.iter().map(|(job, _)| job)).any(|other| *other == job);
         if !known {
             self.queue.push_back(job);
         }
@@ -114,7 +114,11 @@ impl<H: Host> Master<'_, H> {
         let complete = text.contains(&0);
         let text: Vec<u8> = text.into_iter().filter(|&byte| byte != 0).collect();
         let stacks = self.name_cores(job.slot, &String::from_utf8_lossy(&text));
-        let note = if complete { "" } else { "(the worker did not answer in time; it may be stuck in the kernel)\n" };
+        let note = if complete {
+            ""
+        } else {
+            "(the worker did not answer in time; it may be stuck in the kernel)\n"
+        };
         log::say(&format!("{}\n{stacks}{note}", job.title));
         let Some(child) = self.children.iter_mut().find(|child| child.slot == job.slot) else { return };
         match job.then {
@@ -134,7 +138,8 @@ impl<H: Host> Master<'_, H> {
             out.push_str(line);
             if let Some(core) = self.core_of(slot, line) {
                 let runs = self.board.core(slot, core).shown();
-                let what = runs.map_or_else(|| "idle".to_owned(), |shown| format!("{} {}", shown.method, shown.target));
+                let what = runs
+                    .map_or_else(|| "idle".to_owned(), |shown| format!("{} {}", shown.method, shown.target));
                 out.push_str(&format!(" [core {core}: {what}]"));
             }
             out.push('\n');

@@ -69,7 +69,9 @@ impl<H: Host> Master<'_, H> {
     }
 
     fn is_complete(&self, id: u32) -> bool {
-        self.children.iter().any(|child| child.id == id && child.generation == self.generation && child.is_up())
+        self.children
+            .iter()
+            .any(|child| child.id == id && child.generation == self.generation && child.is_up())
     }
 
     fn generation_is_complete(&mut self) {
@@ -99,7 +101,11 @@ impl<H: Host> Master<'_, H> {
             log::say(&format!("{why}; nothing to serve, stopping"));
             return self.begin_stop(status);
         }
-        log::say(&format!("{why}; generation {} is given up, generation {} serves on", self.generation, self.serving()));
+        log::say(&format!(
+            "{why}; generation {} is given up, generation {} serves on",
+            self.generation,
+            self.serving()
+        ));
         for index in 0..self.children.len() {
             if self.children[index].generation == self.generation {
                 self.retire(index, Leaving::Discarded);

@@ -19,7 +19,8 @@ impl<H: Host> Master<'_, H> {
             // The request that is late by most decides about its worker.
             let late = self.board.cores(child.slot).enumerate().filter_map(|(core, slot)| {
                 let deadline = slot.deadline_us().load(Acquire);
-                (deadline != 0 && deadline <= now && slot.phase() != CorePhase::Idle).then_some((deadline, core))
+                (deadline != 0 && deadline <= now && slot.phase() != CorePhase::Idle)
+                    .then_some((deadline, core))
             });
             let Some((deadline, core)) = late.min() else { continue };
             let gentle = grace > 0 && now < deadline + grace;

@@ -136,8 +136,11 @@ impl<H: Host> Master<'_, H> {
         let now = clock::monotonic_us();
         let mut until = now + self.tick_us();
         let kills = self.children.iter().filter_map(|child| child.kill_at);
-        let templates = self.template.iter().chain(&self.old_templates).filter_map(|template| template.kill_at);
-        for at in kills.chain(templates).chain(self.due.iter().map(|due| due.at_us)).chain(self.dumps.deadline()) {
+        let templates =
+            self.template.iter().chain(&self.old_templates).filter_map(|template| template.kill_at);
+        for at in
+            kills.chain(templates).chain(self.due.iter().map(|due| due.at_us)).chain(self.dumps.deadline())
+        {
             until = until.min(at);
         }
         Duration::from_micros(until.saturating_sub(now))

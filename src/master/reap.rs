@@ -58,7 +58,11 @@ impl<H: Host> Master<'_, H> {
             (_, Ended::Killed(signal)) => log::say(&format!(
                 "{name} was killed by {}{} after {served} requests{}",
                 signal::name(signal),
-                if signal == signal::SIGKILL { " (by hand, or by the kernel for want of memory: see dmesg)" } else { "" },
+                if signal == signal::SIGKILL {
+                    " (by hand, or by the kernel for want of memory: see dmesg)"
+                } else {
+                    ""
+                },
                 if child.leaving.is_none() && self.phase != Phase::Stopping { "; replacing it" } else { "" },
             )),
             (None, Ended::Exited(0)) => log::say(&format!("{name} has ended by itself; replacing it")),
@@ -112,7 +116,9 @@ impl<H: Host> Master<'_, H> {
         }
         let why = match ended {
             Ended::Exited(EXIT_NO_APP) => "the application cannot be loaded".to_owned(),
-            Ended::Exited(status) => format!("the process that loads the application ended with status {status}"),
+            Ended::Exited(status) => {
+                format!("the process that loads the application ended with status {status}")
+            }
             Ended::Killed(signal) => {
                 format!("the process that loads the application was killed by {}", signal::name(signal))
             }

@@ -134,7 +134,8 @@ impl<H: Host> Master<'_, H> {
     }
 
     fn template_is_ready(&mut self, generation: u64) {
-        let Some(template) = self.template.as_mut().filter(|template| template.generation == generation) else {
+        let Some(template) = self.template.as_mut().filter(|template| template.generation == generation)
+        else {
             return;
         };
         template.is_ready = true;

@@ -70,8 +70,10 @@ fn log_to(path: &Path) -> Result<()> {
 }
 
 fn drop_privileges(settings: &Settings, pidfile: Option<&Path>) -> std::result::Result<(), String> {
-    let owner = settings.uid.as_deref().map(user::user).transpose().map_err(|error| format!("uid: {error}"))?;
-    let gid = settings.gid.as_deref().map(user::group).transpose().map_err(|error| format!("gid: {error}"))?;
+    let owner =
+        settings.uid.as_deref().map(user::user).transpose().map_err(|error| format!("uid: {error}"))?;
+    let gid =
+        settings.gid.as_deref().map(user::group).transpose().map_err(|error| format!("gid: {error}"))?;
     if owner.is_none() && gid.is_none() {
         return Ok(());
     }
@@ -85,7 +87,8 @@ fn drop_privileges(settings: &Settings, pidfile: Option<&Path>) -> std::result::
         made.and_then(|_| user::chown(path, owner.as_ref().map(|owner| owner.uid), gid))
             .map_err(|error| format!("cannot write pidfile {}: {error}", path.display()))?;
     }
-    user::become_user(owner.as_ref(), gid).map_err(|error| format!("cannot become the configured user: {error}"))
+    user::become_user(owner.as_ref(), gid)
+        .map_err(|error| format!("cannot become the configured user: {error}"))
 }
 
 /// The parent waits until the server is ready, so that its exit status tells the truth.

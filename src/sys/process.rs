@@ -57,11 +57,7 @@ pub fn fork(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<i32> {
 
 /// Forks a grandchild and lets the process between them end, so that the nearest subreaper (the master) becomes its
 /// parent. The process between calls `tell` with the grandchild's pid first: until it ends nobody else can reap it.
-pub fn fork_orphan(
-    hooks: &dyn ForkHooks,
-    tell: impl FnOnce(i32),
-    body: impl FnOnce() -> i32,
-) -> Result<()> {
+pub fn fork_orphan(hooks: &dyn ForkHooks, tell: impl FnOnce(i32), body: impl FnOnce() -> i32) -> Result<()> {
     hooks.before();
     match fork_raw() {
         Ok(0) => match fork_raw() {
@@ -166,6 +162,12 @@ pub fn set_umask(mask: u32) {
 pub fn new_session() -> Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::setsid() }).map(drop)
+}
+
+/// Lets others run for a moment.
+pub fn yield_now() {
+    // SAFETY: no arguments, cannot fail on Linux.
+    unsafe { libc::sched_yield() };
 }
 
 /// Threads of this process, as the kernel counts them.

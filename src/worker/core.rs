@@ -34,6 +34,10 @@ pub enum Step {
 
 /// Connections in a row from one listener before the others get a look.
 const STREAK: u32 = 16;
+/// How often a thread lets others run before it sleeps for the bytes of a new connection.
+const YIELDS: u32 = 4;
+/// The longest that a thread goes straight to sleep after it has looked for a waiting connection in vain.
+const MOST_SKIPS: u32 = 32;
 
 pub struct Core {
     pub shared: Arc<Shared>,
@@ -51,6 +55,10 @@ pub struct Core {
     /// The listener to look at first: that of the last request.
     hot: Option<usize>,
     streak: u32,
+    /// Looking for the next connection before sleeping costs a system call when there is none: after looks in vain,
+    /// so many requests are ended without one.
+    skips: u32,
+    next_skips: u32,
     waiting: Option<usize>,
     counts_in_flight: bool,
 }
@@ -76,6 +84,8 @@ impl Core {
             running: false,
             hot: None,
             streak: 0,
+            skips: 0,
+            next_skips: 1,
             waiting: None,
             counts_in_flight: shared.board.threads() > 1,
             shared,
@@ -101,7 +111,7 @@ impl Core {
                 Order::Retire => return self.leave(),
             }
             if let Some(listener) = self.hot.take()
-                && self.accept(listener)
+                && self.accept_hot(listener)
             {
                 return Step::Request;
             }
@@ -121,6 +131,18 @@ impl Core {
                 Arrival::Interrupted => return Step::Interrupted,
             }
         }
+    }
+
+    /// Looks for a connection without having been woken for one, as long as that mostly finds one.
+    fn accept_hot(&mut self, listener: usize) -> bool {
+        if self.skips > 0 {
+            self.skips -= 1;
+            return false;
+        }
+        let found = self.accept(listener);
+        self.next_skips = if found { 1 } else { (2 * self.next_skips).min(MOST_SKIPS) };
+        self.skips = if found { 0 } else { self.next_skips };
+        found
     }
 
     /// Takes the connection that made [`Core::next`] say `Attach`, if it still waits. Attached; never waits.
@@ -211,13 +233,27 @@ impl Core {
         self.begin(client, head, end)
     }
 
+    /// A front end connects and writes in one go: when its connection is here and its bytes are not, they come within
+    /// microseconds, and yielding for them is cheaper than going to sleep.
+    fn receive_soon(&mut self, client: &OwnedFd, most: usize) -> std::io::Result<usize> {
+        let mut result = io::recv(client.as_fd(), &mut self.request.text, most);
+        for _ in 0..YIELDS {
+            if !matches!(&result, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) {
+                break;
+            }
+            crate::sys::process::yield_now();
+            result = io::recv(client.as_fd(), &mut self.request.text, most);
+        }
+        result
+    }
+
     /// Receives until `text` is `until` bytes long. A peer that is too slow is dropped.
     fn receive(&mut self, client: &OwnedFd, until: usize) -> bool {
-        let text = &mut self.request.text;
         let mut deadline = None;
-        while text.len() < until {
-            let most = self.shared.settings.buffer_size + uwsgi::HEAD_LEN - text.len().min(until);
-            match io::recv(client.as_fd(), text, most.max(until - text.len())) {
+        while self.request.text.len() < until {
+            let have = self.request.text.len();
+            let most = self.shared.settings.buffer_size + uwsgi::HEAD_LEN - have.min(until);
+            match self.receive_soon(client, most.max(until - have)) {
                 Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -230,7 +266,7 @@ impl Core {
                         log::say(&format!(
                             "worker {}: a peer sent only {} bytes of a request within socket-timeout = {} s; closed",
                             self.shared.id,
-                            text.len(),
+                            self.request.text.len(),
                             self.shared.settings.socket_timeout.as_secs()
                         ));
                         return false;
@@ -265,8 +301,7 @@ impl Core {
         if head.modifier1 == uwsgi::WSGI_STRIP {
             self.strip_script_name();
         }
-        let chunked =
-            self.request.get(self.request.known.transfer_encoding).eq_ignore_ascii_case(b"chunked");
+        let chunked = self.request.get(self.request.known.transfer_encoding).eq_ignore_ascii_case(b"chunked");
         let request = &self.request;
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let first = &request.text[end..received];

@@ -13,27 +13,16 @@ use std::sync::atomic::Ordering::*;
 pub const EXIT_BROKEN: i32 = 71;
 
 /// Signals whose handlers an application may replace with its own.
-const REPLACEABLE: [i32; 6] = [
-    signal::SIGHUP,
-    signal::SIGINT,
-    signal::SIGQUIT,
-    signal::SIGTERM,
-    signal::SIGUSR1,
-    signal::SIGUSR2,
-];
+const REPLACEABLE: [i32; 6] =
+    [signal::SIGHUP, signal::SIGINT, signal::SIGQUIT, signal::SIGTERM, signal::SIGUSR1, signal::SIGUSR2];
 
 /// The dispositions of a worker, set before the application is loaded, so that its own handlers replace them.
 /// TERM and HUP retire this worker; the others belong to the master, which gets Ctrl-C, too.
 pub fn set_signals() -> std::io::Result<()> {
     signal::note_and_kick(&[signal::SIGTERM, signal::SIGHUP])?;
-    for ignored in [
-        signal::SIGINT,
-        signal::SIGQUIT,
-        signal::SIGUSR1,
-        signal::SIGUSR2,
-        signal::SIGTSTP,
-        signal::SIGPIPE,
-    ] {
+    for ignored in
+        [signal::SIGINT, signal::SIGQUIT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGTSTP, signal::SIGPIPE]
+    {
         signal::ignore(ignored)?;
     }
     // Python starts its children with the default of what Python itself knows; ours must not be inherited as ignored.

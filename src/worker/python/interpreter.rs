@@ -104,7 +104,10 @@ impl Host for Interpreter {
             for (module, function) in [("threading", "_shutdown"), ("atexit", "_run_exitfuncs")] {
                 let ran = py.import(module).and_then(|module| module.call_method0(function));
                 if let Err(error) = ran {
-                    log::say(&format!("{module}.{function} failed at the worker's end\n{}", traceback(py, &error)));
+                    log::say(&format!(
+                        "{module}.{function} failed at the worker's end\n{}",
+                        traceback(py, &error)
+                    ));
                 }
             }
             for stream in ["stdout", "stderr"] {

@@ -72,7 +72,8 @@ fn interrupted(py: Python<'_>, core: &Core, error: &PyErr) {
 /// The traceback as Python prints it, in one piece.
 pub fn traceback(py: Python<'_>, error: &PyErr) -> String {
     let format = || -> PyResult<String> {
-        let lines = py.import("traceback")?.call_method1("format_exception", (error.value(py),))?;
+        let parts = (error.get_type(py), error.value(py), error.traceback(py));
+        let lines = py.import("traceback")?.call_method1("format_exception", parts)?;
         "".into_pyobject(py)?.call_method1("join", (lines,))?.extract()
     };
     format().unwrap_or_else(|_| error.to_string())
@@ -229,10 +230,10 @@ fn lock(
 
 /// Line and traceback in one write to sys.stderr, where the application's own messages go.
 fn report(py: Python<'_>, line: &str, traceback: &str) {
-    let written = py
-        .import(intern!(py, "sys"))
-        .and_then(|sys| sys.getattr(intern!(py, "stderr")))
-        .and_then(|stderr| stderr.call_method1(intern!(py, "write"), (log::dated(&format!("{line}\n{traceback}")),)));
+    let written =
+        py.import(intern!(py, "sys")).and_then(|sys| sys.getattr(intern!(py, "stderr"))).and_then(|stderr| {
+            stderr.call_method1(intern!(py, "write"), (log::dated(&format!("{line}\n{traceback}")),))
+        });
     if written.is_err() {
         log::say(&format!("{line}\n{traceback}"));
     }

@@ -25,10 +25,14 @@ fn is_late(core: CoreSlot) -> bool {
 /// (`sleep`, `recv`) that it is in; other threads get their exception when they next run Python code.
 pub fn arm(py: Python<'_>, shared: &Arc<Shared>) -> PyResult<()> {
     let main = shared.board.core(shared.slot_index, 0);
-    let handler =
-        PyCFunction::new_closure(py, None, None, move |_: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| {
+    let handler = PyCFunction::new_closure(
+        py,
+        None,
+        None,
+        move |_: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| {
             if is_late(main) { Err(HarakiriTimeout::new_err("harakiri")) } else { Ok(()) }
-        })?;
+        },
+    )?;
     py.import("signal")?.call_method1("signal", (signal::interrupt(), handler))?;
     signal::block(signal::expire()).map_err(PyErr::from)?;
     let shared = shared.clone();
