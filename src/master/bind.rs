@@ -90,7 +90,8 @@ fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Soc
 
 fn add(fd: OwnedFd, protocol: Protocol, bound: &mut Vec<Bound>) {
     let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
-    bound.push(Bound { fd, protocol, name });
+    let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
+    bound.push(Bound { fd, protocol, name, port });
 }
 
 /// A name may stand for several addresses (localhost for ::1 and 127.0.0.1): all that this machine has are bound.

@@ -2,7 +2,7 @@
 
 use super::{check, check_len, retry};
 use std::fs::File;
-use std::io::{Error, Result};
+use std::io::Result;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -32,13 +32,13 @@ pub fn recv_slice(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     })
 }
 
-/// Looks whether the peer has closed its side, without taking bytes.
-pub fn peer_closed(fd: BorrowedFd<'_>) -> bool {
+/// Are there bytes to be received? They are left where they are.
+pub fn has_bytes(fd: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     // SAFETY: one byte of a live variable.
     let got =
         unsafe { libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
-    got == 0 || (got < 0 && Error::last_os_error().kind() != std::io::ErrorKind::WouldBlock)
+    got > 0
 }
 
 /// Sends as much of a buffer as the socket takes; a closed peer is EPIPE, never a signal.

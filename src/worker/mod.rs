@@ -2,15 +2,19 @@
 
 pub mod body;
 pub mod chunks;
+pub mod conns;
 pub mod core;
 pub mod exchange;
 pub mod host;
+mod http;
 pub mod intake;
 pub mod life;
 pub mod log;
 pub mod mounts;
+mod packet;
 #[cfg(feature = "python")]
 pub mod python;
+mod refuse;
 pub mod request;
 pub mod rescue;
 
@@ -37,6 +41,8 @@ pub struct Bound {
     pub protocol: Protocol,
     /// Its address, for messages.
     pub name: String,
+    /// SERVER_PORT of the requests that come through it.
+    pub port: String,
 }
 
 /// What a worker gets from the process that forks it.
@@ -74,6 +80,11 @@ pub struct Shared {
     /// Watches nothing but the master: for workers on pause.
     pub idle_epoll: Epoll,
     pub log: log::Log,
+    pub conns: Mutex<conns::Conns>,
+    /// When waiting connections are looked over next.
+    pub next_sweep_us: AtomicU64,
+    /// Set once the listeners are out of the worker's own epoll.
+    deaf: AtomicBool,
     /// The lines that threads of this process wait in, a bit each.
     lines_taken: AtomicU64,
     /// The kernel's numbers of the worker's threads.
@@ -111,6 +122,9 @@ impl Shared {
             epoll,
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
+            conns: Mutex::default(),
+            next_sweep_us: AtomicU64::new(0),
+            deaf: AtomicBool::new(false),
             lines_taken: AtomicU64::new(0),
             threads: Mutex::default(),
             limit,
@@ -153,6 +167,23 @@ impl Shared {
         if let Ok(threads) = self.threads.lock() {
             for &tid in threads.iter().filter(|&&tid| tid != me) {
                 process::signal_thread(tid, signal::kick());
+            }
+        }
+    }
+
+    /// The table of waiting connections. A thread that panicked with it left it whole: each step is one operation.
+    pub fn conns(&self) -> std::sync::MutexGuard<'_, conns::Conns> {
+        self.conns.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Takes the listeners out of the worker's own epoll, or puts them back.
+    pub fn set_deaf(&self, deaf: bool) {
+        if self.own_epoll() && self.deaf.swap(deaf, AcqRel) != deaf {
+            for (index, listener) in self.listeners.iter().enumerate() {
+                let _ = match deaf {
+                    true => self.epoll.remove(&listener.fd),
+                    false => intake::listen_to(&self.epoll, listener, index),
+                };
             }
         }
     }

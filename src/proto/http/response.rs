@@ -309,11 +309,11 @@ mod tests {
         headers: &[(&str, &str)],
         exchange: &Exchange,
     ) -> Result<(String, Settled), HeadError> {
-        let mut out = Vec::new();
-        let mut head = ResponseHead::http(&mut out, status.as_bytes())?;
+        let mut head = ResponseHead::default();
+        head.start_http(status.as_bytes())?;
         headers.iter().try_for_each(|(name, value)| head.header(name.as_bytes(), value.as_bytes()))?;
         let settled = head.finish(exchange);
-        Ok((String::from_utf8(out).unwrap(), settled))
+        Ok((String::from_utf8(head.bytes().to_vec()).unwrap(), settled))
     }
 
     fn delivery(status: &str, headers: &[(&str, &str)], exchange: &Exchange) -> (Delivery, bool) {
@@ -330,13 +330,13 @@ mod tests {
             ("HTTP/1.1", "299", "HTTP/1.1 299 Unknown"),
             ("HTTP/1.1", "200 \u{e9}", "HTTP/1.1 200 \u{e9}"),
         ] {
-            let mut out = b"before".to_vec();
-            let mut head = ResponseHead::uwsgi(&mut out, protocol.as_bytes(), status.as_bytes()).unwrap();
+            let mut head = ResponseHead::default();
+            head.start_uwsgi(protocol.as_bytes(), status.as_bytes()).unwrap();
             head.header(b"Transfer-Encoding", b"chunked").unwrap();
-            head.finish_uwsgi();
+            head.finish_uwsgi(false);
             assert_eq!(
-                String::from_utf8(out).unwrap(),
-                format!("before{line}\r\nTransfer-Encoding: chunked\r\n\r\n")
+                String::from_utf8(head.bytes().to_vec()).unwrap(),
+                format!("{line}\r\nTransfer-Encoding: chunked\r\n\r\n")
             );
         }
     }
@@ -393,7 +393,7 @@ mod tests {
             assert_eq!(http("200 OK", headers, &EXCHANGE), Err(HeadError::Length));
         }
         assert_eq!(http("200 OK", &[("transfer-encoding", "chunked")], &EXCHANGE), Err(HeadError::HopByHop));
-        assert!(ResponseHead::uwsgi(&mut Vec::new(), b"HTTP/1.1\r\nA: b", b"200 OK").is_err());
+        assert!(ResponseHead::default().start_uwsgi(b"HTTP/1.1\r\nA: b", b"200 OK").is_err());
     }
 
     #[test]
