@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Long enough for a loaded machine; nothing that works comes near it.
-PATIENCE = 15.0
+PATIENCE = 10.0
 STEP = 0.005
 
 
