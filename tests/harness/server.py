@@ -141,18 +141,21 @@ class Server:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def reload(self) -> None:
-        """SIGHUP, until the new generation serves."""
+    def reload(self, wait_for_old: bool = True) -> None:
+        """SIGHUP, until the new generation serves and, mostly, the old one is gone."""
+        generation = 1 + max(worker.generation for worker in self.workers())
         self.log.expect("SIGHUP: starting generation", "generation .* serves; the old workers finish")
         self.signal(signal.SIGHUP)
         self.notifications.wait("RELOADING=1")
         self.notifications.wait("READY=1")
+        if wait_for_old:
+            until(lambda: all(worker.generation == generation for worker in self.workers()), "the old workers to go")
 
     def workers(self) -> list[Worker]:
         """All workers, as SIGUSR1 makes the master tell."""
         before = sum("status: " in line for line in self.log.lines)
         self.signal(signal.SIGUSR1)
-        self.log._find("status: ", before + 1, PATIENCE)
+        self.log.find("status: ", before + 1)
         # The status is one write, and ends with a worker's line.
         return until(self._last_status, "a whole status")
 
