@@ -6,13 +6,16 @@ import json
 import os
 import socket
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from harness import packet
 from harness.corpus import Case, cases
 from harness.packet import Response
+from harness.wait import until
 
 # ── binding ──
 
@@ -347,6 +350,45 @@ def test_a_slow_client_costs_only_its_thread(boot):
             if at % 16 == 0:
                 assert serves(server.address)
         assert Response.parse(packet.read_all(slow)).body == b"hello"
+
+
+def part_of_a_packet() -> bytes:
+    return packet.packet(packet.variables())[:50]
+
+
+def body_to_come() -> bytes:
+    return packet.packet(packet.variables("/", "POST", CONTENT_LENGTH="9"))
+
+
+def refused_and_still_sending() -> bytes:
+    return packet.packet(packet.variables(), modifier1=5)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("slow", [bytes, part_of_a_packet, body_to_come, refused_and_still_sending])
+def test_a_slow_client_does_not_freeze_a_worker(boot, slow, busy):
+    """While another thread runs a request, connections are taken with the interpreter at hand: nobody may wait so."""
+    server = boot("slow", threads=3, socket_timeout=9, post_buffering=4096)
+    with server.connect() as runs, server.connect() as lazy:
+        if busy:
+            runs.sendall(packet.packet(packet.variables("/busy?sleep=1.5")))
+            until(lambda: "GET /busy" in status_of(server), "the request to run")
+        lazy.sendall(slow())
+        if slow is refused_and_still_sending:
+            server.log.wait("refused a request with 501")
+        began = time.monotonic()
+        assert server.request("/quick").status == 200
+        assert time.monotonic() - began < 1
+        lazy.close()
+        if busy:
+            assert Response.parse(packet.read_all(runs)).status == 200
+    if slow is body_to_come:
+        server.log.wait("POST /: the client closed the connection before the end of the body; answered 400")
+
+
+def status_of(server) -> str:
+    server.workers()
+    return server.log.text.split("status: ")[-1]
 
 
 def test_a_packet_that_does_not_come_is_dropped_after_socket_timeout(boot):

@@ -81,6 +81,8 @@ class Server:
         self.status = 0
         self.gone: list[Path] = []
         self.may_keep_files = may_keep_files
+        # Who gets the signals, when the master is not the process that was started.
+        self.master: int | None = None
         self.notifications = Notifications()
         self._listeners: list[socket.socket] = []
         words = list(command or [sys.executable, "-m", "rwsgi"])
@@ -128,7 +130,7 @@ class Server:
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        return self.master or self.process.pid
 
     def wait_ready(self) -> Server:
         try:
@@ -139,7 +141,7 @@ class Server:
         return self
 
     def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+        os.kill(self.pid, number)
 
     def reload(self, wait_for_old: bool = True) -> None:
         """SIGHUP, until the new generation serves and, mostly, the old one is gone."""
@@ -174,7 +176,7 @@ class Server:
 
     @property
     def processes(self) -> list[int]:
-        return procs.marked(self.mark, self.pid)
+        return procs.marked(self.mark, self.process.pid)
 
     def request(self, path: str = "/", method: str = "GET", body: bytes | None = None, **more: str) -> Response:
         return packet.request(self.address, path, method, body, **more)

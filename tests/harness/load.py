@@ -1,0 +1,79 @@
+"""Many requests at once, from threads of the test's own process; what did not end well is kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from . import packet
+from .packet import Address, Response
+from .wait import PATIENCE
+
+
+class Load:
+    """`clients` threads that send requests until `requests` are done, or until `stop`."""
+
+    def __init__(
+        self,
+        address: Address,
+        clients: int,
+        requests: int | None = None,
+        path: str = "/",
+        check: Callable[[Response], bool] = lambda response: response.status == 200,
+    ) -> None:
+        self.failures: list[str] = []
+        self.times: list[float] = []
+        self._address = address
+        self._packet = packet.packet(packet.variables(path))
+        self._check = check
+        self._left = requests
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
+
+    def _take(self) -> bool:
+        if self._stop.is_set():
+            return False
+        if self._left is None:
+            return True
+        with self._lock:
+            self._left -= 1
+            return self._left >= 0
+
+    def _run(self) -> None:
+        while self._take():
+            began = time.monotonic()
+            try:
+                response = Response.parse(packet.exchange(self._address, self._packet))
+                problem = None if self._check(response) else f"{response.status_line}: {response.body[:100]!r}"
+            except (OSError, AssertionError) as error:
+                problem = f"{type(error).__name__}: {error}"
+            with self._lock:
+                self.times.append(time.monotonic() - began)
+                if problem:
+                    self.failures.append(problem)
+
+    @property
+    def done(self) -> int:
+        return len(self.times)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(6 * PATIENCE)
+            assert not thread.is_alive(), "a request does not end"
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.join()
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
