@@ -170,7 +170,7 @@ fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
     let name = format!("uwsgi_file_{}", stem.strip_suffix("_py").unwrap_or(&stem));
     let machinery = py.import("importlib.machinery")?;
     let util = py.import("importlib.util")?;
-    let loader = machinery.getattr("SourceFileLoader")?.call1((&name, path))?;
+    let loader = machinery.getattr("SourceFileLoader")?.call1((&name, text.as_ref()))?;
     let spec = util.call_method1("spec_from_loader", (&name, &loader))?;
     let module = util.call_method1("module_from_spec", (&spec,))?;
     py.import("sys")?.getattr("modules")?.set_item(&name, &module)?;
