@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from harness import procs
-from harness.server import Server
+from harness.nginx import Nginx
+from harness.nginx import find as find_nginx
+from harness.server import TESTS, Server
 
+MYSITE = TESTS.parent / "examples/mysite"
 Boot = Callable[..., Server]
 
 
@@ -49,3 +56,57 @@ def start(request: pytest.FixtureRequest) -> Iterator[Boot]:
 def boot(start: Boot) -> Boot:
     """Starts a server and waits until it is ready."""
     return lambda *arguments, **options: start(*arguments, **options).wait_ready()
+
+
+class Site:
+    """The example project behind nginx, on a TCP and on a unix socket."""
+
+    def __init__(self, directory: Path) -> None:
+        (directory / "data").mkdir()
+        (directory / "nginx").mkdir()
+        self.server = Server(
+            socket=directory / "s",
+            cwd=MYSITE,
+            ini=MYSITE / "rwsgi.ini",
+            env={"MYSITE_DATA": str(directory / "data"), "SECRET_KEY": "only for this test"},
+            may_keep_files=True,
+        )
+        manage(directory / "data", "migrate", "--no-input", "--verbosity=0")
+        self.server.wait_ready()
+        tcp = f"127.0.0.1:{self.server.address[1]}"
+        self.nginx = Nginx(directory / "nginx", [tcp, f"unix:{directory / 's'}"])
+        self.directory = directory
+
+
+def manage(data: Path, *words: str, **more: str) -> None:
+    """manage.py of the example."""
+    env = {**os.environ, "MYSITE_DATA": str(data), **more}
+    subprocess.run([sys.executable, "manage.py", *words], cwd=MYSITE, env=env, check=True, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    find_nginx()
+    made = Site(tmp_path_factory.mktemp("site"))
+    yield made
+    made.nginx.close()
+    errors = made.nginx.errors()
+    made.server.close()
+    assert errors == ""
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
+    """Starts an nginx in front of upstreams."""
+    made: list[Nginx] = []
+
+    def start_nginx(*upstreams: str) -> Nginx:
+        find_nginx()
+        directory = tmp_path / f"nginx{len(made)}"
+        directory.mkdir()
+        made.append(Nginx(directory, list(upstreams)))
+        return made[-1]
+
+    yield start_nginx
+    for one in made:
+        one.close()
