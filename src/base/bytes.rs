@@ -59,10 +59,10 @@ pub fn skip_letters(bytes: &[u8], mut from: usize) -> usize {
 /// The high bit of each lane that is neither a letter nor a hyphen, exactly.
 #[inline]
 fn not_letters(word: u64) -> u64 {
-    let lower = (word | LANES * 0x20) & LOW;
+    let lower = (word | (LANES * 0x20)) & LOW;
     let from_a = lower + LANES * (0x80 - b'a' as u64);
     let above_z = lower + LANES * (0x7F - b'z' as u64);
-    let hyphen = zeros(word ^ LANES * b'-' as u64);
+    let hyphen = zeros(word ^ (LANES * b'-' as u64));
     (!(from_a & !above_z) | word) & !hyphen & HIGH
 }
 

@@ -9,6 +9,8 @@ pub struct Draft {
     pub settings: Settings,
     /// What the setters want to say about the value at hand; the caller adds option and origin.
     pub notes: Vec<String>,
+    /// What `print` says.
+    pub messages: Vec<String>,
     sockets: Vec<Socket>,
     /// What `socket` speaks.
     protocol: Option<Protocol>,

@@ -155,6 +155,8 @@ pub struct Settings {
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
     pub show_config: bool,
+    /// Start everything but the workers, and exit.
+    pub no_server: bool,
 }
 
 /// One option as it was written.
@@ -211,6 +213,7 @@ impl Default for Settings {
             procnames: ProcNames::default(),
             written: Vec::new(),
             show_config: false,
+            no_server: false,
         }
     }
 }

@@ -84,7 +84,12 @@ impl Epoll {
 
     /// Waits for events; `None` waits for ever. A signal ends the wait with `ErrorKind::Interrupted`; with `mask`
     /// the kernel swaps the signal mask and waits in one step, so that no signal slips in between.
-    pub fn wait(&self, events: &mut Events, timeout: Option<Duration>, mask: Option<&WaitMask>) -> Result<()> {
+    pub fn wait(
+        &self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+        mask: Option<&WaitMask>,
+    ) -> Result<()> {
         let millis = timeout.map_or(-1, |time| time.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32);
         events.len = 0;
         // SAFETY: the list's whole length is initialized and passed along; a null mask changes nothing.

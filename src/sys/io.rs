@@ -15,9 +15,7 @@ pub fn recv(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, most: usize) -> Result<usi
     let room = spare.len().min(most);
     // SAFETY: `room` bytes of spare capacity are ours to write; recv initializes as many as it returns.
     let got = retry(|| {
-        check_len(unsafe {
-            libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT)
-        })
+        check_len(unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT) })
     })?;
     // SAFETY: the kernel has just initialized these bytes, which lie within the capacity.
     unsafe { buffer.set_len(buffer.len() + got) };
@@ -38,9 +36,8 @@ pub fn recv_slice(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
 pub fn peer_closed(fd: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     // SAFETY: one byte of a live variable.
-    let got = unsafe {
-        libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT)
-    };
+    let got =
+        unsafe { libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
     got == 0 || (got < 0 && Error::last_os_error().kind() != std::io::ErrorKind::WouldBlock)
 }
 

@@ -29,9 +29,7 @@ fn get_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
     let mut value: libc::c_int = 0;
     let mut len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the value is a live int and its size is given.
-    check(unsafe {
-        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &mut len)
-    })?;
+    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &mut len) })?;
     Ok(value)
 }
 
@@ -140,15 +138,13 @@ fn socket_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     match i32::from(storage.ss_family) {
         libc::AF_INET => {
             // SAFETY: the family says sockaddr_in, which is smaller than the storage.
-            let address =
-                unsafe { *(storage as *const libc::sockaddr_storage).cast::<libc::sockaddr_in>() };
+            let address = unsafe { *(storage as *const libc::sockaddr_storage).cast::<libc::sockaddr_in>() };
             let ip = u32::from_be(address.sin_addr.s_addr).into();
             Some(SocketAddr::new(IpAddr::V4(ip), u16::from_be(address.sin_port)))
         }
         libc::AF_INET6 => {
             // SAFETY: the family says sockaddr_in6, which is smaller than the storage.
-            let address =
-                unsafe { *(storage as *const libc::sockaddr_storage).cast::<libc::sockaddr_in6>() };
+            let address = unsafe { *(storage as *const libc::sockaddr_storage).cast::<libc::sockaddr_in6>() };
             let ip = std::net::Ipv6Addr::from(address.sin6_addr.s6_addr);
             Some(SocketAddr::new(ip.to_canonical(), u16::from_be(address.sin6_port)))
         }

@@ -351,7 +351,8 @@ fn unlinked_file() -> std::io::Result<File> {
     // O_TMPFILE: a file that never had a name. Where the file system has none of it, make one and unlink it.
     let dir = std::env::temp_dir();
     options.custom_flags(crate::sys::io::O_TMPFILE).mode(0o600).open(&dir).or_else(|_| {
-        let path = dir.join(format!("rwsgi-body-{}-{}", std::process::id(), crate::sys::clock::monotonic_us()));
+        let path =
+            dir.join(format!("rwsgi-body-{}-{}", std::process::id(), crate::sys::clock::monotonic_us()));
         let mut named = std::fs::OpenOptions::new();
         let file = named.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         std::fs::remove_file(&path)?;

@@ -265,8 +265,7 @@ impl Core {
         if head.modifier1 == uwsgi::WSGI_STRIP {
             self.strip_script_name();
         }
-        let chunked =
-            self.request.get(self.request.known.transfer_encoding).eq_ignore_ascii_case(b"chunked");
+        let chunked = self.request.get(self.request.known.transfer_encoding).eq_ignore_ascii_case(b"chunked");
         let request = &self.request;
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let first = &request.text[end..received];

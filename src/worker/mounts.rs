@@ -44,8 +44,7 @@ impl Mounts {
             let rest = path.strip_prefix(prefix)?;
             (!prefix.is_empty() && matches!(rest.first(), None | Some(b'/'))).then_some(prefix.len())
         };
-        let candidates =
-            self.points.iter().enumerate().filter_map(|(app, point)| Some((app, fits(point)?)));
+        let candidates = self.points.iter().enumerate().filter_map(|(app, point)| Some((app, fits(point)?)));
         candidates.max_by_key(|&(app, taken)| (taken, std::cmp::Reverse(app)))
     }
 }

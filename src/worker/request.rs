@@ -162,9 +162,17 @@ impl Known {
             b"HTTP_X_FORWARDED_FOR" => self.forwarded_for = span,
             b"HTTP_TRANSFER_ENCODING" => self.transfer_encoding = span,
             b"UWSGI_APPID" => self.app_id = span,
-            b"UWSGI_SCRIPT" | b"UWSGI_MODULE" | b"UWSGI_CALLABLE" | b"UWSGI_FILE" | b"UWSGI_HOME"
-            | b"UWSGI_PYHOME" | b"UWSGI_CHDIR" | b"UWSGI_SETENV" | b"UWSGI_POSTFILE"
-            | b"UWSGI_TOUCH_RELOAD" | b"UWSGI_CACHE_GET" => self.wants_code |= !value.is_empty(),
+            b"UWSGI_SCRIPT"
+            | b"UWSGI_MODULE"
+            | b"UWSGI_CALLABLE"
+            | b"UWSGI_FILE"
+            | b"UWSGI_HOME"
+            | b"UWSGI_PYHOME"
+            | b"UWSGI_CHDIR"
+            | b"UWSGI_SETENV"
+            | b"UWSGI_POSTFILE"
+            | b"UWSGI_TOUCH_RELOAD"
+            | b"UWSGI_CACHE_GET" => self.wants_code |= !value.is_empty(),
             _ => {}
         }
     }

@@ -106,7 +106,7 @@ fn every_option_of_uwsgi_has_a_row() {
 fn no_row_invents_an_option() {
     let known: HashSet<&str> = UWSGI_OPTIONS.lines().collect();
     let own: Vec<&str> = registry::names().filter(|name| !known.contains(name)).collect();
-    assert_eq!(own, ["dynamic-apps", "boot-timeout"]);
+    assert_eq!(own, ["toml", "dynamic-apps", "boot-timeout"]);
 }
 
 #[test]
@@ -449,7 +449,7 @@ fn odd_values_are_read_as_uwsgi_reads_them() {
     assert_eq!(
         warnings,
         [
-            "FILE:3: the value of \"processes\" is \"4 ; four\"; a comment must stand on a line of its own",
+            "FILE:3: the value of \"processes\" is \"4 ; four\", which uWSGI reads as 4; a comment must stand on a line of its own",
             "FILE:2: option \"vacuum\": \"ture\" is neither true nor false and is read as true, as in uWSGI",
         ]
     );

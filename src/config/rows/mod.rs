@@ -4,12 +4,15 @@ mod apps;
 mod configuration;
 mod limits;
 mod logging;
+mod logic;
 mod planned;
 mod processes;
 mod requests;
 mod sockets;
 
 use super::Row;
+pub use configuration::is_built_in;
+pub use logic::THEME as BLOCKS;
 
 pub struct Table {
     pub theme: &'static str,
@@ -18,6 +21,7 @@ pub struct Table {
 
 const TABLES: &[&Table] = &[
     &configuration::TABLE,
+    &logic::TABLE,
     &apps::TABLE,
     &sockets::TABLE,
     &processes::TABLE,

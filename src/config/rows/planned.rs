@@ -111,32 +111,11 @@ const PARTS: &[Part] = &[
         ",
     },
     Part {
-        theme: "Configuration files",
-        status: Status::Planned,
-        why: "the file is not read",
-        names: "
-            config= fallback-config= include= inherit= inject-after= inject-before= json|js=/j
-            xml|xmlconfig=/x yaml|yml=/y
-        ",
-    },
-    Part {
-        theme: "Conditions and loops",
-        status: Status::Planned,
-        why: "the lines up to the end of the block are read once, as if the block were not there",
-        names: "
-            end-for~ end-if~ endfor~ endif~ for= for-glob= for-readline= for-times= if-dir= if-directory=
-            if-env= if-exists= if-file= if-hostname= if-hostname-match= if-not-dir= if-not-env=
-            if-not-exists= if-not-file= if-not-hostname= if-not-hostname-match= if-not-opt= if-not-plugin=
-            if-not-reload if-opt= if-plugin= if-reload ifdir= ifenv= ifexists= ifplugin=
-        ",
-    },
-    Part {
         theme: "Configuration language",
         status: Status::Planned,
         why: "it has no effect on the configuration",
         names: "
-            blacklist= declare-option= declare-option2= early-envdir= end-blacklist end-whitelist get= mode=
-            resolve= whitelist=
+            early-envdir= get=
         ",
     },
     Part {
@@ -144,8 +123,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "nothing is printed and the server starts",
         names: "
-            clock-list clocks-list dump-options exit~ iprint= no-server plugin-list plugins-list print=
-            python-version
+            clock-list clocks-list dump-options plugin-list plugins-list python-version
         ",
     },
     Part {
