@@ -7,6 +7,7 @@
 mod actions;
 mod address;
 mod cli;
+mod details;
 mod docs;
 mod draft;
 mod error;
@@ -26,6 +27,7 @@ mod source;
 mod templates;
 mod value;
 
+pub use details::*;
 pub use docs::{help, options_md, show};
 pub use draft::Draft;
 pub use error::{ConfigError, ValueError, Warning};

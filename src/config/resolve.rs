@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::low::{Low, needs_value, unknown};
 use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
-use super::{ConfigError, Origin, Settings, Sources, Warning, Written, expand, logic, registry};
+use super::{ConfigError, Origin, Settings, Sources, Warning, Written, expand, logic, registry, rows};
 
 /// What the options mean, and all that is to be said about them.
 pub struct Resolved {
@@ -77,8 +77,9 @@ impl<'a> Resolver<'a> {
     fn apply(&mut self, option: &'a Written) -> Result<(), ConfigError> {
         let Some(row) = registry::find(&option.name) else { return self.unknown(option) };
         let value = option.value.as_deref();
-        let may_be_empty = row.theme == super::rows::BLOCKS;
-        if row.arg == Arg::Required && !may_be_empty && value.is_none_or(str::is_empty) {
+        let needs_value =
+            row.arg == Arg::Required && row.status == Status::Works && row.theme != rows::BLOCKS;
+        if needs_value && value.is_none_or(str::is_empty) {
             return self.empty(row, option);
         }
         let is_first = !self.seen.contains_key(row.name);
@@ -87,7 +88,7 @@ impl<'a> Resolver<'a> {
             Status::Accepted(why) if row.arg == Arg::Flag && flag(value) == Ok(false) => {
                 self.warn(option, format!(" cannot be turned off: {why}"));
             }
-            Status::Accepted(_) => {}
+            Status::Accepted(_) => self.set(row, option)?,
             Status::Planned(missing) => self.plan(row, option, missing, is_first),
             Status::Refused(instead) if is_first => {
                 self.warn(option, format!(" is not supported: {instead}"))

@@ -80,6 +80,10 @@ impl Row {
         Row { repeats: true, ..self }
     }
 
+    pub const fn setter(self, set: Setter) -> Row {
+        Row { set, ..self }
+    }
+
     /// The setting is stored, but nothing reads it yet: what will not happen.
     pub const fn soon(self, missing: &'static str) -> Row {
         Row { status: Status::Planned(missing), ..self }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::details::*;
+
 /// Where an option was written: a file and line, the command line, the environment, or a keyword of `serve()`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -157,6 +159,16 @@ pub struct Settings {
     pub show_config: bool,
     /// Start everything but the workers, and exit.
     pub no_server: bool,
+    /// Workers end when the master is gone.
+    pub no_orphans: bool,
+    pub socket_options: SocketOptions,
+    pub limits: Limits,
+    pub recycle: Recycle,
+    pub watch: Watch,
+    pub client_errors: ClientErrors,
+    pub python: Python,
+    pub log: Log,
+    pub pidfiles: PidFiles,
 }
 
 /// One option as it was written.
@@ -214,6 +226,15 @@ impl Default for Settings {
             written: Vec::new(),
             show_config: false,
             no_server: false,
+            no_orphans: false,
+            socket_options: SocketOptions::default(),
+            limits: Limits::default(),
+            recycle: Recycle::default(),
+            watch: Watch::default(),
+            client_errors: ClientErrors::default(),
+            python: Python::default(),
+            log: Log::default(),
+            pidfiles: PidFiles::default(),
         }
     }
 }

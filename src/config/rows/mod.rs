@@ -7,6 +7,7 @@ mod logging;
 mod logic;
 mod planned;
 mod processes;
+mod recycling;
 mod requests;
 mod sockets;
 
@@ -25,6 +26,7 @@ const TABLES: &[&Table] = &[
     &apps::TABLE,
     &sockets::TABLE,
     &processes::TABLE,
+    &recycling::TABLE,
     &requests::TABLE,
     &limits::TABLE,
     &logging::TABLE,
