@@ -3,6 +3,9 @@
 
 pub mod base;
 pub mod config;
+#[cfg(feature = "python")]
+mod entry;
+pub mod master;
 pub mod policy;
 pub mod proto;
 pub mod report;

@@ -29,9 +29,9 @@ impl Backoff {
         }
     }
 
-    /// A worker has served long enough.
-    pub fn calm(&mut self) {
-        self.early = 0;
+    /// Deaths in a row before the worker was healthy.
+    pub fn early_deaths(&self) -> u32 {
+        self.early
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(waits[0], FIRST);
         assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]));
         assert_eq!(waits[11], LONGEST);
-        backoff.calm();
+        assert_eq!(backoff.after_death(HEALTHY, true), Duration::ZERO);
         assert_eq!(backoff.after_death(Duration::ZERO, false), FIRST);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 const HEAD_WORDS: usize = 16;
 const WORKER_WORDS: usize = 32;
 const CORE_WORDS: usize = 48;
-const CORE_TEXT: usize = 8;
+const CORE_TEXT: usize = 9;
 
 /// The longest method and request target, together, that the board shows of a request.
 pub const TEXT_LEN: usize = (CORE_WORDS - CORE_TEXT) * 8;
@@ -234,6 +234,8 @@ impl CoreSlot {
         ident = 5;
         lengths = 6;
         tid = 7;
+        /// The start of the request that harakiri has warned already.
+        warned_us = 8;
     }
 
     /// Marks the core busy. The text is written first: who sees `Running` sees it whole.

@@ -2,7 +2,7 @@
 
 use super::{check, check_len, retry};
 use std::fs::File;
-use std::io::{Error, Result};
+use std::io::Result;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -32,13 +32,13 @@ pub fn recv_slice(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     })
 }
 
-/// Looks whether the peer has closed its side, without taking bytes.
-pub fn peer_closed(fd: BorrowedFd<'_>) -> bool {
+/// Are there bytes to be received? They are left where they are.
+pub fn has_bytes(fd: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     // SAFETY: one byte of a live variable.
     let got =
         unsafe { libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_PEEK | libc::MSG_DONTWAIT) };
-    got == 0 || (got < 0 && Error::last_os_error().kind() != std::io::ErrorKind::WouldBlock)
+    got > 0
 }
 
 /// Sends as much of a buffer as the socket takes; a closed peer is EPIPE, never a signal.
@@ -145,6 +145,18 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     retry(|| check_len(unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) }))
 }
 
+/// Writes what a pipe takes without waiting (one made so).
+pub fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: pointer and length are those of a live slice.
+    retry(|| check_len(unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) }))
+}
+
+/// Lets a pipe hold this much, if the system allows it.
+pub fn widen_pipe(fd: BorrowedFd<'_>, bytes: i32) {
+    // SAFETY: no pointers; a refusal leaves the pipe as it was.
+    unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}
+
 /// A pipe, close-on-exec: (reading end, writing end).
 pub fn pipe(nonblocking: bool) -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
@@ -184,11 +196,11 @@ pub fn stderr() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(2) }
 }
 
-/// A descriptor number that outlives no owner: for requests, which end before their connection does.
-pub fn borrow(fd: &OwnedFd) -> BorrowedFd<'static> {
-    // SAFETY: callers keep the owner alive for as long as they use this; a number used too late answers EBADF or
-    // writes nothing, as MSG_DONTWAIT calls on a socket do; memory is never at stake.
-    unsafe { BorrowedFd::borrow_raw(fd.as_raw_fd()) }
+/// A descriptor that another language owns, for as long as its object lives; `None` when the number is not open.
+pub fn numbered<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
+    // SAFETY: fcntl without pointers tells whether the number is open. Who closes it too early gets EBADF, or sends
+    // another file of its own; memory is never at stake.
+    unsafe { (libc::fcntl(fd, libc::F_GETFD) >= 0).then(|| BorrowedFd::borrow_raw(fd)) }
 }
 
 /// Makes sure that 0, 1 and 2 are open, so that no socket or log ever becomes one of them.

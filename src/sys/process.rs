@@ -56,8 +56,8 @@ pub fn fork(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<i32> {
 }
 
 /// Forks a grandchild and lets the process between them end, so that the nearest subreaper (the master) becomes its
-/// parent.
-pub fn fork_orphan(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<()> {
+/// parent. The process between calls `tell` with the grandchild's pid first: until it ends nobody else can reap it.
+pub fn fork_orphan(hooks: &dyn ForkHooks, tell: impl FnOnce(i32), body: impl FnOnce() -> i32) -> Result<()> {
     hooks.before();
     match fork_raw() {
         Ok(0) => match fork_raw() {
@@ -65,7 +65,11 @@ pub fn fork_orphan(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<
                 hooks.after_in_child();
                 run_and_exit(body)
             }
-            second => exit_now(second.is_err().into()),
+            Ok(pid) => {
+                tell(pid);
+                exit_now(0)
+            }
+            Err(_) => exit_now(1),
         },
         result => {
             hooks.after_in_parent();
@@ -158,6 +162,12 @@ pub fn set_umask(mask: u32) {
 pub fn new_session() -> Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::setsid() }).map(drop)
+}
+
+/// Lets others run for a moment.
+pub fn yield_now() {
+    // SAFETY: no arguments, cannot fail on Linux.
+    unsafe { libc::sched_yield() };
 }
 
 /// Threads of this process, as the kernel counts them.

@@ -18,9 +18,27 @@ pub fn dump() -> i32 {
     libc::SIGRTMIN() + 2
 }
 
-/// Ends the request that the main thread runs (harakiri's first, gentle step).
+/// Tells a worker that the time of a request is up (harakiri's first, gentle step).
 pub fn expire() -> i32 {
     libc::SIGRTMIN() + 3
+}
+
+/// Within a worker: ends what its main thread waits for.
+pub fn interrupt() -> i32 {
+    libc::SIGRTMIN() + 4
+}
+
+/// Waits for a signal that every thread blocks.
+pub fn wait_for(signal: i32) -> Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    let mut got = 0;
+    // SAFETY: the set is initialized by sigemptyset before it is read; `got` is a live int.
+    let code = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::sigwait(set.as_ptr(), &mut got)
+    };
+    if code == 0 { Ok(()) } else { Err(std::io::Error::from_raw_os_error(code)) }
 }
 
 static PENDING: AtomicU64 = AtomicU64::new(0);

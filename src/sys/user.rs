@@ -67,6 +67,15 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+/// The machine's name.
+pub fn host_name() -> String {
+    let mut name = [0u8; 256];
+    // SAFETY: the buffer's length is given; one byte is kept back for the NUL.
+    unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let end = name.iter().position(|&c| c == 0).unwrap_or(0);
+    String::from_utf8_lossy(&name[..end]).into_owned()
+}
+
 /// Changes the owner of a file.
 pub fn chown(path: &Path, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
     std::os::unix::fs::chown(path, uid, gid)

@@ -2,18 +2,19 @@
 //! [`Core::next`] and the next call of it.
 
 use super::body::BodyError;
-use super::exchange::{Exchange, Speaks};
-use super::intake::{self, Arrival, Intake};
+use super::conns::{Conn, Limits, Waits};
+use super::exchange::Exchange;
+use super::http::Http;
+use super::intake::{self, Arrival, CONNECTION, Intake};
 use super::mounts::Mounts;
-use super::request::{self, Request};
+use super::request::Request;
 use super::{Shared, log};
 use crate::config::Protocol;
-use crate::proto::http::status::error_answer;
 use crate::proto::uwsgi;
 use crate::report::line;
 use crate::shm::board::{CoreSlot, Order, Stage, Wish, bump};
 use crate::sys::{clock, epoll, io, signal};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -34,6 +35,14 @@ pub enum Step {
 
 /// Connections in a row from one listener before the others get a look.
 const STREAK: u32 = 16;
+/// The longest that a thread goes straight to sleep after it has looked for a waiting connection in vain.
+const MOST_SKIPS: u32 = 32;
+/// How often waiting connections are looked over.
+const SWEEP_US: u64 = 1_000_000;
+/// How long the head of an HTTP request may take.
+const HEAD: Duration = Duration::from_secs(15);
+/// How long a connection may stay without a request: longer than the 60 s of common balancers, so that they close first.
+const IDLE: Duration = Duration::from_secs(75);
 
 pub struct Core {
     pub shared: Arc<Shared>,
@@ -45,12 +54,21 @@ pub struct Core {
     pub exchange: Arc<Mutex<Exchange>>,
     mounts: Arc<Mounts>,
     intake: Intake,
+    pub(super) http: Http,
+    /// The HTTP connection of the running request.
+    pub(super) current: Option<Conn>,
+    /// A connection that has its next request in its buffer already.
+    pub(super) again: Option<Conn>,
     line: Vec<u8>,
     started_us: u64,
     running: bool,
     /// The listener to look at first: that of the last request.
     hot: Option<usize>,
     streak: u32,
+    /// Looking for the next connection before sleeping costs a system call when there is none: after looks in vain,
+    /// so many requests are ended without one.
+    skips: u32,
+    next_skips: u32,
     waiting: Option<usize>,
     counts_in_flight: bool,
 }
@@ -71,11 +89,16 @@ impl Core {
             exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.socket_timeout))),
             mounts,
             intake: Intake::new(&shared),
+            http: Http::new(shared.settings.buffer_size),
+            current: None,
+            again: None,
             line: Vec::with_capacity(1024),
             started_us: 0,
             running: false,
             hot: None,
             streak: 0,
+            skips: 0,
+            next_skips: 1,
             waiting: None,
             counts_in_flight: shared.board.threads() > 1,
             shared,
@@ -92,35 +115,72 @@ impl Core {
     pub fn next(&mut self) -> Step {
         self.finish();
         loop {
+            if let Some(conn) = self.again.take()
+                && self.read(conn)
+            {
+                return Step::Request;
+            }
             match self.shared.slot.order() {
-                Order::Serve => {}
+                Order::Serve => self.shared.set_deaf(false),
                 Order::Pause => match self.rest() {
                     Some(step) => return step,
                     None => continue,
                 },
-                Order::Retire => return self.leave(),
+                Order::Retire => {
+                    if self.has_left_nothing() {
+                        return self.leave();
+                    }
+                    self.hot = None;
+                }
             }
             if let Some(listener) = self.hot.take()
-                && self.accept(listener)
+                && self.accept_hot(listener)
             {
                 return Step::Request;
             }
-            match self.wait(false) {
-                Arrival::Listener(listener) if self.intake.waited_behind(&self.shared) => {
-                    self.waiting = Some(listener);
-                    return Step::Attach;
-                }
-                Arrival::Listener(listener) => {
-                    if self.accept(listener) {
-                        self.intake.step_back(&self.shared, listener);
-                        return Step::Request;
-                    }
-                }
-                Arrival::Connection(_) | Arrival::TimedOut => self.shared.log.flush(),
-                Arrival::Orphaned => self.shared.set_orphaned(),
-                Arrival::Interrupted => return Step::Interrupted,
+            let arrival = self.wait(false);
+            if let Some(step) = self.handle(arrival) {
+                return step;
             }
+            self.sweep();
         }
+    }
+
+    fn handle(&mut self, arrival: Arrival) -> Option<Step> {
+        match arrival {
+            Arrival::Listener(listener) if self.intake.waited_behind(&self.shared) => {
+                self.waiting = Some(listener);
+                return Some(Step::Attach);
+            }
+            Arrival::Listener(listener) => {
+                if self.accept(listener) {
+                    self.intake.step_back(&self.shared, listener);
+                    return Some(Step::Request);
+                }
+            }
+            Arrival::Connection(key) => {
+                let conn = self.shared.conns().take(key as usize);
+                if conn.is_some_and(|conn| self.read(conn)) {
+                    return Some(Step::Request);
+                }
+            }
+            Arrival::TimedOut => self.shared.log.flush(),
+            Arrival::Orphaned => self.shared.set_orphaned(),
+            Arrival::Interrupted => return Some(Step::Interrupted),
+        }
+        None
+    }
+
+    /// Looks for a connection without having been woken for one, as long as that mostly finds one.
+    fn accept_hot(&mut self, listener: usize) -> bool {
+        if self.skips > 0 {
+            self.skips -= 1;
+            return false;
+        }
+        let found = self.accept(listener);
+        self.next_skips = if found { 1 } else { (2 * self.next_skips).min(MOST_SKIPS) };
+        self.skips = if found { 0 } else { self.next_skips };
+        found
     }
 
     /// Takes the connection that made [`Core::next`] say `Attach`, if it still waits. Attached; never waits.
@@ -130,12 +190,19 @@ impl Core {
 
     fn wait(&mut self, paused: bool) -> Arrival {
         // Lines are written when there is time for it, at the latest when they have waited a little.
-        let timeout = (!self.shared.log.is_empty()).then_some(log::IDLE);
+        let timeout = if !self.shared.log.is_empty() {
+            Some(log::IDLE)
+        } else if self.shared.own_epoll() && self.shared.conns().len() > 0 {
+            Some(Duration::from_micros(SWEEP_US))
+        } else {
+            None
+        };
         self.intake.wait(&self.shared, paused, timeout)
     }
 
     /// On pause: wait for another order.
     fn rest(&mut self) -> Option<Step> {
+        self.shared.set_deaf(true);
         match self.wait(true) {
             Arrival::Orphaned => self.shared.set_orphaned(),
             Arrival::Interrupted => return Some(Step::Interrupted),
@@ -152,167 +219,143 @@ impl Core {
 
     /// Accepts from a listener and reads the request; `true` when there is one to run.
     fn accept(&mut self, listener: usize) -> bool {
-        let Some(bound) = self.shared.listeners.get(listener) else { return false };
-        let Some(client) = intake::accept(bound) else {
+        let shared = self.shared.clone();
+        let Some(bound) = shared.listeners.get(listener) else { return false };
+        let Some((client, peer)) = intake::accept(bound) else {
             self.streak = 0;
             return false;
         };
         self.streak += 1;
-        self.hot = (self.streak < STREAK).then_some(listener);
-        if self.hot.is_none() {
+        if self.streak < STREAK {
+            self.hot = Some(listener);
+        } else {
             self.streak = 0;
         }
-        match bound.protocol {
-            Protocol::Uwsgi => self.read_packet(client),
-            Protocol::Http => false,
+        let mut conn = Conn::new(client, bound.protocol, listener, clock::monotonic_us());
+        conn.peer = peer;
+        self.read(conn)
+    }
+
+    // ── connections ──
+
+    fn read(&mut self, conn: Conn) -> bool {
+        match conn.protocol {
+            Protocol::Uwsgi => self.read_packet(conn),
+            Protocol::Http => self.read_http(conn),
         }
     }
 
-    // ── uwsgi ──
-
-    fn read_packet(&mut self, client: OwnedFd) -> bool {
-        self.request.clear();
-        let head = match self.receive(&client, uwsgi::HEAD_LEN) {
-            true => uwsgi::Head::parse(&self.request.text),
-            false => None,
+    /// Puts a connection into the table until it has bytes.
+    pub(super) fn keep(&mut self, mut conn: Conn) {
+        let shared = &self.shared;
+        let flags = if self.counts_in_flight { epoll::READ | epoll::ONESHOT } else { epoll::READ };
+        let mut conns = shared.conns();
+        let known = conn.key;
+        let key = known.unwrap_or_else(|| conns.reserve());
+        conn.key = Some(key);
+        let Some(client) = &conn.client else { return };
+        let token = CONNECTION | key as u64;
+        let watched = match known {
+            None => shared.epoll.add(client, flags, token),
+            Some(_) if self.counts_in_flight => shared.epoll.modify(client, flags, token),
+            Some(_) => Ok(()),
         };
-        let Some(head) = head else { return false };
-        let end = uwsgi::HEAD_LEN + head.size as usize;
-        match head.modifier1 {
-            uwsgi::WSGI | uwsgi::WSGI_STRIP => {}
-            uwsgi::PING => {
-                let pong = uwsgi::Head { modifier1: uwsgi::PING, size: 0, modifier2: 1 };
-                let _ = io::send(client.as_fd(), &pong.to_bytes());
-                return false;
-            }
-            other => {
-                let text = format!("unavailable modifier requested: {other} (rwsgi speaks 0, 30 and ping)");
-                return self.refuse(client, 501, &text);
-            }
+        match watched {
+            Ok(()) => conns.put(key, conn),
+            Err(_) => conns.release(key),
         }
-        if head.size as usize > self.shared.settings.buffer_size {
-            let text = format!(
-                "request variables of {} bytes are more than buffer-size = {} allows",
-                head.size, self.shared.settings.buffer_size
-            );
-            self.request.text.clear();
-            return self.refuse(client, 431, &text);
-        }
-        if self.request.text.len() < end && !self.receive(&client, end) {
-            return false;
-        }
-        if head.size == 0 {
-            return self.refuse(client, 400, "an empty uwsgi packet: is the front end sending uwsgi_params?");
-        }
-        if let Err(error) = self.request.index(end, self.shared.settings.max_vars) {
-            let status = if error == uwsgi::BlockError::TooMany { 431 } else { 400 };
-            return self.refuse(client, status, &format!("a bad uwsgi packet: {error}"));
-        }
-        self.begin(client, head, end)
-    }
-
-    /// Receives until `text` is `until` bytes long. A peer that is too slow is dropped.
-    fn receive(&mut self, client: &OwnedFd, until: usize) -> bool {
-        let text = &mut self.request.text;
-        let mut deadline = None;
-        while text.len() < until {
-            let most = self.shared.settings.buffer_size + uwsgi::HEAD_LEN - text.len().min(until);
-            match io::recv(client.as_fd(), text, most.max(until - text.len())) {
-                Ok(0) => return false,
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    let now = clock::monotonic_us();
-                    let timeout = self.shared.settings.socket_timeout.as_micros() as u64;
-                    let deadline = *deadline.get_or_insert(now + timeout);
-                    let left = Duration::from_micros(deadline.saturating_sub(now));
-                    if left.is_zero() || !epoll::wait_one(client, false, left).unwrap_or(false) {
-                        bump(self.shared.slot.refused(), 1);
-                        log::say(&format!(
-                            "worker {}: a peer sent only {} bytes of a request within socket-timeout = {} s; closed",
-                            self.shared.id,
-                            text.len(),
-                            self.shared.settings.socket_timeout.as_secs()
-                        ));
-                        return false;
-                    }
-                }
-                Err(_) => return false,
-            }
-        }
-        true
-    }
-
-    /// The packet is whole: checks what it asks for, chooses the app, and begins the exchange.
-    fn begin(&mut self, client: OwnedFd, head: uwsgi::Head, end: usize) -> bool {
-        if self.request.wants_code() && !self.shared.settings.dynamic_apps {
-            // Whoever reaches the socket could run code of its own (PITFALLS 33); the variables still stand in environ.
-            self.note_code_request();
-        }
-        let settings = self.shared.settings.clone();
-        let Ok(length) = request::content_length(self.request.get(self.request.known.content_length)) else {
-            return self.refuse(client, 400, "CONTENT_LENGTH is not a number");
-        };
-        if settings.limit_post > 0 && length.is_some_and(|length| length > settings.limit_post) {
-            let text = format!(
-                "a body of {} bytes is more than limit-post = {} allows",
-                length.unwrap_or(0),
-                settings.limit_post
-            );
-            return self.refuse(client, 413, &text);
-        }
-        let received = self.request.text.len();
-        self.app = self.mounts.choose(&mut self.request);
-        if head.modifier1 == uwsgi::WSGI_STRIP {
-            self.strip_script_name();
-        }
-        let chunked = self.request.get(self.request.known.transfer_encoding).eq_ignore_ascii_case(b"chunked");
-        let request = &self.request;
-        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let first = &request.text[end..received];
-        if length.is_none() && chunked {
-            exchange.body.begin_chunked(settings.limit_post, first);
-        } else {
-            exchange.body.begin_sized(length.unwrap_or(0), first);
-        }
-        let is_head = request.get(request.known.method) == b"HEAD";
-        exchange.begin(client, Speaks::Uwsgi, request.get(request.known.protocol), is_head);
-        let buffered = if settings.post_buffering > 0 && !exchange.body.is_drained() {
-            exchange.buffer_body(settings.post_buffering)
-        } else {
-            exchange.body.failed().map_or(Ok(()), Err)
-        };
-        drop(exchange);
-        self.start();
-        match buffered {
-            Ok(()) => true,
-            Err(error) => {
-                self.refuse_body(error);
-                false
-            }
+        let full = conns.is_full();
+        drop(conns);
+        if full {
+            shared.set_deaf(true);
         }
     }
 
-    /// modifier1 30: PATH_INFO still begins with SCRIPT_NAME.
-    fn strip_script_name(&mut self) {
-        let script_name = self.request.value_at(self.request.known.script_name);
-        let path = self.request.value_at(self.request.known.path_info);
-        if !script_name.is_empty() && path.starts_with(script_name) {
-            self.request.cut_path(script_name.len());
+    /// A connection is closed, or was never in the table.
+    pub(super) fn forget(&mut self, conn: &Conn) {
+        if let Some(key) = conn.key {
+            self.shared.conns().release(key);
         }
     }
 
-    fn note_code_request(&self) {
-        log::say(&format!(
-            "worker {}: a request asked to load code (UWSGI_FILE, UWSGI_MODULE or the like); ignored, since \
-             dynamic-apps is not set",
-            self.shared.id
-        ));
+    /// May answers keep their connection open?
+    pub(super) fn keeps_connections(&self) -> bool {
+        self.shared.slot.order() == Order::Serve && !self.shared.conns().is_full()
+    }
+
+    /// Closes the connections that have waited too long, once a second.
+    fn sweep(&mut self) {
+        if !self.shared.own_epoll() || self.shared.conns().len() == 0 {
+            return;
+        }
+        let now = clock::monotonic_us();
+        let due = self.shared.next_sweep_us.load(Relaxed);
+        let next = now + SWEEP_US;
+        if now < due || self.shared.next_sweep_us.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
+            return;
+        }
+        let limits = Limits { packet: self.shared.settings.socket_timeout, head: HEAD, idle: IDLE };
+        let overdue = self.shared.conns().overdue(now, &limits);
+        for conn in overdue {
+            self.drop_overdue(conn);
+        }
+    }
+
+    fn drop_overdue(&mut self, mut conn: Conn) {
+        self.forget(&conn);
+        let Some(client) = conn.client.take() else { return };
+        match (conn.waits, conn.protocol, conn.buf.is_empty()) {
+            (Waits::Head, Protocol::Uwsgi, _) => self.too_slow(conn.buf.len()),
+            (Waits::Head, Protocol::Http, false) => {
+                let text =
+                    format!("only {} bytes of its head came within {} s", conn.buf.len(), HEAD.as_secs());
+                self.refuse(client, 408, &text);
+            }
+            _ => {}
+        }
+    }
+
+    /// On the way out: idle connections are closed, those with a request on its way are served first.
+    fn has_left_nothing(&mut self) -> bool {
+        if !self.shared.own_epoll() {
+            return true;
+        }
+        self.shared.set_deaf(true);
+        let idle = self.shared.conns().take_idle();
+        for mut conn in idle {
+            let begun = conn.client.as_ref().is_some_and(|client| io::has_bytes(client.as_fd()));
+            if begun {
+                conn.waits = Waits::Head;
+                self.keep(conn);
+            } else {
+                self.forget(&conn);
+            }
+        }
+        self.shared.conns().len() == 0
     }
 
     // ── the life of a request ──
 
-    /// Puts the request on the board.
-    fn start(&mut self) {
+    pub(super) fn choose_app(&mut self) {
+        self.app = self.mounts.choose(&mut self.request);
+    }
+
+    /// The exchange has begun: reads its body ahead, if it is to be, and puts the request on the board. `false`: the body
+    /// cannot be read, and that was answered.
+    pub(super) fn start(&mut self) -> bool {
+        self.enter_board();
+        let memory = self.shared.settings.post_buffering;
+        let mut exchange = self.lock();
+        let read = if memory > 0 && !exchange.body.is_drained() {
+            exchange.buffer_body(memory)
+        } else {
+            exchange.body.failed().map_or(Ok(()), Err)
+        };
+        drop(exchange);
+        read.map_err(|error| self.refuse_body(error)).is_ok()
+    }
+
+    fn enter_board(&mut self) {
         let now = clock::monotonic_us();
         self.started_us = now;
         self.running = true;
@@ -336,7 +379,8 @@ impl Core {
         self.running = false;
         let exchange = self.exchange.clone();
         let mut exchange = exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        drop(exchange.finish());
+        let client = exchange.finish();
+        let surplus = if client.is_some() { exchange.body.take_surplus() } else { Vec::new() };
         self.slot.end();
         let shared = self.shared.clone();
         if self.counts_in_flight {
@@ -349,8 +393,15 @@ impl Core {
         if shared.settings.log_requests {
             self.log(&exchange, served);
         }
+        drop(exchange);
+        if let Some(conn) = self.current.take() {
+            self.after_http(conn, client, surplus);
+        }
         if shared.limit.is_some_and(|limit| served >= limit) {
-            shared.slot.set_wish(Wish::MaxRequests);
+            if shared.slot.wish() == Wish::None {
+                shared.slot.set_wish(Wish::MaxRequests);
+                shared.tell_master();
+            }
         }
     }
 
@@ -408,24 +459,6 @@ impl Core {
         }
     }
 
-    /// Answers what cannot be run, with one line that names the cause. Nothing is put on the board or counted as a
-    /// request.
-    fn refuse(&mut self, client: OwnedFd, status: u16, why: &str) -> bool {
-        self.refuse_on(&client, status, why);
-        let timeout = self.shared.settings.socket_timeout.min(Duration::from_secs(1));
-        io::shutdown_send(client.as_fd());
-        discard(&client, timeout);
-        false
-    }
-
-    fn refuse_on(&self, client: &OwnedFd, status: u16, why: &str) {
-        let mut out = Vec::with_capacity(256);
-        error_answer(&mut out, status, b"", false, false);
-        let _ = io::send(client.as_fd(), &out);
-        bump(self.shared.slot.refused(), 1);
-        log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
-    }
-
     /// A body that could not be read ahead: the request ends here, answered and logged like any other.
     fn refuse_body(&mut self, error: BodyError) {
         let status = match error {
@@ -435,14 +468,33 @@ impl Core {
             BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
         };
         self.lock().answer_plain(status);
-        let (request, known) = (&self.request, &self.request.known);
+        log::say(&format!("{}: {error}; answered {status}", self.describe()));
+        self.finish();
+    }
+
+    /// No application is loaded that answers here.
+    pub fn answer_without_app(&mut self) {
+        self.lock().answer_plain(503);
         log::say(&format!(
-            "worker {}: {} {}: {error}; answered {status}",
+            "{}: no application is loaded for it; answered 503. Look for an error at start, or for a mount that fits",
+            self.describe()
+        ));
+    }
+
+    pub fn count_exception(&self) {
+        self.shared.slot.exceptions().fetch_add(1, Relaxed);
+    }
+
+    /// Which request this is, for the log.
+    pub fn describe(&self) -> String {
+        let (request, known) = (&self.request, &self.request.known);
+        format!(
+            "worker {} core {}: {} {}",
             self.shared.id,
+            self.index,
             request.get(known.method).escape_ascii(),
             request.get(known.uri).escape_ascii()
-        ));
-        self.finish();
+        )
     }
 
     /// What a signal may have meant: asked after `Interrupted`.
@@ -450,23 +502,6 @@ impl Core {
         let noted = signal::take_noted();
         if signal::is_in(noted, signal::SIGTERM) || signal::is_in(noted, signal::SIGHUP) {
             self.shared.retire();
-        }
-    }
-}
-
-/// Reads and drops what a refused peer still sends, for a moment, so that it can read its answer.
-fn discard(client: &OwnedFd, patience: Duration) {
-    let mut buffer = [0; 16 * 1024];
-    for _ in 0..1024 {
-        match io::recv_slice(client.as_fd(), &mut buffer) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if !epoll::wait_one(client, false, patience).unwrap_or(false) {
-                    return;
-                }
-            }
-            Err(_) => return,
         }
     }
 }

@@ -7,10 +7,12 @@
 //! has in flight: a request goes to an idle process as long as there is one.
 
 use super::{Bound, Shared};
+use crate::config::Protocol;
 use crate::policy::balance;
 use crate::sys::epoll::{self, Epoll, Events, WaitMask};
 use crate::sys::{signal, socket};
 use std::io::{ErrorKind, Result};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
@@ -26,9 +28,14 @@ pub const CONNECTION: u64 = 1 << 33;
 /// Where listeners and the master's pipe are watched.
 pub fn watch(epoll: &Epoll, listeners: &[Bound], alive: &OwnedFd) -> Result<()> {
     for (index, listener) in listeners.iter().enumerate() {
-        epoll.add(&listener.fd, epoll::READ | epoll::EXCLUSIVE, index as u64)?;
+        listen_to(epoll, listener, index)?;
     }
     epoll.add(alive, epoll::HANGUP, ALIVE)
+}
+
+/// Watches one listener.
+pub fn listen_to(epoll: &Epoll, listener: &Bound, index: usize) -> Result<()> {
+    epoll.add(&listener.fd, epoll::READ | epoll::EXCLUSIVE, index as u64)
 }
 
 /// The shared lines, made by the master before the first fork. The order in which a listener is added to them is the
@@ -138,7 +145,7 @@ impl Intake {
         }
         let fd = &shared.listeners[listener].fd;
         if shared.epoll.remove(fd).is_ok() {
-            let _ = shared.epoll.add(fd, epoll::READ | epoll::EXCLUSIVE, listener as u64);
+            let _ = listen_to(&shared.epoll, &shared.listeners[listener], listener);
         }
     }
 
@@ -154,9 +161,14 @@ impl Intake {
 }
 
 /// Takes a connection from a listener, or `None` when another process was quicker.
-pub fn accept(listener: &Bound) -> Option<OwnedFd> {
-    match socket::accept(listener.fd.as_fd()) {
-        Ok(client) => Some(client),
+pub fn accept(listener: &Bound) -> Option<(OwnedFd, Option<SocketAddr>)> {
+    // Who sends uwsgi packets says in them for whom.
+    let accepted = match listener.protocol {
+        Protocol::Uwsgi => socket::accept(listener.fd.as_fd()).map(|client| (client, None)),
+        Protocol::Http => socket::accept_from(listener.fd.as_fd()),
+    };
+    match accepted {
+        Ok(accepted) => Some(accepted),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => None,
         // EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the backlog; look again in a moment.
         Err(_) => {

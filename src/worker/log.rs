@@ -69,6 +69,10 @@ impl Log {
 
 /// One line of the server's own, with the date that uWSGI puts in front of such lines.
 pub fn say(text: &str) {
-    let line = format!("{} - {text}\n", clock::ctime(clock::wall_secs()));
-    let _ = io::write_all_blocking(io::stderr(), line.as_bytes());
+    let _ = io::write_all_blocking(io::stderr(), dated(text).as_bytes());
+}
+
+/// A text as a line of the log.
+pub fn dated(text: &str) -> String {
+    format!("{} - {}\n", clock::ctime(clock::wall_secs()), text.trim_end())
 }

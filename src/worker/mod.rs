@@ -2,11 +2,19 @@
 
 pub mod body;
 pub mod chunks;
+pub mod conns;
 pub mod core;
 pub mod exchange;
+pub mod host;
+mod http;
 pub mod intake;
+pub mod life;
 pub mod log;
 pub mod mounts;
+mod packet;
+#[cfg(feature = "python")]
+pub mod python;
+mod refuse;
 pub mod request;
 pub mod rescue;
 
@@ -33,6 +41,8 @@ pub struct Bound {
     pub protocol: Protocol,
     /// Its address, for messages.
     pub name: String,
+    /// SERVER_PORT of the requests that come through it.
+    pub port: String,
 }
 
 /// What a worker gets from the process that forks it.
@@ -46,10 +56,13 @@ pub struct Setup {
     pub tiers: Arc<Vec<Epoll>>,
     /// Its other end is the master's alone: end of file means that the master is gone.
     pub alive: Arc<OwnedFd>,
+    /// A byte written here makes the master look at the board.
+    pub news: Arc<OwnedFd>,
+    /// Where stack dumps go.
+    pub dumps: Arc<OwnedFd>,
     pub slot: usize,
     /// The number people know the worker by, from 1.
     pub id: u32,
-    pub master_pid: i32,
 }
 
 /// What the threads of a worker share.
@@ -67,11 +80,17 @@ pub struct Shared {
     /// Watches nothing but the master: for workers on pause.
     pub idle_epoll: Epoll,
     pub log: log::Log,
+    pub conns: Mutex<conns::Conns>,
+    /// When waiting connections are looked over next.
+    pub next_sweep_us: AtomicU64,
+    /// Set once the listeners are out of the worker's own epoll.
+    deaf: AtomicBool,
     /// The lines that threads of this process wait in, a bit each.
     lines_taken: AtomicU64,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
+    news: Arc<OwnedFd>,
     orphaned: AtomicBool,
 }
 
@@ -103,9 +122,13 @@ impl Shared {
             epoll,
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
+            conns: Mutex::default(),
+            next_sweep_us: AtomicU64::new(0),
+            deaf: AtomicBool::new(false),
             lines_taken: AtomicU64::new(0),
             threads: Mutex::default(),
             limit,
+            news: setup.news.clone(),
             orphaned: AtomicBool::new(false),
         }))
     }
@@ -148,6 +171,23 @@ impl Shared {
         }
     }
 
+    /// The table of waiting connections. A thread that panicked with it left it whole: each step is one operation.
+    pub fn conns(&self) -> std::sync::MutexGuard<'_, conns::Conns> {
+        self.conns.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Takes the listeners out of the worker's own epoll, or puts them back.
+    pub fn set_deaf(&self, deaf: bool) {
+        if self.own_epoll() && self.deaf.swap(deaf, AcqRel) != deaf {
+            for (index, listener) in self.listeners.iter().enumerate() {
+                let _ = match deaf {
+                    true => self.epoll.remove(&listener.fd),
+                    false => intake::listen_to(&self.epoll, listener, index),
+                };
+            }
+        }
+    }
+
     /// The worker finishes what it has begun and leaves.
     pub fn retire(&self) {
         self.slot.set_order(Order::Retire);
@@ -171,5 +211,12 @@ impl Shared {
             .min();
         self.slot.handicap().store(least.unwrap_or(0), Relaxed);
         self.slot.set_stage(Stage::Ready);
+        self.tell_master();
+    }
+
+    /// Makes the master look at the board now rather than at its next tick.
+    pub fn tell_master(&self) {
+        // A full pipe has woken the master already.
+        let _ = crate::sys::io::write_now(std::os::fd::AsFd::as_fd(&*self.news), b"n");
     }
 }

@@ -60,6 +60,8 @@ pub struct Request {
     pub known: Known,
     /// Bytes of the block as it was received, for the log.
     pub block_len: usize,
+    /// The peer may say what the client's own scheme is.
+    pub trusted: bool,
 }
 
 impl Request {
@@ -68,6 +70,7 @@ impl Request {
         self.vars.clear();
         self.known = Known::default();
         self.block_len = 0;
+        self.trusted = true;
     }
 
     #[inline]
@@ -95,6 +98,9 @@ impl Request {
 
     /// `https` or `http` or what the front end said (spec: wsgi-handling §1).
     pub fn scheme(&self) -> &[u8] {
+        if !self.trusted {
+            return b"http";
+        }
         if !self.known.scheme.is_empty() {
             return self.get(self.known.scheme);
         }
@@ -194,7 +200,7 @@ mod tests {
     use super::*;
 
     fn request(vars: &[(&str, &str)]) -> Request {
-        let mut request = Request { text: vec![0; 4], ..Request::default() };
+        let mut request = Request { text: vec![0; 4], trusted: true, ..Request::default() };
         for (key, value) in vars {
             uwsgi::push_var(&mut request.text, key.as_bytes(), value.as_bytes()).unwrap();
         }

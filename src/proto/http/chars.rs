@@ -14,6 +14,8 @@ pub const PERCENT: u8 = 16;
 pub const HOST: u8 = 32;
 /// A byte of an IPv6 address between brackets, which may end in an IPv4 address.
 pub const IPV6: u8 = 64;
+/// A decimal digit.
+pub const DIGIT: u8 = 128;
 
 static CLASS: [u8; 256] = classes();
 
@@ -44,6 +46,7 @@ const fn class(byte: u8) -> u8 {
         class |= IPV6;
     }
     match byte {
+        b'0'..=b'9' => class | DIGIT,
         b'_' => class | UNDERSCORE,
         b'%' => class | PERCENT,
         _ => class,
@@ -68,7 +71,7 @@ pub fn class_of(byte: u8) -> u8 {
 
 #[inline]
 pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| class_of(byte) & TOKEN != 0)
+    !bytes.is_empty() && span_of_class(bytes, 0, TOKEN).0 == bytes.len()
 }
 
 /// Walks bytes of one `class` from `from`. Returns where it stopped, and all classes seen on the way.

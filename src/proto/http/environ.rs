@@ -5,8 +5,9 @@
 //! header with `, `, here Cookie is joined with `; ` (RFC 9113 §8.2.3) and a repeated Host or Content-Length never gets so far.
 
 use super::chars::cgi_byte;
+use super::head::Header;
 use super::names::{self, CONTENT_LENGTH, COOKIE, HOST, Id, TRANSFER_ENCODING, UNDERSCORED};
-use super::{Header, Request, target};
+use super::{Request, target};
 use crate::base::bytes::push_decimal;
 
 /// What the connection adds to a request.
@@ -41,12 +42,12 @@ pub fn for_each(
     scratch: &mut Vec<u8>,
     mut visit: impl FnMut(&[u8], &[u8]),
 ) {
-    let target = &request.head.target;
+    let (target, headers) = (&request.head.target, &request.head.headers);
     visit(b"REQUEST_METHOD", request.method());
     visit(b"REQUEST_URI", request.target());
     visit(b"PATH_INFO", path_info(request, scratch));
-    visit(b"QUERY_STRING", target.query.of(request.buf));
-    visit(b"SERVER_PROTOCOL", if request.head.minor == 0 { b"HTTP/1.0" } else { b"HTTP/1.1" });
+    visit(b"QUERY_STRING", request.query());
+    visit(b"SERVER_PROTOCOL", if request.minor() == 0 { b"HTTP/1.0" } else { b"HTTP/1.1" });
     visit(b"SCRIPT_NAME", connection.script_name);
     visit(b"SERVER_NAME", connection.server_name);
     visit(b"SERVER_PORT", connection.server_port);
@@ -68,7 +69,7 @@ pub fn for_each(
         visit(b"HTTP_HOST", authority);
     }
     let fields = Fields { request, options, has_authority: !authority.is_empty() };
-    if request.headers.repeated() || request.headers.underscored() {
+    if headers.repeated || headers.underscored {
         fields.visit_merged(scratch, &mut visit);
     } else {
         fields.visit_plain(scratch, &mut visit);
@@ -77,7 +78,7 @@ pub fn for_each(
 
 #[inline]
 fn path_info<'a>(request: &Request<'a>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    let path = request.head.target.path.of(request.buf);
+    let path = request.path();
     if path.is_empty() {
         // RFC 9110 §4.2.3: in an http URI, an empty path is the same as "/".
         return b"/";
@@ -119,7 +120,7 @@ impl Fields<'_, '_> {
     #[cold]
     fn visit_merged(&self, scratch: &mut Vec<u8>, visit: &mut impl FnMut(&[u8], &[u8])) {
         let buf = self.request.buf;
-        let list = self.request.headers.as_slice();
+        let list = self.request.head.headers.list.as_slice();
         for (at, header) in list.iter().enumerate() {
             let twin = |other: &&Header| {
                 same_variable(header.name.of(buf), other.name.of(buf)) && self.is_kept(other)
@@ -178,15 +179,14 @@ fn shadows_known(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Headers, Limits, Progress, head};
+    use super::super::{Head, Limits, Progress, head};
     use super::*;
 
     fn variables(text: &str, options: Options) -> Vec<(String, String)> {
         let buf = text.as_bytes();
-        let mut headers = Headers::default();
-        let head =
-            head::parse(buf, &Limits::default(), &mut Progress::default(), &mut headers).unwrap().unwrap();
-        let request = Request { buf, head: &head, headers: &headers };
+        let mut head = Head::default();
+        assert!(head::parse(buf, &Limits::default(), &mut Progress::default(), &mut head).unwrap().is_some());
+        let request = Request::new(buf, &head);
         let connection = Connection {
             server_name: b"here",
             server_port: b"80",

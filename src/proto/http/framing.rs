@@ -42,18 +42,20 @@ pub fn decide(request: &Request) -> Result<Framing, Reject> {
             _ => {}
         }
     }
-    seen.verdict(request.head.minor)
+    seen.verdict(request.minor())
 }
 
 #[derive(Default)]
 struct Seen {
-    host: bool,
+    marks: u8,
     length: Option<u64>,
     coding: Option<Coding>,
-    close: bool,
-    keep_alive: bool,
-    expect: bool,
 }
+
+const HAS_HOST: u8 = 1;
+const CLOSE: u8 = 2;
+const KEEP_ALIVE: u8 = 4;
+const EXPECTS: u8 = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
@@ -65,16 +67,20 @@ enum Coding {
 }
 
 impl Seen {
+    fn marked(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
     /// RFC 9112 §3.2: more than one Host, or an invalid one, MUST be refused.
     #[inline]
     fn host(&mut self, value: &[u8]) -> Result<(), Reject> {
-        if self.host {
+        if self.marked(HAS_HOST) {
             return Err(Reject::bad("more than one Host", "RFC 9112 §3.2"));
         }
         if !target::is_host_port(value) {
             return Err(Reject::bad("the Host is not host:port", "RFC 9112 §3.2"));
         }
-        self.host = true;
+        self.marks |= HAS_HOST;
         Ok(())
     }
 
@@ -114,9 +120,16 @@ impl Seen {
     /// RFC 9110 §7.6.1.
     #[inline]
     fn connection(&mut self, value: &[u8]) {
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            self.marks |= KEEP_ALIVE;
+            return;
+        }
         for option in value.split(|&byte| byte == b',').map(trim_ows) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            if option.eq_ignore_ascii_case(b"close") {
+                self.marks |= CLOSE;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.marks |= KEEP_ALIVE;
+            }
         }
     }
 
@@ -125,22 +138,22 @@ impl Seen {
         if !value.eq_ignore_ascii_case(b"100-continue") {
             return Err(Reject::new(417, "an expectation that is not known", "RFC 9110 §10.1.1"));
         }
-        self.expect = true;
+        self.marks |= EXPECTS;
         Ok(())
     }
 
     #[inline]
     fn verdict(self, minor: u8) -> Result<Framing, Reject> {
-        if minor > 0 && !self.host {
+        if minor > 0 && !self.marked(HAS_HOST) {
             return Err(Reject::bad("no Host", "RFC 9112 §3.2"));
         }
         let body = self.body(minor)?;
         Ok(Framing {
             body,
             // RFC 9112 §9.3: close wins; 1.1 stays unless told otherwise, 1.0 only when asked.
-            keep_alive: !self.close && (minor > 0 || self.keep_alive),
+            keep_alive: !self.marked(CLOSE) && (minor > 0 || self.marked(KEEP_ALIVE)),
             // RFC 9110 §10.1.1: ignored in 1.0, and where no body follows.
-            expect_continue: self.expect && minor > 0 && body != Body::None,
+            expect_continue: self.marked(EXPECTS) && minor > 0 && body != Body::None,
         })
     }
 

@@ -41,42 +41,46 @@ pub struct Progress {
 
 /// One header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub(super) struct Header {
     pub name: Span,
     pub value: Span,
     pub id: Id,
 }
 
-/// The header fields of one head; reused from request to request.
+/// A parsed head: offsets into the buffer that was parsed. Reused from request to request.
 #[derive(Clone, Debug, Default)]
-pub struct Headers {
-    list: Vec<Header>,
+pub struct Head {
+    method: Span,
+    pub(super) target: Target,
+    minor: u8,
+    pub(super) headers: Headers,
+}
+
+/// The header fields of a head.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Headers {
+    pub list: Vec<Header>,
+    /// Some name came twice.
+    pub repeated: bool,
+    /// Some name has an underscore.
+    pub underscored: bool,
     known: u64,
     others: u64,
-    repeated: bool,
-    underscored: bool,
 }
 
-/// A parsed head: offsets into the buffer that was parsed, whose fields are in the [`Headers`].
-#[derive(Clone, Copy, Debug)]
-pub struct Head {
-    pub method: Span,
-    pub(super) target: Target,
-    /// The minor version: 0, or 1 for HTTP/1.1 and above (RFC 9110 §6.2).
-    pub minor: u8,
-    /// Bytes of the head; the body starts there.
-    pub len: usize,
-}
-
-/// A head together with the bytes and fields that it points to.
+/// A head together with the bytes that it points to.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    pub buf: &'a [u8],
-    pub head: &'a Head,
-    pub headers: &'a Headers,
+    pub(super) buf: &'a [u8],
+    pub(super) head: &'a Head,
 }
 
 impl<'a> Request<'a> {
+    /// `buf` must begin with the bytes that `head` was parsed from.
+    pub fn new(buf: &'a [u8], head: &'a Head) -> Request<'a> {
+        Request { buf, head }
+    }
+
     pub fn method(&self) -> &'a [u8] {
         self.head.method.of(self.buf)
     }
@@ -86,39 +90,36 @@ impl<'a> Request<'a> {
         self.head.target.whole.of(self.buf)
     }
 
+    /// The path of the target, its escapes not decoded; empty in an absolute-form target that has none.
+    pub fn path(&self) -> &'a [u8] {
+        self.head.target.path.of(self.buf)
+    }
+
+    pub fn query(&self) -> &'a [u8] {
+        self.head.target.query.of(self.buf)
+    }
+
+    /// The minor version: 0, or 1 for HTTP/1.1 and above (RFC 9110 §6.2).
+    pub fn minor(&self) -> u8 {
+        self.head.minor
+    }
+
     /// Each field in order: name, value, number of the name.
+    #[inline]
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8], Id)> + use<'a> {
         let buf = self.buf;
-        self.headers.list.iter().map(move |header| (header.name.of(buf), header.value.of(buf), header.id))
+        self.head
+            .headers
+            .list
+            .iter()
+            .map(move |header| (header.name.of(buf), header.value.of(buf), header.id))
     }
 }
 
 impl Headers {
-    pub fn as_slice(&self) -> &[Header] {
-        &self.list
-    }
-
-    /// Whether a header of this number came at least once.
-    #[inline]
-    pub fn has(&self, id: Id) -> bool {
-        self.known & (1 << id) != 0
-    }
-
-    /// Whether a name came twice.
-    #[inline]
-    pub fn repeated(&self) -> bool {
-        self.repeated
-    }
-
     fn clear(&mut self) {
         self.list.clear();
         (self.known, self.others, self.repeated, self.underscored) = (0, 0, false, false);
-    }
-
-    /// Whether a name has an underscore.
-    #[inline]
-    pub fn underscored(&self) -> bool {
-        self.underscored
     }
 
     #[inline]
@@ -134,8 +135,9 @@ impl Headers {
                 self.others |= bit;
             }
             id => {
-                self.repeated |= self.has(id);
-                self.known |= 1 << id;
+                let bit = 1 << id;
+                self.repeated |= self.known & bit != 0;
+                self.known |= bit;
             }
         }
         self.list.push(Header { name, value, id });
@@ -147,25 +149,25 @@ impl Headers {
     }
 }
 
-/// Parses the head at the start of `buf`. `Ok(None)`: more bytes are needed; call again with the same bytes and those that
-/// came after. After `Ok(Some)`, `headers` holds its fields.
+/// Parses the head at the start of `buf`. `Ok(Some(len))`: `head` holds it, and the body starts at `len`. `Ok(None)`: more
+/// bytes are needed; call again with the same bytes and those that came after.
 #[inline]
 pub fn parse(
     buf: &[u8],
     limits: &Limits,
     progress: &mut Progress,
-    headers: &mut Headers,
-) -> Result<Option<Head>, Reject> {
+    head: &mut Head,
+) -> Result<Option<usize>, Reject> {
     let window = &buf[..buf.len().min(limits.head)];
     if progress.seen > 0 && find_byte(window, b'\n', progress.seen as usize).is_none() {
         return progress.wait(window, limits);
     }
-    headers.clear();
+    head.headers.clear();
     let mut parser = Parser { buf: window, at: 0, line: 0, in_headers: false };
-    match parser.head(limits, headers) {
-        Ok(head) => {
+    match parser.run(limits, head) {
+        Ok(()) => {
             *progress = Progress::default();
-            Ok(Some(head))
+            Ok(Some(parser.at))
         }
         Err(reject) => parser.stop(reject, limits, progress),
     }
@@ -173,7 +175,7 @@ pub fn parse(
 
 impl Progress {
     /// The last line has not ended: more bytes are needed, unless it is too long already.
-    fn wait(&mut self, window: &[u8], limits: &Limits) -> Result<Option<Head>, Reject> {
+    fn wait(&mut self, window: &[u8], limits: &Limits) -> Result<Option<usize>, Reject> {
         self.seen = window.len() as u32;
         if !self.in_headers && window.len() - self.line as usize >= limits.request_line + 2 {
             return Err(LONG_LINE);
@@ -199,25 +201,30 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     #[inline]
-    fn head(&mut self, limits: &Limits, headers: &mut Headers) -> Result<Head, Reject> {
-        let mut head = self.request_line(limits)?;
+    fn run(&mut self, limits: &Limits, head: &mut Head) -> Result<(), Reject> {
+        self.request_line(limits, head)?;
         self.in_headers = true;
         loop {
             self.line = self.at;
             if let Some(b"\r\n") = self.buf.get(self.at..self.at + 2) {
-                head.len = self.at + 2;
-                return Ok(head);
+                self.at += 2;
+                return Ok(());
             }
-            if headers.list.len() == limits.headers {
+            if head.headers.list.len() == limits.headers {
                 return Err(MANY_HEADERS);
             }
-            self.header(headers)?;
+            self.header(&mut head.headers)?;
         }
     }
 
     /// Decides whether what the parser stumbled over is an error or merely the end of the bytes that are there.
     #[cold]
-    fn stop(&self, reject: Reject, limits: &Limits, progress: &mut Progress) -> Result<Option<Head>, Reject> {
+    fn stop(
+        &self,
+        reject: Reject,
+        limits: &Limits,
+        progress: &mut Progress,
+    ) -> Result<Option<usize>, Reject> {
         // No method begins so: TLS on a plain port, or no HTTP at all. It may never send a line end.
         if self.buf.first().is_some_and(|&byte| class_of(byte) & TOKEN == 0 && byte != b'\r') {
             return Err(NO_METHOD);
@@ -233,27 +240,26 @@ impl Parser<'_> {
     }
 
     #[inline]
-    fn request_line(&mut self, limits: &Limits) -> Result<Head, Reject> {
+    fn request_line(&mut self, limits: &Limits, head: &mut Head) -> Result<(), Reject> {
         // RFC 9112 §2.2: a server SHOULD ignore at least one empty line before the request line.
         if self.buf.starts_with(b"\r\n") {
             (self.at, self.line) = (2, 2);
         }
-        let method = self.method()?;
-        let (target, end) = target::parse(self.buf, self.at, method.of(self.buf))?;
-        if self.buf.get(end) != Some(&b' ') {
-            return Err(target::bad_end(self.buf.get(end)));
+        head.method = self.method()?;
+        self.at = target::parse(self.buf, self.at, head.method.of(self.buf), &mut head.target)?;
+        if self.buf.get(self.at) != Some(&b' ') {
+            return Err(target::bad_end(self.buf.get(self.at)));
         }
-        self.at = end + 1;
-        let minor = match self.buf.get(self.at..self.at + 10) {
+        head.minor = match self.buf.get(self.at + 1..self.at + 11) {
             Some(b"HTTP/1.1\r\n") => 1,
             Some(other) => version(other)?,
             None => return Err(BAD_VERSION),
         };
-        self.at += 10;
+        self.at += 11;
         if self.at - self.line > limits.request_line + 2 {
             return Err(LONG_LINE);
         }
-        Ok(Head { method, target, minor, len: 0 })
+        Ok(())
     }
 
     #[inline]
@@ -272,7 +278,10 @@ impl Parser<'_> {
 
     #[inline]
     fn header(&mut self, headers: &mut Headers) -> Result<(), Reject> {
-        let (colon, classes) = span_of_class(self.buf, skip_letters(self.buf, self.at), TOKEN);
+        let (mut colon, mut classes) = (skip_letters(self.buf, self.at), 0);
+        if self.buf.get(colon) != Some(&b':') {
+            (colon, classes) = span_of_class(self.buf, colon, TOKEN);
+        }
         if colon == self.at || self.buf.get(colon) != Some(&b':') {
             return Err(self.bad_name(colon));
         }

@@ -18,7 +18,7 @@ use std::fmt;
 
 pub use chunked::{Decoder, Piece};
 pub use framing::{Body, Framing};
-pub use head::{Head, Header, Headers, Limits, Progress, Request};
+pub use head::{Head, Limits, Progress, Request};
 
 /// Why a request is refused, and with which status. The connection cannot be used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

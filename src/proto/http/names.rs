@@ -151,20 +151,35 @@ fn same(token: &[u8], known: &[u8]) -> bool {
     if token.len() != known.len() {
         return false;
     }
+    // The first and the last bytes, which together are all of a name that is short enough.
     match token.len() {
-        0..4 => token.iter().zip(known).all(|(&a, &b)| a | 0x20 == b),
-        4..8 => ends::<4>(token, known),
-        8..=16 => ends::<8>(token, known),
-        _ => ends::<16>(token, known) && (token.len() <= 32 || token.eq_ignore_ascii_case(known)),
+        0..4 => same_bytes(token, known),
+        4..8 => u32_ends(token).map(|(a, b)| (a | LOWER as u32, b | LOWER as u32)) == u32_ends(known),
+        8..=16 => u64_ends(token).map(|(a, b)| (a | LOWER, b | LOWER)) == u64_ends(known),
+        _ => same_bytes(token, known),
     }
 }
 
-/// Compares the first and the last `N` bytes, which together are all when there are at most `2 * N`.
+const LOWER: u64 = u64::from_ne_bytes([0x20; 8]);
+
 #[inline]
-fn ends<const N: usize>(token: &[u8], known: &[u8]) -> bool {
-    let lower = |bytes: Option<&[u8; N]>| bytes.map(|bytes| bytes.map(|byte| byte | 0x20));
-    lower(token.first_chunk()) == known.first_chunk().copied()
-        && lower(token.last_chunk()) == known.last_chunk().copied()
+fn u32_ends(bytes: &[u8]) -> Option<(u32, u32)> {
+    Some((u32::from_ne_bytes(*bytes.first_chunk()?), u32::from_ne_bytes(*bytes.last_chunk()?)))
+}
+
+#[inline]
+fn u64_ends(bytes: &[u8]) -> Option<(u64, u64)> {
+    Some((u64::from_ne_bytes(*bytes.first_chunk()?), u64::from_ne_bytes(*bytes.last_chunk()?)))
+}
+
+#[inline]
+fn same_bytes(token: &[u8], known: &[u8]) -> bool {
+    let (mut at, mut differ) = (0, 0);
+    while let (Some(a), Some(b)) = (token.get(at), known.get(at)) {
+        differ |= (a | 0x20) ^ b;
+        at += 1;
+    }
+    differ == 0
 }
 
 /// The CGI name of a known header.

@@ -1,6 +1,6 @@
 //! The request target and its four forms (RFC 9112 §3.2), and the `host:port` that it shares with the Host field.
 
-use super::chars::{HOST, IPV6, PATH, PERCENT, QUERY, class_of, span_of_class};
+use super::chars::{DIGIT, HOST, IPV6, PATH, PERCENT, QUERY, class_of, span_of_class};
 use super::{Reject, Span};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,60 +14,63 @@ pub(super) struct Target {
     pub escaped: bool,
 }
 
-/// Parses the target that starts at `from`. It ends at the first byte that no target can hold.
+/// Parses the target that starts at `from` into `target`. It ends, where this returns, at the first byte that no target
+/// can hold.
 #[inline]
-pub(super) fn parse(buf: &[u8], from: usize, method: &[u8]) -> Result<(Target, usize), Reject> {
+pub(super) fn parse(buf: &[u8], from: usize, method: &[u8], target: &mut Target) -> Result<usize, Reject> {
     if method == b"CONNECT" {
         // RFC 9110 §9.3.6: for proxies; "most origin servers do not implement CONNECT".
         return Err(Reject::new(501, "CONNECT is not implemented", "RFC 9110 §9.3.6"));
     }
-    match buf.get(from) {
-        Some(b'/') => Ok(path_and_query(buf, from, from, Span::default())),
-        Some(b'*') => asterisk(from, method),
-        _ => absolute(buf, from),
+    target.authority = Span::default();
+    let path = match buf.get(from) {
+        Some(b'/') => from,
+        Some(b'*') if method == b"OPTIONS" => from,
+        Some(b'*') => return Err(Reject::bad("the target * is for OPTIONS only", "RFC 9112 §3.2.4")),
+        _ => absolute(buf, from, target)?,
+    };
+    let end = path_and_query(buf, path, target);
+    target.whole = Span::new(from, end);
+    if buf[from] == b'*' && end != from + 1 {
+        return Err(NO_TARGET);
     }
+    Ok(end)
 }
 
 #[inline]
-fn path_and_query(buf: &[u8], start: usize, path: usize, authority: Span) -> (Target, usize) {
-    let (path_end, seen) = span_of_class(buf, path, PATH);
+fn path_and_query(buf: &[u8], start: usize, target: &mut Target) -> usize {
+    let (path_end, seen) = span_of_class(buf, start, PATH);
+    target.path = Span::new(start, path_end);
+    target.escaped = seen & PERCENT != 0;
     let (query, end) = match buf.get(path_end) {
-        Some(b'?') => {
-            let (end, _) = span_of_class(buf, path_end + 1, QUERY);
-            (Span::new(path_end + 1, end), end)
-        }
-        _ => (Span::new(path_end, path_end), path_end),
+        Some(b'?') => (path_end + 1, span_of_class(buf, path_end + 1, QUERY).0),
+        _ => (path_end, path_end),
     };
-    let whole = Span::new(start, end);
-    let escaped = seen & PERCENT != 0;
-    (Target { whole, path: Span::new(path, path_end), query, authority, escaped }, end)
+    target.query = Span::new(query, end);
+    end
 }
 
-fn asterisk(from: usize, method: &[u8]) -> Result<(Target, usize), Reject> {
-    if method != b"OPTIONS" {
-        return Err(Reject::bad("the target * is for OPTIONS only", "RFC 9112 §3.2.4"));
-    }
-    let whole = Span::new(from, from + 1);
-    Ok((Target { whole, path: whole, ..Target::default() }, from + 1))
-}
-
-/// RFC 9112 §3.2.2: a server must accept the absolute form although only proxies should see it.
+/// RFC 9112 §3.2.2: a server must accept the absolute form although only proxies should see it. Returns where its path starts.
 #[cold]
-fn absolute(buf: &[u8], from: usize) -> Result<(Target, usize), Reject> {
+fn absolute(buf: &[u8], from: usize, target: &mut Target) -> Result<usize, Reject> {
     let rest = buf.get(from..).unwrap_or_default();
     let Some(scheme) = [&b"http://"[..], b"https://"].into_iter().find(|scheme| starts_with(rest, scheme))
     else {
-        return Err(Reject::bad("the target is neither a path nor an http URI", "RFC 9112 §3.2"));
+        return Err(NO_TARGET);
     };
     let start = from + scheme.len();
     let length = buf[start..].iter().position(|byte| b"/? \r\n".contains(byte));
-    let authority = Span::new(start, length.map_or(buf.len(), |length| start + length));
+    let end = length.map_or(buf.len(), |length| start + length);
+    let authority = &buf[start..end];
     // RFC 9110 §4.2.1 (an http URI with an empty host is invalid) and §4.2.4 (so is one with userinfo).
-    if authority.of(buf).first().is_none_or(|&byte| byte == b':') || !is_host_port(authority.of(buf)) {
+    if authority.first().is_none_or(|&byte| byte == b':') || !is_host_port(authority) {
         return Err(Reject::bad("the target's authority is not host:port", "RFC 9110 §4.2"));
     }
-    Ok(path_and_query(buf, from, start + authority.of(buf).len(), authority))
+    target.authority = Span::new(start, end);
+    Ok(end)
 }
+
+const NO_TARGET: Reject = Reject::bad("the target is neither a path nor an http URI", "RFC 9112 §3.2");
 
 /// RFC 3986 §3.1: schemes are blind to case.
 fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
@@ -76,6 +79,7 @@ fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
 
 /// `uri-host [":" port]` (RFC 9110 §7.2), which may be empty. Commas and percent signs are refused although RFC 3986 has
 /// them: no DNS name holds one, and a comma may be two Host fields that somebody joined.
+#[inline]
 pub(super) fn is_host_port(bytes: &[u8]) -> bool {
     let port = match bytes.strip_prefix(b"[") {
         Some(literal) => {
@@ -89,7 +93,7 @@ pub(super) fn is_host_port(bytes: &[u8]) -> bool {
     };
     match port {
         [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => digits.len() <= 5 && span_of_class(digits, 0, DIGIT).0 == digits.len(),
         _ => false,
     }
 }

@@ -53,12 +53,6 @@ pub fn raise_in(_py: Python<'_>, ident: u64, exception: &Bound<'_, PyAny>) {
     unsafe { ffi::PyThreadState_SetAsyncExc(ident as _, exception.as_ptr()) };
 }
 
-/// Takes back what [`raise_in`] asked for and has not happened yet.
-pub fn unraise_in(_py: Python<'_>, ident: u64) {
-    // SAFETY: as above; null clears a pending exception.
-    unsafe { ffi::PyThreadState_SetAsyncExc(ident as _, std::ptr::null_mut()) };
-}
-
 /// CPython's three ends of a fork. Each runs attached: `os.register_at_fork` callbacks run in them.
 pub struct PythonForkHooks;
 

@@ -73,8 +73,8 @@ fn raw_file<'py>(filelike: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyA
     }
     let class = filelike.get_type();
     let module = class.module()?.to_string();
-    let passes_through =
-        (module == "tempfile" && class.name()? == "_TemporaryFileWrapper") || module.starts_with("django.core.files");
+    let passes_through = (module == "tempfile" && class.name()? == "_TemporaryFileWrapper")
+        || module.starts_with("django.core.files");
     if passes_through
         && let Some(inner) = filelike.getattr_opt(intern!(py, "file"))?
         && is_raw(&inner)?

@@ -27,10 +27,7 @@ fn over() -> PyErr {
     PyValueError::new_err("the request has ended; its answer cannot be changed any more")
 }
 
-fn lock<'a>(
-    exchange: &'a Mutex<Exchange>,
-    serial: &AtomicU64,
-) -> PyResult<MutexGuard<'a, Exchange>> {
+fn lock<'a>(exchange: &'a Mutex<Exchange>, serial: &AtomicU64) -> PyResult<MutexGuard<'a, Exchange>> {
     let exchange = exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if exchange.serial == serial.load(Relaxed) { Ok(exchange) } else { Err(over()) }
 }
@@ -90,11 +87,7 @@ fn exception_of(info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
     Ok(PyErr::from_value(info.get_item(1)?))
 }
 
-fn set_head(
-    exchange: &mut Exchange,
-    status: &Bound<'_, PyAny>,
-    headers: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+fn set_head(exchange: &mut Exchange, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
     let status = text(status, "the status")?;
     let refused = |error: crate::proto::http::response::HeadError, what: &[u8]| {
         PyValueError::new_err(format!("{error}: {}", what.escape_ascii()))

@@ -1,0 +1,111 @@
+"""Starts a variant the way a work wants it, in a directory of its own, and takes everything down again."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import nginx
+from load import wait_ready
+from model import APPS, REPO, Setup, Variant
+from peers import PEERS, Home
+from procs import Server, ServerFailed
+
+
+@dataclass
+class Running:
+    """A peer that answers, and the address at which clients reach it."""
+
+    server: Server
+    address: str
+    directory: Path
+    python: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        host, _, port = self.address.rpartition(":")
+        return host, int(port)
+
+
+@dataclass
+class Stage:
+    homes: dict[str, Home]
+    quick: bool = False
+    commands: dict[str, str] = field(default_factory=dict)  # variant → its command, as the report shows it
+
+    def seconds(self, wanted: float) -> float:
+        return 1 if self.quick else wanted
+
+    @functools.cached_property
+    def loops_per_ms(self) -> str:
+        """How many loops of apps/cpu.py take a millisecond of CPU here: measured once, the same for all."""
+        python = next(home.python for home in self.homes.values() if home.python)
+        command = [python, str(APPS / "cpu.py")]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    @contextmanager
+    def serve(self, variant: Variant, setup: Setup, ready: str = "/") -> Iterator[Running]:
+        setup = variant.apply(setup)
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rwsgi-bench-")))
+            front = nginx.free_address()
+            direct = setup.protocol == "http"
+            setup = replace(setup, address=front if direct else str(directory / "app.sock"))
+            if not direct:
+                stack.callback(self._front(directory, front, setup.address).stop)
+            server = self._start(variant, setup, directory)
+            stack.callback(server.stop)
+            if not direct:
+                wait_for_socket(server, setup.address)
+            wait_ready(server, f"http://{front}{ready}")
+            yield Running(server, front, directory, self.homes[variant.peer].python)
+
+    def _front(self, directory: Path, address: str, target: str) -> Server:
+        command = nginx.write(directory, address, nginx.front_of(target))
+        return Server(command, directory / "nginx.log", dict(os.environ), directory)
+
+    def _start(self, variant: Variant, setup: Setup, directory: Path) -> Server:
+        home = self.homes[variant.peer]
+        command = PEERS[variant.peer].command(home, setup, directory)
+        self.commands[variant.name] = shown(command, home, setup, directory)
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BENCH_"))}
+        env |= {"PYTHONPATH": f"{setup.chdir}:{APPS}", **dict(setup.env)}
+        return Server(command, directory / "server.log", env, setup.chdir)
+
+
+def wait_for_socket(server: Server, path: str, patience: float = 20) -> None:
+    deadline = time.monotonic() + patience
+    while not Path(path).exists():
+        server.check()
+        if time.monotonic() > deadline:
+            raise ServerFailed(f"no socket in {patience:g} s: {server.last_words()}")
+        time.sleep(0.02)
+
+
+def shown(command: list[str], home: Home, setup: Setup, directory: Path) -> str:
+    """The command without the paths and ports of this one run."""
+    places = {setup.address: "app.sock" if setup.protocol == "uwsgi" else "127.0.0.1:8000"}
+    places |= {setup.port: "8000"} if setup.protocol == "http" else {}
+    places |= {setup.statics: "files"} if setup.statics else {}
+    if home.python:
+        virtualenv = str(Path(home.python).parent.parent)
+        places |= {f"{virtualenv}/bin/": "", virtualenv: "venv"}
+    places |= {f"{Path(home.program).parent}/": ""} if "/" in home.program else {}
+    places |= {f"{directory}/": "", str(directory): "."}
+    places |= {f"{REPO}/": ""}
+    text = shlex.join(command)
+    for found, instead in places.items():
+        text = text.replace(found, instead)
+    return text

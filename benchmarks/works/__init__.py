@@ -1,0 +1,41 @@
+"""The catalogue: every work, in the order of the report."""
+
+from model import Work
+from works import (
+    balance,
+    django,
+    hello,
+    hello_log,
+    http_connection,
+    http_connections,
+    http_django,
+    http_echo,
+    http_keepalive,
+    http_log,
+    http_static,
+    http_upload,
+    kill,
+    memory,
+    reload,
+)
+
+ALL: dict[str, Work] = {
+    module.WORK.name: module.WORK
+    for module in (
+        hello,
+        hello_log,
+        django,
+        memory,
+        balance,
+        reload,
+        kill,
+        http_keepalive,
+        http_connection,
+        http_log,
+        http_django,
+        http_static,
+        http_upload,
+        http_echo,
+        http_connections,
+    )
+}

@@ -1,0 +1,128 @@
+//! Floor 7: the one place where the floors are wired together, and what Python sees of it.
+
+use crate::config::{self, Action, Loaded, Sources};
+use crate::master;
+use crate::worker::log;
+use crate::worker::python::Interpreter;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+
+pyo3::create_exception!(
+    _rwsgi,
+    ConfigError,
+    PyValueError,
+    "An option is unknown, or its value is wrong. The message names the option and where it was written."
+);
+pyo3::create_exception!(
+    _rwsgi,
+    BootError,
+    PyRuntimeError,
+    "The application could not be loaded, or the server not set up."
+);
+
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect()
+}
+
+fn serve_loaded(loaded: Loaded, object: Option<Py<PyAny>>) -> i32 {
+    for warning in &loaded.warnings {
+        log::say(&format!("warning: {warning}"));
+    }
+    if loaded.settings.show_config {
+        print(&config::show(&loaded.settings));
+    }
+    master::start::serve(&mut Interpreter::new(object), loaded.settings)
+}
+
+fn print(text: &str) {
+    use std::io::Write;
+    // A closed pipe behind --help is no error.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Runs the command line (without the program's name) and returns the exit status. Errors are printed.
+#[pyfunction]
+pub fn main(argv: Vec<String>) -> i32 {
+    let sources = Sources { environment: environment(), arguments: argv, ..Sources::default() };
+    match config::load(&sources) {
+        Ok(loaded) => match loaded.action {
+            Action::Serve => serve_loaded(loaded, None),
+            Action::Help => {
+                print(&config::help());
+                0
+            }
+            Action::Version => {
+                print(concat!(env!("CARGO_PKG_VERSION"), "\n"));
+                0
+            }
+        },
+        Err(error) => {
+            eprintln!("rwsgi: {error}");
+            1
+        }
+    }
+}
+
+/// Serves `app` (an object, `module:callable`, or None) with options of the command line, underscores for hyphens.
+/// Blocks until the server has stopped.
+#[pyfunction]
+#[pyo3(signature = (app, options))]
+pub fn serve(app: Option<Bound<'_, PyAny>>, options: &Bound<'_, PyDict>) -> PyResult<()> {
+    let mut keywords = Vec::new();
+    let mut object = None;
+    match app {
+        None => {}
+        Some(app) => match app.cast::<PyString>() {
+            Ok(name) => keywords.push(("module".to_owned(), Some(name.to_string()))),
+            Err(_) if app.is_callable() => object = Some(app.unbind()),
+            Err(_) => return Err(PyTypeError::new_err("app must be a WSGI callable or the name of one")),
+        },
+    }
+    for (name, value) in options {
+        let name = name.cast::<PyString>()?.to_string().replace('_', "-");
+        push_keyword(&mut keywords, &name, &value)?;
+    }
+    let sources =
+        Sources { environment: environment(), keywords, object: object.is_some(), ..Sources::default() };
+    let loaded = config::load(&sources).map_err(|error| ConfigError::new_err(error.to_string()))?;
+    match serve_loaded(loaded, object) {
+        0 => Ok(()),
+        status => Err(BootError::new_err(format!("the server ended with status {status}; its log says why"))),
+    }
+}
+
+fn push_keyword(
+    keywords: &mut Vec<(String, Option<String>)>,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        for item in value.try_iter()? {
+            push_keyword(keywords, name, &item?)?;
+        }
+        return Ok(());
+    }
+    if value.is_none() {
+        return Ok(());
+    }
+    let text = match value.cast::<PyBool>() {
+        Ok(flag) => if flag.is_true() { "true" } else { "false" }.to_owned(),
+        Err(_) => value.str()?.to_string(),
+    };
+    keywords.push((name.to_owned(), Some(text)));
+    Ok(())
+}
+
+/// The module that `python/rwsgi` is built around.
+#[pymodule(gil_used = false)]
+pub fn _rwsgi(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("ConfigError", module.py().get_type::<ConfigError>())?;
+    module.add("BootError", module.py().get_type::<BootError>())?;
+    module.add("HarakiriTimeout", module.py().get_type::<crate::worker::python::HarakiriTimeout>())?;
+    module.add_function(wrap_pyfunction!(main, module)?)?;
+    module.add_function(wrap_pyfunction!(serve, module)?)
+}

@@ -1,0 +1,144 @@
+//! The listening sockets: bound once by the master, never unbound while it lives.
+
+use crate::config::{Address, Listener, Protocol, Settings};
+use crate::sys::{io, socket, user};
+use crate::worker::Bound;
+use std::io::{Error, ErrorKind, Result};
+use std::net::ToSocketAddrs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A unix socket's file, to be removed at the end (`vacuum`) if it is still ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+#[derive(Debug)]
+pub struct Sockets {
+    pub bound: Vec<Bound>,
+    pub files: Vec<SocketFile>,
+}
+
+/// What went wrong with which socket, and what to do about it.
+fn explain(listener: &Listener, error: &Error) -> String {
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse => "another server listens there; stop it or choose another address",
+        ErrorKind::AlreadyExists => {
+            "a file that is no socket is in the way; remove it or choose another path"
+        }
+        ErrorKind::PermissionDenied => "choose a directory (or a port above 1023) that this user may use",
+        ErrorKind::AddrNotAvailable => "the address belongs to no interface of this machine",
+        ErrorKind::NotFound => "the directory does not exist",
+        _ => "check the address",
+    };
+    format!("{}: cannot listen on {}: {error}; {remedy}", listener.origin, listener.text)
+}
+
+/// The backlog that is used: what was asked for, within what the kernel allows.
+pub fn backlog(settings: &Settings) -> u32 {
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(4096);
+    settings.listen.unwrap_or(1024).min(most)
+}
+
+/// Binds every listener, or names the first that cannot be bound.
+pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
+    let mut sockets = Sockets { bound: Vec::new(), files: Vec::new() };
+    let backlog = backlog(settings);
+    for listener in &settings.listeners {
+        if let Err(error) = one(listener, settings, backlog, &mut sockets) {
+            let message = explain(listener, &error);
+            remove(&sockets.files);
+            return Err(message);
+        }
+    }
+    Ok(sockets)
+}
+
+fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Sockets) -> Result<()> {
+    match &listener.address {
+        Address::Tcp { host, port } => {
+            for fd in tcp(host, *port, backlog)? {
+                ready_tcp(&fd, listener.protocol, settings)?;
+                add(fd, listener.protocol, &mut sockets.bound);
+            }
+        }
+        Address::Unix(path) => {
+            let fd = socket::listen_unix(path, backlog)?;
+            let inode = std::fs::metadata(path)?.ino();
+            sockets.files.push(SocketFile { path: std::path::absolute(path)?, inode });
+            set_access(path, settings)?;
+            add(fd, listener.protocol, &mut sockets.bound);
+        }
+        Address::Abstract(name) => {
+            add(socket::listen_abstract(name, backlog)?, listener.protocol, &mut sockets.bound);
+        }
+        Address::Inherited(number) => {
+            let fd = io::adopt(*number)
+                .ok_or_else(|| Error::new(ErrorKind::NotFound, "no descriptor of this number is open"))?;
+            socket::take_listener(fd.as_fd())?;
+            add(fd, listener.protocol, &mut sockets.bound);
+        }
+    }
+    Ok(())
+}
+
+fn add(fd: OwnedFd, protocol: Protocol, bound: &mut Vec<Bound>) {
+    let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
+    let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
+    bound.push(Bound { fd, protocol, name, port });
+}
+
+/// A name may stand for several addresses (localhost for ::1 and 127.0.0.1): all that this machine has are bound.
+fn tcp(host: &str, port: u16, backlog: u32) -> Result<Vec<OwnedFd>> {
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    let mut bound = Vec::new();
+    let mut failed = Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match socket::listen_tcp(address, backlog) {
+            Ok(fd) => bound.push(fd),
+            // A machine without IPv6 still resolves localhost to ::1.
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => failed = error,
+            Err(error) => return Err(error),
+        }
+        if port == 0 {
+            break;
+        }
+    }
+    if bound.is_empty() { Err(failed) } else { Ok(bound) }
+}
+
+fn ready_tcp(fd: &OwnedFd, protocol: Protocol, settings: &Settings) -> Result<()> {
+    socket::no_delay(fd.as_fd())?;
+    match protocol {
+        Protocol::Uwsgi => socket::defer_accept(fd.as_fd(), settings.socket_timeout),
+        Protocol::Http => Ok(()),
+    }
+}
+
+fn set_access(path: &Path, settings: &Settings) -> Result<()> {
+    if let Some(mode) = settings.chmod_socket {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    if let Some(owner) = &settings.chown_socket {
+        let (name, group) = owner.split_once(':').map_or((owner.as_str(), None), |(u, g)| (u, Some(g)));
+        let owner = user::user(name)?;
+        let gid = group.map(user::group).transpose()?;
+        user::chown(path, Some(owner.uid), gid.or(owner.name.as_ref().map(|_| owner.gid)))?;
+    }
+    Ok(())
+}
+
+/// Removes the socket files that are still the ones that were bound.
+pub fn remove(files: &[SocketFile]) {
+    for file in files {
+        if std::fs::metadata(&file.path).is_ok_and(|meta| meta.ino() == file.inode) {
+            let _ = std::fs::remove_file(&file.path);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! All that the master knows of a child process.
+
+use crate::shm::board::{Board, Stage, WorkerSlot};
+use crate::sys::process;
+use std::sync::atomic::Ordering::*;
+
+/// Why a worker is on its way out; the log says so when it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// A newer generation has taken over.
+    Reloaded,
+    /// It has served `max-requests`.
+    Recycled,
+    /// The server stops.
+    Stopped,
+    Harakiri,
+    /// It did not get ready in time, or its generation failed.
+    Discarded,
+}
+
+/// One worker process.
+#[derive(Clone, Debug)]
+pub struct Child {
+    pub slot: usize,
+    pub id: u32,
+    pub generation: u64,
+    /// Unknown until the template has told.
+    pub pid: Option<i32>,
+    pub spawned_us: u64,
+    pub leaving: Option<Leaving>,
+    /// When it is killed unless it is gone by then: the end of the boot time or of the mercy.
+    pub kill_at: Option<u64>,
+    pub was_ready: bool,
+    /// The slot of the worker that takes its place when it is ready (recycling).
+    pub successor: Option<usize>,
+}
+
+impl Child {
+    pub fn new(slot: usize, id: u32, generation: u64, now: u64) -> Child {
+        Child {
+            slot,
+            id,
+            generation,
+            pid: None,
+            spawned_us: now,
+            leaving: None,
+            kill_at: None,
+            was_ready: false,
+            successor: None,
+        }
+    }
+
+    pub fn on(&self, board: &Board) -> WorkerSlot {
+        board.worker(self.slot)
+    }
+
+    /// Serving, and meant to go on.
+    pub fn is_up(&self) -> bool {
+        self.was_ready && self.leaving.is_none()
+    }
+
+    pub fn is_booting(&self) -> bool {
+        !self.was_ready && self.leaving.is_none()
+    }
+
+    pub fn is_ready_on(&self, board: &Board) -> bool {
+        self.on(board).stage() == Stage::Ready
+    }
+
+    pub fn signal(&self, signal: i32) {
+        if let Some(pid) = self.pid {
+            // A child that is gone is reaped in a moment.
+            let _ = process::kill(pid, signal);
+        }
+    }
+
+    /// `worker 1 (pid 123)`.
+    pub fn name(&self) -> String {
+        match self.pid {
+            Some(pid) => format!("worker {} (pid {pid})", self.id),
+            None => format!("worker {}", self.id),
+        }
+    }
+
+    pub fn served(&self, board: &Board) -> u64 {
+        self.on(board).requests().load(Relaxed)
+    }
+}

@@ -1,0 +1,138 @@
+//! Reload: a new generation gets ready before the old one retires; one that does not get ready leaves the old one serving.
+
+use super::child::Leaving;
+use super::{Due, Master, Phase};
+use crate::shm::board::Order;
+use crate::sys::{clock, signal};
+use crate::worker::host::Host;
+use crate::worker::log;
+use std::sync::atomic::Ordering::*;
+
+impl<H: Host> Master<'_, H> {
+    /// SIGHUP.
+    pub(super) fn reload(&mut self) {
+        match self.phase {
+            Phase::Stopping => {}
+            Phase::Starting | Phase::Reloading => {
+                log::say("SIGHUP: a generation is on its way already; another reload follows it");
+                self.reload_again = true;
+            }
+            Phase::Serving => {
+                log::say(&format!("SIGHUP: starting generation {}", self.generation + 1));
+                self.notifier.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::monotonic_us()));
+                self.phase = Phase::Reloading;
+                self.begin_generation();
+            }
+        }
+    }
+
+    /// Starts what the next generation needs.
+    pub(super) fn begin_generation(&mut self) {
+        self.generation += 1;
+        self.due.clear();
+        if self.settings.lazy_apps {
+            for id in 1..=self.settings.processes {
+                self.spawn(id);
+            }
+            return;
+        }
+        if let Some(template) = self.template.take() {
+            self.let_template_go(template);
+        }
+        self.start_template();
+    }
+
+    /// A worker has become ready: its predecessor may go, or the generation may be complete.
+    pub(super) fn worker_is_ready(&mut self, index: usize) {
+        let (slot, id) = (self.children[index].slot, self.children[index].id);
+        if self.paused {
+            self.children[index].on(&self.board).set_order(Order::Pause);
+            self.children[index].signal(signal::kick());
+        }
+        let predecessor = self.children.iter().position(|child| child.successor == Some(slot));
+        if let Some(old) = predecessor {
+            let served = self.children[old].served(&self.board);
+            log::say(&format!("{} has served {served} requests; replaced", self.children[old].name()));
+            self.retire(old, Leaving::Recycled);
+        }
+        if self.phase == Phase::Serving {
+            if predecessor.is_none() {
+                log::say(&format!("{} is ready", self.children[index].name()));
+            }
+            return;
+        }
+        let ready = (1..=self.settings.processes).filter(|&id| self.is_complete(id)).count();
+        if ready == self.settings.processes as usize {
+            self.generation_is_complete();
+        }
+        let _ = id;
+    }
+
+    fn is_complete(&self, id: u32) -> bool {
+        self.children
+            .iter()
+            .any(|child| child.id == id && child.generation == self.generation && child.is_up())
+    }
+
+    fn generation_is_complete(&mut self) {
+        let was = self.phase;
+        self.phase = Phase::Serving;
+        self.board.generation().store(self.generation, Release);
+        let now = clock::monotonic_us();
+        for index in 0..self.children.len() {
+            if self.children[index].generation != self.generation && self.children[index].leaving.is_none() {
+                self.retire(index, Leaving::Reloaded);
+            }
+        }
+        self.notifier.tell("READY=1");
+        match was {
+            Phase::Starting => self.announce(),
+            _ => log::say(&format!("generation {} serves; the old workers finish", self.generation)),
+        }
+        if std::mem::take(&mut self.reload_again) {
+            self.reload();
+        }
+        self.last_tick_us = now;
+    }
+
+    /// A generation that cannot boot. The first ends the server, a later one is dropped.
+    pub(super) fn generation_failed(&mut self, why: &str, status: i32) {
+        if self.phase == Phase::Starting {
+            log::say(&format!("{why}; nothing to serve, stopping"));
+            return self.begin_stop(status);
+        }
+        log::say(&format!(
+            "{why}; generation {} is given up, generation {} serves on",
+            self.generation,
+            self.serving()
+        ));
+        for index in 0..self.children.len() {
+            if self.children[index].generation == self.generation {
+                self.retire(index, Leaving::Discarded);
+            }
+        }
+        if let Some(template) = self.template.take() {
+            self.let_template_go(template);
+        }
+        self.phase = Phase::Serving;
+        self.notifier.tell("READY=1");
+        self.reload_again = false;
+        self.fall_back();
+    }
+
+    /// The generation that serves.
+    fn serving(&self) -> u64 {
+        self.board.generation().load(Acquire)
+    }
+
+    /// Old workers that have died meanwhile get successors of the code that is on disk, as soon as it loads again.
+    fn fall_back(&mut self) {
+        self.generation = self.serving();
+        let at_us = clock::monotonic_us() + 1_000_000;
+        for id in 1..=self.settings.processes {
+            if self.lacks(id) {
+                self.due.push(Due { id, at_us });
+            }
+        }
+    }
+}

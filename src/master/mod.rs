@@ -1,0 +1,342 @@
+//! Floor 6: the master. One thread, no application code, never a request: it starts workers, watches them, and sees
+//! them off.
+
+pub mod bind;
+pub mod child;
+mod dump;
+mod generation;
+mod harakiri;
+pub mod notify;
+mod reap;
+mod spawn;
+pub mod start;
+mod status;
+pub mod template;
+
+use crate::config::Settings;
+use crate::policy::backoff::Backoff;
+use crate::shm::board::{Board, Order, Stage, Wish};
+use crate::shm::lines::Lines;
+use crate::sys::epoll::{Epoll, Events};
+use crate::sys::{clock, io, signal};
+use crate::worker::host::Host;
+use crate::worker::log;
+use child::{Child, Leaving};
+use dump::Dumps;
+use notify::Notifier;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use template::Template;
+
+/// What the server is doing, for the log, for stats and for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The first generation is not complete yet.
+    Starting,
+    Serving,
+    /// A new generation is on its way.
+    Reloading,
+    Stopping,
+}
+
+/// Tokens of the master's epoll.
+const WAKE: u64 = 1;
+const DUMP: u64 = 2;
+const TEMPLATE: u64 = 3;
+
+/// Signals that the master acts on.
+const SIGNALS: [i32; 8] = [
+    signal::SIGCHLD,
+    signal::SIGHUP,
+    signal::SIGINT,
+    signal::SIGTERM,
+    signal::SIGQUIT,
+    signal::SIGUSR1,
+    signal::SIGUSR2,
+    signal::SIGTSTP,
+];
+
+/// A worker that is to be started, and when.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    id: u32,
+    at_us: u64,
+}
+
+pub struct Master<'h, H: Host> {
+    host: &'h mut H,
+    settings: Arc<Settings>,
+    board: Board,
+    lines: Lines,
+    base: crate::worker::Setup,
+    /// Ends that only the master may hold: children close them.
+    alive: OwnedFd,
+    epoll: Epoll,
+    wake: OwnedFd,
+    dumps: Dumps,
+    notifier: Notifier,
+    ready_pipe: Option<OwnedFd>,
+    phase: Phase,
+    paused: bool,
+    /// The newest generation, complete or not.
+    generation: u64,
+    template: Option<Template>,
+    /// Templates of earlier generations on their way out.
+    old_templates: Vec<Template>,
+    children: Vec<Child>,
+    due: Vec<Due>,
+    backoffs: Vec<Backoff>,
+    reload_again: bool,
+    started_us: u64,
+    last_tick_us: u64,
+    exit_status: i32,
+}
+
+impl<H: Host> Master<'_, H> {
+    /// Runs until every child is gone; returns the exit status.
+    fn run(&mut self) -> i32 {
+        self.begin_generation();
+        let mut events = Events::with_capacity(16);
+        while !self.is_done() {
+            let timeout = self.timeout();
+            let waited = self.host.wait(&self.epoll, &mut events, Some(timeout));
+            if waited.is_ok() && events.iter().any(|(token, _)| token == WAKE) {
+                self.empty_wake_pipe();
+            }
+            self.turn();
+        }
+        self.exit_status
+    }
+
+    /// One turn of the loop: news first, then the dead, then signals, then time.
+    fn turn(&mut self) {
+        self.hear_template();
+        self.reap();
+        self.obey_signals();
+        self.look_at_board();
+        self.tick();
+        self.spawn_due();
+    }
+
+    fn is_done(&self) -> bool {
+        self.phase == Phase::Stopping
+            && self.children.is_empty()
+            && self.template.is_none()
+            && self.old_templates.is_empty()
+    }
+
+    fn empty_wake_pipe(&self) {
+        let mut buffer = [0; 256];
+        while io::read(self.wake.as_fd(), &mut buffer).is_ok_and(|got| got == buffer.len()) {}
+    }
+
+    /// Until the nearest deadline, at most a second.
+    fn timeout(&self) -> Duration {
+        let now = clock::monotonic_us();
+        let mut until = now + self.tick_us();
+        let kills = self.children.iter().filter_map(|child| child.kill_at);
+        let templates =
+            self.template.iter().chain(&self.old_templates).filter_map(|template| template.kill_at);
+        for at in
+            kills.chain(templates).chain(self.due.iter().map(|due| due.at_us)).chain(self.dumps.deadline())
+        {
+            until = until.min(at);
+        }
+        Duration::from_micros(until.saturating_sub(now))
+    }
+
+    /// How often deadlines on the board are looked at: often enough that harakiri is not late by more than a quarter.
+    fn tick_us(&self) -> u64 {
+        let quarter = self.settings.harakiri.map_or(1_000_000, |time| time.as_micros() as u64 / 4);
+        quarter.clamp(50_000, 1_000_000)
+    }
+
+    // ── signals ──
+
+    fn obey_signals(&mut self) {
+        let noted = signal::take_noted();
+        let is = |signal| signal::is_in(noted, signal);
+        if is(signal::SIGINT) || is(signal::SIGTERM) || is(signal::SIGQUIT) {
+            self.stop(noted);
+        }
+        if is(signal::SIGHUP) {
+            self.reload();
+        }
+        if is(signal::SIGTSTP) {
+            self.toggle_pause();
+        }
+        if is(signal::SIGUSR1) {
+            self.log_status();
+        }
+        if is(signal::SIGUSR2) {
+            self.dump_all();
+        }
+    }
+
+    /// The first time gracefully, the second time at once.
+    fn stop(&mut self, noted: u64) {
+        let name = [signal::SIGINT, signal::SIGTERM, signal::SIGQUIT]
+            .into_iter()
+            .find(|&signal| signal::is_in(noted, signal))
+            .map_or_else(String::new, signal::name);
+        if self.phase == Phase::Stopping {
+            log::say(&format!("{name} again: stopping at once"));
+            self.children.iter().for_each(|child| child.signal(signal::SIGKILL));
+            self.end_templates(0);
+            return;
+        }
+        log::say(&format!(
+            "{name}: stopping; requests in flight have {} s (worker-reload-mercy)",
+            self.settings.worker_reload_mercy.as_secs()
+        ));
+        self.begin_stop(0);
+    }
+
+    /// Lets every worker finish and leaves with this status.
+    fn begin_stop(&mut self, status: i32) {
+        self.notifier.tell("STOPPING=1");
+        self.phase = Phase::Stopping;
+        self.exit_status = status;
+        self.due.clear();
+        self.end_templates(1_000_000);
+        for index in 0..self.children.len() {
+            self.retire(index, Leaving::Stopped);
+        }
+    }
+
+    fn end_templates(&mut self, grace_us: u64) {
+        let now = clock::monotonic_us();
+        if let Some(template) = self.template.take() {
+            self.let_template_go(template);
+        }
+        for template in &mut self.old_templates {
+            template.kill_at = Some(now + grace_us);
+        }
+    }
+
+    fn toggle_pause(&mut self) {
+        self.paused = !self.paused;
+        let order = if self.paused { Order::Pause } else { Order::Serve };
+        log::say(if self.paused { "SIGTSTP: paused; workers accept nothing" } else { "SIGTSTP: resumed" });
+        for child in self.children.iter().filter(|child| child.leaving.is_none()) {
+            child.on(&self.board).set_order(order);
+            child.signal(signal::kick());
+        }
+    }
+
+    // ── workers on their way out ──
+
+    /// Tells a worker to finish what it has begun and leave. One that has not begun to serve is killed.
+    fn retire(&mut self, index: usize, why: Leaving) {
+        let now = clock::monotonic_us();
+        let mercy = self.settings.worker_reload_mercy.as_micros() as u64;
+        let child = &mut self.children[index];
+        if child.leaving.is_some_and(|leaving| leaving == Leaving::Harakiri) {
+            return;
+        }
+        child.leaving = Some(why);
+        let slot = child.on(&self.board);
+        if slot.stage() == Stage::Booting {
+            child.kill_at = Some(now);
+            return;
+        }
+        child.kill_at = Some(now + mercy);
+        slot.set_order(Order::Retire);
+        child.signal(signal::kick());
+        self.forward_signal(index, why);
+    }
+
+    /// An application with handlers of its own for TERM or HUP hears of it.
+    fn forward_signal(&self, index: usize, why: Leaving) {
+        let child = &self.children[index];
+        let signal = if why == Leaving::Reloaded { signal::SIGHUP } else { signal::SIGTERM };
+        let handled = child.on(&self.board).app_signals().load(std::sync::atomic::Ordering::Relaxed);
+        if signal::is_in(handled, signal) {
+            child.signal(signal);
+        }
+    }
+
+    // ── time ──
+
+    fn tick(&mut self) {
+        let now = clock::monotonic_us();
+        self.kill_overdue(now);
+        self.turn_dumps(now);
+        // After a suspend every deadline looks missed: let one round pass (PITFALLS 51).
+        let was_away = now.saturating_sub(self.last_tick_us) > 5_000_000;
+        self.last_tick_us = now;
+        if !was_away {
+            self.check_harakiri(now);
+        }
+    }
+
+    fn kill_overdue(&mut self, now: u64) {
+        for child in self.children.iter_mut().filter(|child| child.kill_at.is_some_and(|at| at <= now)) {
+            if child.pid.is_none() {
+                continue;
+            }
+            child.kill_at = Some(now + 1_000_000);
+            match child.leaving {
+                None => {
+                    log::say(&format!("{} did not get ready within boot-timeout; killed", child.name()));
+                    child.leaving = Some(Leaving::Discarded);
+                }
+                Some(Leaving::Reloaded | Leaving::Recycled | Leaving::Stopped) if child.was_ready => {
+                    log::say(&format!(
+                        "{} is still busy after worker-reload-mercy = {} s; killed",
+                        child.name(),
+                        self.settings.worker_reload_mercy.as_secs()
+                    ));
+                }
+                Some(_) => {}
+            }
+            child.signal(signal::SIGKILL);
+        }
+        for template in self.template.iter_mut().chain(&mut self.old_templates) {
+            if template.kill_at.is_some_and(|at| at <= now) {
+                template.kill_at = Some(now + 1_000_000);
+                let _ = crate::sys::process::kill(template.pid, signal::SIGKILL);
+            }
+        }
+    }
+
+    /// What workers have written on the board since the last turn.
+    fn look_at_board(&mut self) {
+        for index in 0..self.children.len() {
+            let child = &mut self.children[index];
+            if !child.was_ready && child.leaving.is_none() && child.is_ready_on(&self.board) {
+                child.was_ready = true;
+                child.kill_at = None;
+                self.worker_is_ready(index);
+            }
+        }
+        self.recycle();
+    }
+
+    /// Replaces workers that have served enough, few at a time and each only when its successor is ready.
+    fn recycle(&mut self) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        let most = crate::policy::recycle::at_once(self.settings.processes);
+        let mut busy = self
+            .children
+            .iter()
+            .filter(|child| child.successor.is_some() || child.leaving == Some(Leaving::Recycled))
+            .count();
+        for index in 0..self.children.len() {
+            let child = &self.children[index];
+            let wishes = child.is_up()
+                && child.successor.is_none()
+                && child.on(&self.board).wish() == Wish::MaxRequests;
+            if wishes && busy < most {
+                let id = child.id;
+                if let Some(slot) = self.spawn(id) {
+                    self.children[index].successor = Some(slot);
+                    busy += 1;
+                }
+            }
+        }
+    }
+}

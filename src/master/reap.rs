@@ -1,0 +1,141 @@
+//! The dead: who it was, of what it died, and what follows.
+
+use super::child::{Child, Leaving};
+use super::{Due, Master, Phase};
+use crate::shm::board::Stage;
+use crate::sys::process::{self, Ended};
+use crate::sys::{clock, io, signal};
+use crate::worker::host::Host;
+use crate::worker::{EXIT_NO_APP, log};
+use std::time::Duration;
+
+/// Workers of a first generation that die before they are ready, in a row, until the server gives up.
+const MOST_FAILED_BOOTS: u32 = 3;
+
+impl<H: Host> Master<'_, H> {
+    /// Everybody who has ended. Children of children (a daemon that an app has started, all of them when the master is
+    /// PID 1) are reaped without a word.
+    pub(super) fn reap(&mut self) {
+        while let Some((pid, ended)) = process::reap() {
+            // A worker's pid may still be on its way from the template.
+            self.hear_template();
+            if let Some(index) = self.children.iter().position(|child| child.pid == Some(pid)) {
+                let child = self.children.swap_remove(index);
+                self.bury(child, ended);
+            } else if self.template.as_ref().is_some_and(|template| template.pid == pid) {
+                self.bury_template(ended);
+            } else {
+                self.old_templates.retain(|template| template.pid != pid);
+            }
+        }
+    }
+
+    fn bury(&mut self, child: Child, ended: Ended) {
+        let now = clock::monotonic_us();
+        self.dumps.forget(child.slot);
+        // What it had not written yet.
+        let _ = self.lines.slot(child.slot).flush(io::stderr(), false);
+        let slot = child.on(&self.board);
+        let served = child.served(&self.board);
+        slot.set_stage(Stage::Gone);
+        slot.pid().store(0, std::sync::atomic::Ordering::Release);
+        for core in self.board.cores(child.slot) {
+            core.end();
+        }
+        self.tell_of_death(&child, ended, served);
+        if self.phase == Phase::Stopping {
+            return;
+        }
+        self.replace(&child, ended, now);
+    }
+
+    fn tell_of_death(&self, child: &Child, ended: Ended, served: u64) {
+        let name = child.name();
+        match (child.leaving, ended) {
+            (Some(Leaving::Harakiri), _) => log::say(&format!("{name} was killed by harakiri; replacing it")),
+            (Some(Leaving::Discarded), _) => {}
+            (Some(_), Ended::Exited(0)) => log::say(&format!("{name} has left after {served} requests")),
+            (_, Ended::Killed(signal)) => log::say(&format!(
+                "{name} was killed by {}{} after {served} requests{}",
+                signal::name(signal),
+                if signal == signal::SIGKILL {
+                    " (by hand, or by the kernel for want of memory: see dmesg)"
+                } else {
+                    ""
+                },
+                if child.leaving.is_none() && self.phase != Phase::Stopping { "; replacing it" } else { "" },
+            )),
+            (None, Ended::Exited(0)) => log::say(&format!("{name} has ended by itself; replacing it")),
+            (_, Ended::Exited(EXIT_NO_APP)) => log::say(&format!("{name} could not load the application")),
+            (_, Ended::Exited(process::PANICKED)) => {
+                log::say(&format!("{name} ended by a bug of rwsgi (see the panic above); please report it"));
+            }
+            (_, Ended::Exited(status)) => log::say(&format!("{name} ended with status {status}")),
+        }
+    }
+
+    fn replace(&mut self, child: &Child, ended: Ended, now: u64) {
+        // Somebody who recycled may have lost the successor it waited for: it asks again.
+        for other in &mut self.children {
+            if other.successor == Some(child.slot) {
+                other.successor = None;
+            }
+        }
+        if child.generation != self.generation || self.is_replaced(child) {
+            return;
+        }
+        let booted = child.was_ready;
+        if !booted && ended == Ended::Exited(EXIT_NO_APP) && self.phase != Phase::Serving {
+            return self.generation_failed("the application cannot be loaded", EXIT_NO_APP);
+        }
+        let lived = Duration::from_micros(now - child.spawned_us);
+        let Some(backoff) = self.backoffs.get_mut(child.id as usize - 1) else { return };
+        let wait = match child.leaving {
+            Some(Leaving::Harakiri) => Duration::ZERO,
+            _ => backoff.after_death(lived, booted),
+        };
+        if !booted && self.phase != Phase::Serving && backoff.early_deaths() >= MOST_FAILED_BOOTS {
+            return self.generation_failed("workers die before they are ready", 1);
+        }
+        if !wait.is_zero() {
+            log::say(&format!("worker {} is started again in {:.1} s", child.id, wait.as_secs_f32()));
+        }
+        self.due.push(Due { id: child.id, at_us: now + wait.as_micros() as u64 });
+    }
+
+    /// A retired worker whose successor serves already leaves no gap.
+    fn is_replaced(&self, child: &Child) -> bool {
+        !self.lacks(child.id)
+    }
+
+    fn bury_template(&mut self, ended: Ended) {
+        let Some(template) = self.template.take() else { return };
+        let _ = self.epoll.remove(&template.socket);
+        if self.phase == Phase::Stopping {
+            return;
+        }
+        let why = match ended {
+            Ended::Exited(EXIT_NO_APP) => "the application cannot be loaded".to_owned(),
+            Ended::Exited(status) => {
+                format!("the process that loads the application ended with status {status}")
+            }
+            Ended::Killed(signal) => {
+                format!("the process that loads the application was killed by {}", signal::name(signal))
+            }
+        };
+        // Workers that were ordered and never forked will not come.
+        self.children.retain(|child| child.pid.is_some() || child.generation != template.generation);
+        if self.phase == Phase::Serving {
+            log::say(&format!("{why}; it is loaded again when a worker has to be replaced"));
+            let at_us = clock::monotonic_us() + 1_000_000;
+            for id in 1..=self.settings.processes {
+                if self.lacks(id) && self.due.iter().all(|due| due.id != id) {
+                    self.due.push(Due { id, at_us });
+                }
+            }
+            return;
+        }
+        let status = if ended == Ended::Exited(EXIT_NO_APP) { EXIT_NO_APP } else { 1 };
+        self.generation_failed(&why, status);
+    }
+}

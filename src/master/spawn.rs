@@ -1,0 +1,196 @@
+//! Starting processes: templates and workers.
+
+use super::child::Child;
+use super::template::{self, News, Template};
+use super::{Due, Master, Phase, TEMPLATE};
+use crate::sys::{clock, epoll, io, process, signal};
+use crate::worker::host::Host;
+use crate::worker::{Setup, life, log};
+use std::os::fd::{AsFd, AsRawFd};
+
+impl<H: Host> Master<'_, H> {
+    /// A slot that no child sits in.
+    fn free_slot(&self) -> Option<usize> {
+        (0..self.board.slots()).find(|&slot| self.children.iter().all(|child| child.slot != slot))
+    }
+
+    /// Descriptors that must be the master's alone; a child that held them would keep dead ends alive.
+    fn private(&self) -> Vec<i32> {
+        let templates = self.template.iter().chain(&self.old_templates);
+        let sockets = templates.map(|template| template.socket.as_raw_fd());
+        sockets.chain([self.alive.as_raw_fd(), self.wake.as_raw_fd()]).collect()
+    }
+
+    /// Loads the application in a process of its own, of which the workers will be forked.
+    pub(super) fn start_template(&mut self) {
+        let (ours, theirs) = match io::packet_pair() {
+            Ok(pair) => pair,
+            Err(error) => return self.cannot_start("a template", &error),
+        };
+        let mut private = self.private();
+        private.push(ours.as_raw_fd());
+        let setup = self.base.clone();
+        let hooks = self.host.hooks();
+        let host = &mut *self.host;
+        let forked = process::fork(hooks, || {
+            close_all(&private);
+            template::live(host, &setup, theirs)
+        });
+        match forked {
+            Ok(pid) => {
+                let boot_us = self.settings.boot_timeout.map(|time| time.as_micros() as u64);
+                let _ = self.epoll.add(&ours, epoll::READ, TEMPLATE);
+                self.template = Some(Template {
+                    pid,
+                    generation: self.generation,
+                    socket: ours,
+                    is_ready: false,
+                    kill_at: boot_us.map(|time| clock::monotonic_us() + time),
+                });
+            }
+            Err(error) => self.cannot_start("a template", &error),
+        }
+    }
+
+    fn cannot_start(&mut self, what: &str, error: &std::io::Error) {
+        log::say(&format!("cannot start {what}: {error}; trying again in a second"));
+        let at_us = clock::monotonic_us() + 1_000_000;
+        let missing: Vec<u32> = (1..=self.settings.processes).filter(|&id| self.lacks(id)).collect();
+        for id in missing {
+            if self.due.iter().all(|due| due.id != id) {
+                self.due.push(Due { id, at_us });
+            }
+        }
+    }
+
+    /// Does no worker of the newest generation with this number serve or boot?
+    pub(super) fn lacks(&self, id: u32) -> bool {
+        !self
+            .children
+            .iter()
+            .any(|child| child.id == id && child.generation == self.generation && child.leaving.is_none())
+    }
+
+    /// Starts a worker of the newest generation; returns its slot. `None`: not now, it is put off.
+    pub(super) fn spawn(&mut self, id: u32) -> Option<usize> {
+        let slot = self.free_slot()?;
+        if !self.settings.lazy_apps {
+            let Some(template) = self.template.as_ref().filter(|template| template.is_ready) else {
+                self.due.push(Due { id, at_us: clock::monotonic_us() + 100_000 });
+                if self.template.is_none() {
+                    self.start_template();
+                }
+                return None;
+            };
+            self.board.worker(slot).assign(id.into(), self.generation);
+            if let Err(error) = template.order(slot, id) {
+                self.cannot_start(&format!("worker {id}"), &error);
+                return None;
+            }
+            self.add_child(slot, id, None);
+            return Some(slot);
+        }
+        self.board.worker(slot).assign(id.into(), self.generation);
+        let setup = Setup { slot, id, ..self.base.clone() };
+        let private = self.private();
+        let hooks = self.host.hooks();
+        let host = &mut *self.host;
+        match process::fork(hooks, || {
+            close_all(&private);
+            life::live(host, &setup, None)
+        }) {
+            Ok(pid) => {
+                self.add_child(slot, id, Some(pid));
+                Some(slot)
+            }
+            Err(error) => {
+                self.cannot_start(&format!("worker {id}"), &error);
+                None
+            }
+        }
+    }
+
+    fn add_child(&mut self, slot: usize, id: u32, pid: Option<i32>) {
+        let now = clock::monotonic_us();
+        let mut child = Child::new(slot, id, self.generation, now);
+        child.pid = pid;
+        child.kill_at = self.settings.boot_timeout.map(|time| now + time.as_micros() as u64);
+        self.children.push(child);
+    }
+
+    /// What the template has told.
+    pub(super) fn hear_template(&mut self) {
+        let mut all = Vec::new();
+        for template in self.template.iter().chain(&self.old_templates) {
+            all.extend(template.news().into_iter().map(|news| (template.generation, news)));
+        }
+        for (generation, news) in all {
+            match news {
+                News::Ready => self.template_is_ready(generation),
+                News::Spawned { slot, pid } => self.has_pid(slot, pid),
+                News::NotSpawned { slot } => self.was_not_spawned(slot),
+            }
+        }
+    }
+
+    fn template_is_ready(&mut self, generation: u64) {
+        let Some(template) = self.template.as_mut().filter(|template| template.generation == generation)
+        else {
+            return;
+        };
+        template.is_ready = true;
+        template.kill_at = None;
+        self.due.clear();
+        for id in 1..=self.settings.processes {
+            if self.lacks(id) {
+                self.spawn(id);
+            }
+        }
+    }
+
+    fn has_pid(&mut self, slot: usize, pid: i32) {
+        if let Some(child) = self.children.iter_mut().find(|child| child.slot == slot) {
+            child.pid = Some(pid);
+            // What was ordered while the pid was unknown reaches the worker now.
+            if child.leaving.is_some() {
+                child.signal(signal::SIGKILL);
+            }
+        }
+    }
+
+    fn was_not_spawned(&mut self, slot: usize) {
+        let Some(index) = self.children.iter().position(|child| child.slot == slot) else { return };
+        let child = self.children.swap_remove(index);
+        self.board.worker(slot).set_stage(crate::shm::board::Stage::Gone);
+        self.due.push(Due { id: child.id, at_us: clock::monotonic_us() + 1_000_000 });
+    }
+
+    /// Starts the workers whose time has come.
+    pub(super) fn spawn_due(&mut self) {
+        if self.phase == Phase::Stopping || self.due.is_empty() {
+            return;
+        }
+        let now = clock::monotonic_us();
+        let (ready, later): (Vec<Due>, Vec<Due>) = self.due.drain(..).partition(|due| due.at_us <= now);
+        self.due = later;
+        for due in ready {
+            if self.lacks(due.id) {
+                self.spawn(due.id);
+            }
+        }
+    }
+
+    /// A template that is not needed any more ends when its socket closes.
+    pub(super) fn let_template_go(&mut self, mut template: Template) {
+        let _ = self.epoll.remove(&template.socket);
+        io::shutdown_send(template.socket.as_fd());
+        template.kill_at = Some(clock::monotonic_us() + 5_000_000);
+        self.old_templates.push(template);
+    }
+}
+
+fn close_all(numbers: &[i32]) {
+    for &number in numbers {
+        drop(io::adopt(number));
+    }
+}

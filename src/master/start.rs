@@ -1,0 +1,284 @@
+//! The order of a server's life: logs, sockets, privileges, daemon, shared memory, generation, pid file; and its end.
+
+use super::dump::Dumps;
+use super::notify::Notifier;
+use super::{DUMP, Master, Phase, SIGNALS, WAKE, bind};
+use crate::config::{AppSource, Protocol, Settings};
+use crate::policy::backoff::Backoff;
+use crate::shm::board::Board;
+use crate::shm::lines::Lines;
+use crate::sys::epoll::{self, Epoll};
+use crate::sys::{clock, io, process, proctitle, signal, user};
+use crate::worker::host::Host;
+use crate::worker::{Setup, intake, log};
+use std::fs::OpenOptions;
+use std::io::{Error, Result};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Exit status for a server that could not be set up as configured.
+pub const EXIT_SETUP: i32 = 1;
+
+/// Runs a server from its settings to its end; returns the exit status. What goes wrong is in the log.
+pub fn serve<H: Host>(host: &mut H, settings: Settings) -> i32 {
+    match prepare(&settings) {
+        Ok(prepared) if settings.daemonize.is_some() => daemonize(host, settings, prepared),
+        Ok(prepared) => live(host, settings, prepared, None),
+        Err(message) => {
+            log::say(&message);
+            EXIT_SETUP
+        }
+    }
+}
+
+struct Prepared {
+    sockets: bind::Sockets,
+    pidfile: Option<PathBuf>,
+}
+
+/// Everything that may fail for reasons of the configuration, before anything is started.
+fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
+    io::open_standard_streams();
+    if let Err(error) = process::raise_descriptor_limit() {
+        log::say(&format!("cannot raise the limit on open files: {error}"));
+    }
+    if let Some(mask) = settings.umask {
+        process::set_umask(mask);
+    }
+    if let Some(path) = settings.logto.as_ref().or(settings.daemonize.as_ref()) {
+        log_to(path).map_err(|error| format!("cannot write the log to {}: {error}", path.display()))?;
+    }
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let pidfile = settings.pidfile.as_ref().map(absolute);
+    if let Some(dir) = &settings.chdir {
+        std::env::set_current_dir(dir)
+            .map_err(|error| format!("cannot chdir to {}: {error}", dir.display()))?;
+    }
+    let sockets = bind::all(settings)?;
+    if let Err(error) = drop_privileges(settings, pidfile.as_deref()) {
+        bind::remove(&sockets.files);
+        return Err(error);
+    }
+    Ok(Prepared { sockets, pidfile })
+}
+
+fn log_to(path: &Path) -> Result<()> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    io::redirect_output(&file)
+}
+
+fn drop_privileges(settings: &Settings, pidfile: Option<&Path>) -> std::result::Result<(), String> {
+    let owner =
+        settings.uid.as_deref().map(user::user).transpose().map_err(|error| format!("uid: {error}"))?;
+    let gid =
+        settings.gid.as_deref().map(user::group).transpose().map_err(|error| format!("gid: {error}"))?;
+    if owner.is_none() && gid.is_none() {
+        return Ok(());
+    }
+    if !user::is_root() {
+        log::say("uid and gid have no effect: the server was not started by root");
+        return Ok(());
+    }
+    if let Some(path) = pidfile {
+        // The file is written later, as another user: make it now, owned by that user.
+        let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path);
+        made.and_then(|_| user::chown(path, owner.as_ref().map(|owner| owner.uid), gid))
+            .map_err(|error| format!("cannot write pidfile {}: {error}", path.display()))?;
+    }
+    user::become_user(owner.as_ref(), gid)
+        .map_err(|error| format!("cannot become the configured user: {error}"))
+}
+
+/// The parent waits until the server is ready, so that its exit status tells the truth.
+fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared) -> i32 {
+    let (ready, tell) = match io::pipe(false) {
+        Ok(ends) => ends,
+        Err(error) => {
+            log::say(&format!("cannot daemonize: {error}"));
+            return EXIT_SETUP;
+        }
+    };
+    let hooks = host.hooks();
+    let forked = process::fork(hooks, || {
+        let detached = process::new_session().and_then(|()| io::drop_input());
+        match detached {
+            Ok(()) => live(host, settings, prepared, Some(tell)),
+            Err(error) => {
+                log::say(&format!("cannot daemonize: {error}"));
+                EXIT_SETUP
+            }
+        }
+    });
+    match forked {
+        Ok(pid) => {
+            let mut byte = [0];
+            match io::read(ready.as_fd(), &mut byte) {
+                Ok(1) => process::exit_now(0),
+                _ => match process::wait_for(pid) {
+                    Ok(process::Ended::Exited(status)) => status.max(1),
+                    _ => EXIT_SETUP,
+                },
+            }
+        }
+        Err(error) => {
+            log::say(&format!("cannot daemonize: {error}"));
+            EXIT_SETUP
+        }
+    }
+}
+
+fn live<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, ready: Option<OwnedFd>) -> i32 {
+    let Prepared { sockets, pidfile } = prepared;
+    let files = sockets.files;
+    let settings = Arc::new(settings);
+    set_title(&settings);
+    let status = match build(host, settings.clone(), sockets.bound, ready) {
+        Ok(mut master) => match write_pidfile(pidfile.as_deref()) {
+            Ok(()) => master.run(),
+            Err(message) => {
+                log::say(&message);
+                EXIT_SETUP
+            }
+        },
+        Err(error) => {
+            log::say(&format!("cannot start: {error}"));
+            EXIT_SETUP
+        }
+    };
+    if settings.vacuum {
+        bind::remove(&files);
+    }
+    if let Some(path) = pidfile.filter(|_| settings.vacuum) {
+        let _ = std::fs::remove_file(path);
+    }
+    for signal in SIGNALS {
+        let _ = signal::reset(signal);
+    }
+    status
+}
+
+fn write_pidfile(path: Option<&Path>) -> std::result::Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, format!("{}\n", process::pid()))
+        .map_err(|error| format!("cannot write pidfile {}: {error}", path.display()))
+}
+
+fn set_title(settings: &Settings) {
+    let names = &settings.procnames;
+    let base = match names.master.as_ref().or(names.all.as_ref()) {
+        Some(name) => name.clone(),
+        None if names.auto => "rwsgi master".to_owned(),
+        None if names.prefix.is_empty() && names.append.is_empty() => return,
+        None => proctitle::command_line(),
+    };
+    proctitle::set(&format!("{}{base}{}", names.prefix, names.append));
+}
+
+fn build<H: Host>(
+    host: &mut H,
+    settings: Arc<Settings>,
+    listeners: Vec<crate::worker::Bound>,
+    ready_pipe: Option<OwnedFd>,
+) -> Result<Master<'_, H>> {
+    let (processes, threads) = (settings.processes as usize, settings.threads as usize);
+    // A reload has two generations side by side, and a recycled worker its successor.
+    let slots = 2 * processes + crate::policy::recycle::at_once(settings.processes) + 2;
+    let board = Board::new(slots, threads)?;
+    let lines = Lines::new(slots)?;
+    let (alive_reading, alive) = io::pipe(false)?;
+    let (wake, news) = io::pipe(true)?;
+    let (dump_reading, dump_writing) = io::pipe(true)?;
+    io::widen_pipe(dump_writing.as_fd(), 1 << 20);
+    process::adopt_orphans()?;
+    signal::note_all(&SIGNALS, news.as_fd())?;
+    signal::ignore(signal::SIGPIPE)?;
+    let epoll = Epoll::new()?;
+    epoll.add(&wake, epoll::READ, WAKE)?;
+    epoll.add(&dump_reading, epoll::READ, DUMP)?;
+    let only_uwsgi = listeners.iter().all(|listener| listener.protocol == Protocol::Uwsgi);
+    let tiers = if threads > 1 && only_uwsgi {
+        intake::make_tiers(settings.threads, &listeners, &alive_reading)?
+    } else {
+        Vec::new()
+    };
+    let base = Setup {
+        settings: settings.clone(),
+        board,
+        lines,
+        listeners: Arc::new(listeners),
+        tiers: Arc::new(tiers),
+        alive: Arc::new(alive_reading),
+        news: Arc::new(news),
+        dumps: Arc::new(dump_writing),
+        slot: 0,
+        id: 0,
+    };
+    let now = clock::monotonic_us();
+    Ok(Master {
+        host,
+        board,
+        lines,
+        base,
+        alive,
+        epoll,
+        wake,
+        dumps: Dumps::new(dump_reading),
+        notifier: Notifier::from_environment(),
+        ready_pipe,
+        phase: Phase::Starting,
+        paused: false,
+        generation: 0,
+        template: None,
+        old_templates: Vec::new(),
+        children: Vec::new(),
+        due: Vec::new(),
+        backoffs: vec![Backoff::default(); processes],
+        reload_again: false,
+        started_us: now,
+        last_tick_us: now,
+        exit_status: 0,
+        settings,
+    })
+}
+
+impl<H: Host> Master<'_, H> {
+    /// The one line that says what is served and where.
+    pub(super) fn announce(&mut self) {
+        let settings = &self.settings;
+        let apps: Vec<String> = settings.apps.iter().map(describe).collect();
+        let places: Vec<String> = self.base.listeners.iter().map(address).collect();
+        log::say(&format!(
+            "rwsgi {} serves {} on {} (master {}, {} worker{} × {} thread{})",
+            env!("CARGO_PKG_VERSION"),
+            if apps.is_empty() { "nothing".to_owned() } else { apps.join(", ") },
+            places.join(", "),
+            process::pid(),
+            settings.processes,
+            if settings.processes == 1 { "" } else { "s" },
+            settings.threads,
+            if settings.threads == 1 { "" } else { "s" },
+        ));
+        if let Some(pipe) = self.ready_pipe.take() {
+            let _: std::result::Result<(), Error> = io::write_all_blocking(pipe.as_fd(), b"r");
+        }
+    }
+}
+
+fn describe(app: &crate::config::App) -> String {
+    let name = match &app.source {
+        AppSource::Module(module) => format!("{module}:{}", app.callable),
+        AppSource::File(path) => format!("{}:{}", path.display(), app.callable),
+        AppSource::Object => "an application object".to_owned(),
+    };
+    if app.mountpoint.is_empty() { name } else { format!("{} = {name}", app.mountpoint) }
+}
+
+fn address(bound: &crate::worker::Bound) -> String {
+    match bound.protocol {
+        Protocol::Http if bound.name.starts_with(['/', '@']) => format!("http (unix) {}", bound.name),
+        Protocol::Http => format!("http://{}", bound.name),
+        Protocol::Uwsgi => format!("uwsgi {}", bound.name),
+    }
+}

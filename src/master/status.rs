@@ -1,0 +1,62 @@
+//! SIGUSR1: what everybody does, into the log.
+
+use super::Master;
+use crate::shm::board::Stage;
+use crate::sys::{clock, socket};
+use crate::worker::host::Host;
+use crate::worker::log;
+use std::fmt::Write;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::*;
+
+impl<H: Host> Master<'_, H> {
+    pub(super) fn log_status(&self) {
+        log::say(&self.status());
+    }
+
+    fn status(&self) -> String {
+        let now = clock::monotonic_us();
+        let age = |since: u64| now.saturating_sub(since) / 1_000_000;
+        let mut out = format!(
+            "status: {:?}, generation {}, up {} s{}",
+            self.phase,
+            self.generation,
+            age(self.started_us),
+            if self.paused { ", paused" } else { "" }
+        );
+        for listener in self.base.listeners.iter() {
+            let waiting = socket::waiting(listener.fd.as_fd());
+            let queue = waiting.map_or_else(String::new, |waiting| format!(", {waiting} waiting"));
+            let _ = write!(out, "\n  listens on {}{queue}", listener.name);
+        }
+        let mut children: Vec<_> = self.children.iter().collect();
+        children.sort_by_key(|child| (child.id, child.generation));
+        for child in children {
+            let slot = child.on(&self.board);
+            let stage = match (slot.stage(), child.leaving) {
+                (Stage::Ready, None) => "ready".to_owned(),
+                (Stage::Booting, None) => "booting".to_owned(),
+                (_, Some(why)) => format!("leaving ({why:?})").to_lowercase(),
+                (stage, None) => format!("{stage:?}").to_lowercase(),
+            };
+            let _ = write!(
+                out,
+                "\n  {}: {stage}, generation {}, {} requests, {} exceptions, {} clients gone, {} refused, up {} s",
+                child.name(),
+                child.generation,
+                slot.requests().load(Relaxed),
+                slot.exceptions().load(Relaxed),
+                slot.gone_clients().load(Relaxed),
+                slot.refused().load(Relaxed),
+                age(child.spawned_us)
+            );
+            for (index, core) in self.board.cores(child.slot).enumerate() {
+                if let Some(shown) = core.shown() {
+                    let ms = now.saturating_sub(shown.started_us) / 1000;
+                    let _ = write!(out, "\n    core {index}: {} {} for {ms} ms", shown.method, shown.target);
+                }
+            }
+        }
+        out
+    }
+}

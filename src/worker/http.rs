@@ -1,0 +1,209 @@
+//! Requests on HTTP sockets.
+
+use super::conns::{Conn, Waits};
+use super::core::Core;
+use super::exchange::Speaks;
+use crate::base::date::{HttpDate, http_date};
+use crate::proto::http::environ::{self, Connection, Options};
+use crate::proto::http::head::{self, Head};
+use crate::proto::http::{Body, Reject, Request as HttpRequest, framing};
+use crate::proto::uwsgi::{self, push_var};
+use crate::sys::{clock, io};
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd;
+
+/// Received at most in one step.
+const STEP: usize = 16 * 1024;
+
+/// What a core keeps for HTTP from request to request.
+pub struct Http {
+    head: Head,
+    limits: head::Limits,
+    scratch: Vec<u8>,
+    remote: String,
+    host_name: Vec<u8>,
+    /// A buffer without an owner, to be the next connection's.
+    spare: Vec<u8>,
+    date: (i64, HttpDate),
+}
+
+impl Http {
+    pub fn new(buffer_size: usize) -> Http {
+        Http {
+            head: Head::default(),
+            // The variables made of a head must fit a packet's 16-bit block.
+            limits: head::Limits { head: buffer_size.clamp(1024, 48 * 1024), ..head::Limits::default() },
+            scratch: Vec::new(),
+            remote: String::new(),
+            host_name: crate::sys::user::host_name().into_bytes(),
+            spare: Vec::with_capacity(STEP),
+            date: (0, http_date(0)),
+        }
+    }
+
+    fn date(&mut self) -> HttpDate {
+        let now = clock::wall_secs();
+        if self.date.0 != now {
+            self.date = (now, http_date(now.max(0) as u64));
+        }
+        self.date.1
+    }
+}
+
+impl Core {
+    /// Reads a request from a connection that has bytes, is new, or has more than one request in its buffer. `true`: there
+    /// is one to run; the connection is in `self.current`.
+    pub(super) fn read_http(&mut self, mut conn: Conn) -> bool {
+        if conn.buf.capacity() == 0 {
+            conn.buf = std::mem::take(&mut self.http.spare);
+        }
+        loop {
+            if !conn.buf.is_empty() {
+                match head::parse(&conn.buf, &self.http.limits, &mut conn.progress, &mut self.http.head) {
+                    Ok(Some(length)) => return self.take_http(conn, length),
+                    Ok(None) if conn.waits == Waits::Idle => {
+                        conn.waits = Waits::Head;
+                        conn.since_us = clock::monotonic_us();
+                    }
+                    Ok(None) => {}
+                    Err(reject) => return self.reject(conn, &reject),
+                }
+            }
+            let Some(client) = &conn.client else { return false };
+            let result = io::recv(client.as_fd(), &mut conn.buf, STEP);
+            match result {
+                Ok(1..) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if conn.buf.is_empty() {
+                        self.http.spare = std::mem::take(&mut conn.buf);
+                    }
+                    self.keep(conn);
+                    return false;
+                }
+                // Closed, or broken: nobody is there to be told.
+                Ok(0) | Err(_) => {
+                    conn.buf.clear();
+                    self.http.spare = std::mem::take(&mut conn.buf);
+                    self.forget(&conn);
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn reject(&mut self, mut conn: Conn, reject: &Reject) -> bool {
+        self.forget(&conn);
+        match conn.client.take() {
+            Some(client) => {
+                self.refuse(client, reject.status, &format!("{} ({})", reject.reason, reject.clause))
+            }
+            None => false,
+        }
+    }
+
+    /// The head in `conn.buf[..length]` is whole: makes variables of it and begins the exchange.
+    fn take_http(&mut self, mut conn: Conn, length: usize) -> bool {
+        let request = HttpRequest::new(&conn.buf, &self.http.head);
+        let framing = match framing::decide(&request) {
+            Ok(framing) => framing,
+            Err(reject) => return self.reject(conn, &reject),
+        };
+        let limit = self.shared.settings.limit_post;
+        if let Body::Length(body) = framing.body
+            && limit > 0
+            && body > limit
+        {
+            let Some(client) = conn.client.take() else { return false };
+            self.forget(&conn);
+            let text = format!("a body of {body} bytes is more than limit-post = {limit} allows");
+            return self.refuse(client, 413, &text);
+        }
+        if request.method() == b"CONNECT" {
+            return self.reject(conn, &Reject::new(501, "CONNECT is for proxies", "RFC 9110 §9.3.6"));
+        }
+        let (minor, is_head) = (request.minor(), request.method() == b"HEAD");
+        if !self.make_vars(&conn) {
+            return self.reject(conn, &Reject::new(431, "the headers are too long together", "RFC 6585 §5"));
+        }
+        self.request.trusted = conn.peer.is_none_or(|peer| peer.ip().is_loopback());
+        self.choose_app();
+        let Some(client) = conn.client.take() else { return false };
+        let keep_alive = framing.keep_alive && self.keeps_connections();
+        let speaks = Speaks::Http { minor, keep_alive, date: self.http.date() };
+        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let rest = &conn.buf[length..];
+        let used = match framing.body {
+            Body::None => exchange.body.begin_sized(0, rest),
+            Body::Length(body) => exchange.body.begin_sized(body, rest),
+            Body::Chunked => {
+                exchange.body.begin_chunked(limit, rest);
+                rest.len()
+            }
+        };
+        exchange.begin(client, speaks, b"HTTP/1.1", is_head);
+        exchange.expects_continue = framing.expect_continue;
+        drop(exchange);
+        conn.buf.drain(..length + used);
+        if conn.buf.is_empty() {
+            self.http.spare = std::mem::take(&mut conn.buf);
+        }
+        self.current = Some(conn);
+        self.start()
+    }
+
+    /// The head as a block of variables, as if a front end had sent it. `false`: it does not fit one.
+    fn make_vars(&mut self, conn: &Conn) -> bool {
+        let http = &mut self.http;
+        let request = HttpRequest::new(&conn.buf, &http.head);
+        http.remote.clear();
+        let (mut addr_len, mut remote) = (0, std::mem::take(&mut http.remote).into_bytes());
+        if let Some(peer) = conn.peer {
+            let _ = write!(remote, "{}", peer.ip());
+            addr_len = remote.len();
+            let _ = write!(remote, "{}", peer.port());
+        }
+        let listener = &self.shared.listeners[conn.listener];
+        let connection = Connection {
+            script_name: b"",
+            server_name: &http.host_name,
+            server_port: listener.port.as_bytes(),
+            remote_addr: &remote[..addr_len],
+            remote_port: &remote[addr_len..],
+            https: false,
+        };
+        let text = &mut self.request.text;
+        text.clear();
+        text.extend_from_slice(&[0; uwsgi::HEAD_LEN]);
+        let mut fits = true;
+        environ::for_each(&request, &connection, Options::default(), &mut http.scratch, |name, value| {
+            fits &= push_var(text, name, value).is_ok();
+        });
+        http.remote = String::from_utf8(remote).unwrap_or_default();
+        let end = self.request.text.len();
+        fits && self.request.index(end, usize::MAX).is_ok()
+    }
+
+    /// The request on `conn` is answered; `client` is its descriptor if the connection goes on.
+    pub(super) fn after_http(
+        &mut self,
+        mut conn: Conn,
+        client: Option<std::os::fd::OwnedFd>,
+        surplus: Vec<u8>,
+    ) {
+        if client.is_none() {
+            self.forget(&conn);
+            return;
+        }
+        conn.client = client;
+        if !surplus.is_empty() {
+            conn.buf = surplus;
+        }
+        conn.waits = Waits::Idle;
+        conn.since_us = clock::monotonic_us();
+        if conn.buf.is_empty() {
+            self.keep(conn);
+        } else {
+            self.again = Some(conn);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! A worker's life: born of a fork, it readies itself, serves, and winds up.
+
+use super::host::Host;
+use super::mounts::Mounts;
+use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, log, rescue};
+use crate::shm::board::Stage;
+use crate::sys::{process, proctitle, signal};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
+
+/// Exit code of a worker that could not ready itself for a reason of the system's.
+pub const EXIT_BROKEN: i32 = 71;
+
+/// Signals whose handlers an application may replace with its own.
+const REPLACEABLE: [i32; 6] =
+    [signal::SIGHUP, signal::SIGINT, signal::SIGQUIT, signal::SIGTERM, signal::SIGUSR1, signal::SIGUSR2];
+
+/// The dispositions of a worker, set before the application is loaded, so that its own handlers replace them.
+/// TERM and HUP retire this worker; the others belong to the master, which gets Ctrl-C, too.
+pub fn set_signals() -> std::io::Result<()> {
+    signal::note_and_kick(&[signal::SIGTERM, signal::SIGHUP])?;
+    for ignored in
+        [signal::SIGINT, signal::SIGQUIT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGTSTP, signal::SIGPIPE]
+    {
+        signal::ignore(ignored)?;
+    }
+    // Python starts its children with the default of what Python itself knows; ours must not be inherited as ignored.
+    signal::reset(signal::SIGCHLD)?;
+    signal::arm_kick()
+}
+
+/// The body of a worker process. `mounts` are those that the template has loaded; without them the worker loads the
+/// application itself. Returns the exit status.
+pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> i32 {
+    let slot = setup.board.worker(setup.slot);
+    slot.pid().store(process::pid() as u64, Release);
+    if let Some(title) = title(setup) {
+        proctitle::set(&title);
+    }
+    let mounts = match mounts {
+        Some(mounts) => mounts,
+        None => match load(host, setup) {
+            Ok(mounts) => mounts,
+            Err(status) => return status,
+        },
+    };
+    match serve(host, setup, &mounts) {
+        Ok(()) => EXIT_DONE,
+        Err(error) => {
+            log::say(&format!("worker {}: cannot begin to serve: {error}", setup.id));
+            EXIT_BROKEN
+        }
+    }
+}
+
+fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
+    if let Err(error) = set_signals() {
+        log::say(&format!("worker {}: cannot set its signal handlers: {error}", setup.id));
+        return Err(EXIT_BROKEN);
+    }
+    let settings = &setup.settings;
+    match host.load(settings) {
+        Ok(points) => Ok(Arc::new(Mounts::new(points, settings.manage_script_name))),
+        Err(_) if settings.need_app => Err(EXIT_NO_APP),
+        Err(_) => Ok(Arc::new(Mounts::default())),
+    }
+}
+
+fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
+    let shared = Shared::new(setup)?;
+    shared.slot.app_signals().store(host.app_signals(&REPLACEABLE), Relaxed);
+    rescue::prepare(setup.board, setup.slot, setup.dumps.as_raw_fd());
+    signal::set_dump(rescue::after_dump)?;
+    host.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
+    shared.announce();
+    host.serve(&shared, mounts);
+    shared.log.flush();
+    shared.slot.set_stage(Stage::Retiring);
+    host.wind_up();
+    shared.log.flush();
+    Ok(())
+}
+
+/// What `ps` shows: as it was, unless the configuration names processes.
+fn title(setup: &Setup) -> Option<String> {
+    let names = &setup.settings.procnames;
+    let base = match &names.all {
+        Some(name) => name.clone(),
+        None if names.auto => format!("rwsgi worker {}", setup.id),
+        None if names.prefix.is_empty() && names.append.is_empty() => return None,
+        None => proctitle::command_line(),
+    };
+    Some(format!("{}{base}{}", names.prefix, names.append))
+}

@@ -1,0 +1,214 @@
+//! Requests on uwsgi sockets.
+
+use super::conns::Conn;
+use super::core::Core;
+use super::exchange::Speaks;
+use super::{log, request};
+use crate::proto::uwsgi::{self, BlockError, Head, Limits, PacketError};
+use crate::sys::{clock, epoll, io, process};
+use std::io::{ErrorKind, Result};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// How often a thread lets others run before it gives up waiting for the bytes of a new connection.
+const YIELDS: u32 = 4;
+
+/// How far the receiving of a packet has come.
+enum Got {
+    Whole,
+    /// Some of it; the rest may take its time.
+    Part,
+    Closed,
+}
+
+impl Core {
+    /// Reads a packet from a connection that has bytes, or is new. `true`: there is a request to run.
+    pub(super) fn read_packet(&mut self, mut conn: Conn) -> bool {
+        let Some(client) = conn.client.take() else { return false };
+        self.request.clear();
+        if conn.buf.is_empty() {
+            let got = self.receive_packet(&client, YIELDS);
+            return self.packet_came(conn, client, got);
+        }
+        self.request.text.append(&mut conn.buf);
+        let got = self.receive_packet(&client, 0);
+        self.packet_came(conn, client, got)
+    }
+
+    fn packet_came(&mut self, mut conn: Conn, client: OwnedFd, got: Result<Got>) -> bool {
+        let got = match got {
+            Ok(Got::Part) if !self.shared.own_epoll() => self.wait_for_packet(&client),
+            got => got,
+        };
+        match got {
+            Ok(Got::Whole) => {
+                self.forget(&conn);
+                self.take_packet(client)
+            }
+            Ok(Got::Part) => {
+                conn.buf = std::mem::take(&mut self.request.text);
+                conn.client = Some(client);
+                self.keep(conn);
+                false
+            }
+            Ok(Got::Closed) | Err(_) => {
+                self.forget(&conn);
+                false
+            }
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let settings = &self.shared.settings;
+        Limits { block: settings.buffer_size, vars: settings.max_vars }
+    }
+
+    /// Receives as far as it goes without waiting. A front end connects and writes in one go: when its connection is here
+    /// and its bytes are not, they come within microseconds, and yielding for them is cheaper than going to sleep.
+    fn receive_packet(&mut self, client: &OwnedFd, mut yields: u32) -> Result<Got> {
+        let limits = self.limits();
+        loop {
+            let text = &mut self.request.text;
+            let most = limits.block + uwsgi::HEAD_LEN - text.len().min(limits.block);
+            match io::recv(client.as_fd(), text, most) {
+                Ok(0) => return Ok(Got::Closed),
+                Ok(_) => match uwsgi::parse(text, &limits) {
+                    Ok(None) => {}
+                    // What is wrong with it is told by whoever takes it.
+                    Ok(Some(_)) | Err(_) => return Ok(Got::Whole),
+                },
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if yields == 0 {
+                        return Ok(Got::Part);
+                    }
+                    yields -= 1;
+                    process::yield_now();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Where threads wait in shared lines nobody watches single connections: this thread waits for the rest itself.
+    fn wait_for_packet(&mut self, client: &OwnedFd) -> Result<Got> {
+        let timeout = self.shared.settings.socket_timeout;
+        let deadline = clock::monotonic_us() + timeout.as_micros() as u64;
+        loop {
+            let left = Duration::from_micros(deadline.saturating_sub(clock::monotonic_us()));
+            if left.is_zero() || !epoll::wait_one(client, false, left)? {
+                self.too_slow(self.request.text.len());
+                return Ok(Got::Closed);
+            }
+            match self.receive_packet(client, 0)? {
+                Got::Part => {}
+                done => return Ok(done),
+            }
+        }
+    }
+
+    /// A peer that did not send its request in time has been dropped.
+    pub(super) fn too_slow(&self, bytes: usize) {
+        self.count_refused();
+        log::say(&format!(
+            "worker {}: a peer sent only {bytes} bytes of a request within socket-timeout = {} s; closed",
+            self.shared.id,
+            self.shared.settings.socket_timeout.as_secs()
+        ));
+    }
+
+    /// The packet in `request.text` is whole, or wrong.
+    fn take_packet(&mut self, client: OwnedFd) -> bool {
+        let limits = self.limits();
+        let (head, end) = match uwsgi::parse(&self.request.text, &limits) {
+            Ok(Some(packet)) => (packet.head, packet.len()),
+            Err(PacketError::TooLarge) => {
+                let text =
+                    format!("the request variables are longer than buffer-size = {} allows", limits.block);
+                return self.refuse(client, 431, &text);
+            }
+            Ok(None) | Err(_) => return self.refuse(client, 400, "a bad uwsgi packet"),
+        };
+        match head.modifier1 {
+            uwsgi::WSGI | uwsgi::WSGI_STRIP => {}
+            uwsgi::PING => {
+                let pong = Head { modifier1: uwsgi::PING, size: 0, modifier2: 1 };
+                let _ = io::send(client.as_fd(), &pong.to_bytes());
+                return false;
+            }
+            other => {
+                let text = format!("unavailable modifier requested: {other} (rwsgi speaks 0, 30 and ping)");
+                return self.refuse(client, 501, &text);
+            }
+        }
+        if head.size == 0 {
+            return self.refuse(
+                client,
+                400,
+                "an empty uwsgi packet: does the front end send its uwsgi_params?",
+            );
+        }
+        match self.request.index(end, limits.vars) {
+            Ok(()) => self.begin_packet(client, head, end),
+            Err(BlockError::TooMany) => {
+                let text = format!("more request variables than max-vars allows ({})", limits.vars);
+                self.refuse(client, 431, &text)
+            }
+            Err(error) => self.refuse(client, 400, &format!("a bad uwsgi packet: {error}")),
+        }
+    }
+
+    /// Checks what the packet asks for, chooses the app, and begins the exchange.
+    fn begin_packet(&mut self, client: OwnedFd, head: Head, end: usize) -> bool {
+        let settings = self.shared.settings.clone();
+        if self.request.wants_code() && !settings.dynamic_apps {
+            self.note_code_request();
+        }
+        let Ok(length) = request::content_length(self.request.get(self.request.known.content_length)) else {
+            return self.refuse(client, 400, "CONTENT_LENGTH is not a number");
+        };
+        if settings.limit_post > 0
+            && let Some(length) = length.filter(|&length| length > settings.limit_post)
+        {
+            let text =
+                format!("a body of {length} bytes is more than limit-post = {} allows", settings.limit_post);
+            return self.refuse(client, 413, &text);
+        }
+        let received = self.request.text.len();
+        self.choose_app();
+        if head.modifier1 == uwsgi::WSGI_STRIP {
+            self.strip_script_name();
+        }
+        let request = &self.request;
+        let chunked = request.get(request.known.transfer_encoding).eq_ignore_ascii_case(b"chunked");
+        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let first = &request.text[end..received];
+        if length.is_none() && chunked {
+            exchange.body.begin_chunked(settings.limit_post, first);
+        } else {
+            exchange.body.begin_sized(length.unwrap_or(0), first);
+        }
+        let is_head = request.get(request.known.method) == b"HEAD";
+        exchange.begin(client, Speaks::Uwsgi, request.get(request.known.protocol), is_head);
+        drop(exchange);
+        self.start()
+    }
+
+    /// modifier1 30: PATH_INFO still begins with SCRIPT_NAME.
+    fn strip_script_name(&mut self) {
+        let script_name = self.request.value_at(self.request.known.script_name);
+        let path = self.request.value_at(self.request.known.path_info);
+        if !script_name.is_empty() && path.starts_with(script_name) {
+            let taken = script_name.len();
+            self.request.cut_path(taken);
+        }
+    }
+
+    /// Whoever reaches the socket could run code of its own (PITFALLS 33): such variables stand in environ and do nothing.
+    fn note_code_request(&self) {
+        log::say(&format!(
+            "worker {}: a request asked to load code (UWSGI_FILE, UWSGI_MODULE or the like); ignored, since \
+             dynamic-apps is not set",
+            self.shared.id
+        ));
+    }
+}

@@ -1,0 +1,179 @@
+//! Finding the applications: paths, modules, files, callables.
+
+use super::run::traceback;
+use crate::config::{App, AppSource, Settings};
+use crate::worker::log;
+use pyo3::exceptions::{PyImportError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use std::path::Path;
+
+/// The loaded applications and where they are mounted, in load order.
+#[derive(Default)]
+pub struct Apps {
+    pub callables: Vec<Py<PyAny>>,
+    pub points: Vec<String>,
+}
+
+/// Readies sys.path, sys.argv and the environment as the settings want them, then loads every application. What fails is
+/// in the log; `None` when nothing could be loaded.
+pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> Option<Apps> {
+    if let Err(error) = prepare(py, settings) {
+        log::say(&format!("cannot prepare the interpreter\n{}", traceback(py, &error)));
+        return None;
+    }
+    let mut apps = Apps::default();
+    let mut failed = false;
+    for app in &settings.apps {
+        match find(py, app, object) {
+            Ok(callable) => {
+                apps.callables.push(callable.unbind());
+                apps.points.push(app.mountpoint.clone());
+            }
+            Err(error) => {
+                failed = true;
+                complain(py, settings, app, &error);
+            }
+        }
+    }
+    if settings.apps.is_empty() {
+        log::say("no application is named: use module, wsgi-file or mount");
+    }
+    (!failed && !apps.callables.is_empty()).then_some(apps)
+}
+
+fn complain(py: Python<'_>, settings: &Settings, app: &App, error: &PyErr) {
+    let what = match &app.source {
+        AppSource::Module(module) => format!("module {module}"),
+        AppSource::File(path) => format!("file {}", path.display()),
+        AppSource::Object => "the object given to serve()".to_owned(),
+    };
+    let mut text = format!(
+        "cannot load the application from {what} ({}, mountpoint '{}')\n{}",
+        app.origin,
+        app.mountpoint,
+        traceback(py, error)
+    );
+    if let AppSource::Module(module) = &app.source
+        && is_missing(py, error, module)
+    {
+        let here = std::env::current_dir().map_or_else(|_| "?".into(), |dir| dir.display().to_string());
+        let paths: Vec<_> = settings.pythonpath.iter().map(|path| path.display().to_string()).collect();
+        text.push_str(&format!(
+            "There is no module {module} in {here}{}: set chdir or pythonpath to the directory that holds it.",
+            if paths.is_empty() { String::new() } else { format!(" or {}", paths.join(", ")) }
+        ));
+    }
+    log::say(text.trim_end());
+}
+
+/// Is it the named module itself that cannot be found, not something that it imports?
+fn is_missing(py: Python<'_>, error: &PyErr, module: &str) -> bool {
+    let name: Option<String> = error
+        .is_instance_of::<PyImportError>(py)
+        .then(|| error.value(py).getattr("name").ok()?.extract().ok())
+        .flatten();
+    name.is_some_and(|name| module == name || module.starts_with(&format!("{name}.")))
+}
+
+fn prepare(py: Python<'_>, settings: &Settings) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    let os_environ = py.import("os")?.getattr("environ")?;
+    for (name, value) in &settings.env {
+        os_environ.set_item(name, value)?;
+    }
+    if let Some(home) = &settings.virtualenv {
+        enter_virtualenv(py, home)?;
+    }
+    let path = sys.getattr("path")?.cast_into::<PyList>()?;
+    let here = std::env::current_dir()?;
+    for dir in std::iter::once(&here).chain(&settings.pythonpath) {
+        let dir = dir.to_string_lossy().into_owned();
+        path.insert(0, dir)?;
+    }
+    let mut arguments = vec!["rwsgi".to_owned()];
+    arguments.extend(settings.pyargv.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned));
+    sys.setattr("argv", arguments)
+}
+
+/// Puts a virtualenv's packages in front, as its own interpreter would.
+fn enter_virtualenv(py: Python<'_>, home: &Path) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    let version = sys.getattr("version_info")?;
+    let (major, minor): (u32, u32) = (version.get_item(0)?.extract()?, version.get_item(1)?.extract()?);
+    let packages = home.join(format!("lib/python{major}.{minor}/site-packages"));
+    if !packages.is_dir() {
+        return Err(PyImportError::new_err(format!(
+            "{} is no virtualenv of Python {major}.{minor}: it has no {}. rwsgi runs in the Python that started it; \
+             install it into that virtualenv and start it from there",
+            home.display(),
+            packages.display()
+        )));
+    }
+    let home = home.canonicalize()?;
+    let prefix: std::path::PathBuf = sys.getattr("prefix")?.extract()?;
+    if prefix.canonicalize().is_ok_and(|prefix| prefix == home) {
+        return Ok(());
+    }
+    let path = sys.getattr("path")?.cast_into::<PyList>()?;
+    let before = path.len();
+    py.import("site")?.call_method1("addsitedir", (packages,))?;
+    // addsitedir appends; the virtualenv's packages come before those of the outer interpreter.
+    let added = path.get_slice(before, path.len());
+    path.del_slice(before, path.len())?;
+    path.set_slice(0, 0, &added)?;
+    sys.setattr("prefix", &home)?;
+    sys.setattr("exec_prefix", &home)?;
+    py.import("os")?.getattr("environ")?.set_item("VIRTUAL_ENV", &home)
+}
+
+fn find<'py>(py: Python<'py>, app: &App, object: Option<&Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    let found = match &app.source {
+        AppSource::Object => {
+            let object = object.ok_or_else(|| PyTypeError::new_err("serve() was given no application"))?;
+            return callable(object.bind(py).clone(), "the object");
+        }
+        AppSource::Module(module) => {
+            let module = py.import("importlib")?.call_method1("import_module", (module,))?;
+            attribute(&module, &app.callable)?
+        }
+        AppSource::File(path) => attribute(&run_file(py, path)?, &app.callable)?,
+    };
+    callable(found, &app.callable)
+}
+
+fn callable<'py>(object: Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    if object.is_callable() {
+        return Ok(object);
+    }
+    let kind = object.get_type().name()?.to_string();
+    Err(PyTypeError::new_err(format!("{name} is no WSGI application: {kind} objects cannot be called")))
+}
+
+/// A name in a module, dotted if need be; `name()` calls a factory.
+fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let (path, is_factory) = match name.strip_suffix("()") {
+        Some(path) => (path, true),
+        None => (name, false),
+    };
+    let mut object = module.clone();
+    for part in path.split('.') {
+        object = object.getattr(part)?;
+    }
+    if is_factory { object.call0() } else { Ok(object) }
+}
+
+/// Executes a file as a module of its own, named as uWSGI names it.
+fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
+    let text = path.to_string_lossy();
+    let stem = text.replace(['/', '.'], "_");
+    let name = format!("uwsgi_file_{}", stem.strip_suffix("_py").unwrap_or(&stem));
+    let machinery = py.import("importlib.machinery")?;
+    let util = py.import("importlib.util")?;
+    let loader = machinery.getattr("SourceFileLoader")?.call1((&name, path))?;
+    let spec = util.call_method1("spec_from_loader", (&name, &loader))?;
+    let module = util.call_method1("module_from_spec", (&spec,))?;
+    py.import("sys")?.getattr("modules")?.set_item(&name, &module)?;
+    loader.call_method1("exec_module", (&module,))?;
+    Ok(module)
+}

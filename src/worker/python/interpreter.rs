@@ -1,0 +1,152 @@
+//! CPython as the server's host language.
+
+use super::app::{self, Apps};
+use super::ffi::PythonForkHooks;
+use super::run::{run_core, traceback};
+use super::timeout;
+use crate::config::Settings;
+use crate::sys::epoll::{Epoll, Events};
+use crate::sys::process::ForkHooks;
+use crate::sys::{io, signal};
+use crate::worker::core::Core;
+use crate::worker::host::{Host, LoadFailed};
+use crate::worker::mounts::Mounts;
+use crate::worker::{Shared, log};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::io::Result;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
+use std::time::Duration;
+
+/// Python code recurses on the C stack; this is what its own threads get on Linux.
+const STACK: usize = 8 * 1024 * 1024;
+
+pub struct Interpreter {
+    /// The application that `serve()` was given.
+    object: Option<Py<PyAny>>,
+    apps: Apps,
+}
+
+impl Interpreter {
+    pub fn new(object: Option<Py<PyAny>>) -> Interpreter {
+        Interpreter { object, apps: Apps::default() }
+    }
+
+    fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, mounts: &Arc<Mounts>, index: usize) {
+        let mut core = py.detach(|| Core::new(shared.clone(), mounts.clone(), index));
+        core.slot.ident().store(thread_ident(py), Relaxed);
+        if let Err(error) = run_core(py, &mut core, &self.apps.callables, index == 0) {
+            log::say(&format!("worker {} core {index}: cannot go on\n{}", shared.id, traceback(py, &error)));
+            shared.retire();
+        }
+    }
+}
+
+fn thread_ident(py: Python<'_>) -> u64 {
+    let ident = py.import("threading").and_then(|threading| threading.call_method0("get_ident")?.extract());
+    ident.unwrap_or(0)
+}
+
+impl Host for Interpreter {
+    fn hooks(&self) -> &'static dyn ForkHooks {
+        &PythonForkHooks
+    }
+
+    fn load(&mut self, settings: &Settings) -> std::result::Result<Vec<String>, LoadFailed> {
+        let apps = Python::attach(|py| app::load(py, settings, self.object.as_ref())).ok_or(LoadFailed)?;
+        self.apps = apps;
+        Ok(self.apps.points.clone())
+    }
+
+    fn settle(&self) {
+        // Frozen objects are left alone by the collector, whose marks would unshare their pages.
+        let frozen = Python::attach(|py| -> PyResult<()> {
+            let gc = py.import("gc")?;
+            gc.call_method0("collect")?;
+            gc.call_method0("freeze").map(drop)
+        });
+        if frozen.is_err() {
+            log::say("gc.freeze failed; workers will share less memory");
+        }
+    }
+
+    fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>) {
+        Python::attach(|py| {
+            if shared.settings.harakiri_graceful_timeout.is_some()
+                && let Err(error) = timeout::arm(py, shared)
+            {
+                log::say(&format!("harakiri-graceful-timeout cannot be used\n{}", traceback(py, &error)));
+            }
+            py.detach(|| {
+                std::thread::scope(|scope| {
+                    for index in 1..shared.board.threads() {
+                        let started = std::thread::Builder::new()
+                            .name(format!("rwsgi core {index}"))
+                            .stack_size(STACK)
+                            .spawn_scoped(scope, move || {
+                                Python::attach(|py| self.run_thread(py, shared, mounts, index));
+                            });
+                        if let Err(error) = started {
+                            log::say(&format!("worker {}: cannot start core {index}: {error}", shared.id));
+                        }
+                    }
+                    Python::attach(|py| self.run_thread(py, shared, mounts, 0));
+                });
+            });
+        });
+    }
+
+    fn wind_up(&self) {
+        Python::attach(|py| {
+            // What Py_Finalize does first, as far as it makes sense in a process that ends by _exit.
+            for (module, function) in [("threading", "_shutdown"), ("atexit", "_run_exitfuncs")] {
+                let ran = py.import(module).and_then(|module| module.call_method0(function));
+                if let Err(error) = ran {
+                    log::say(&format!(
+                        "{module}.{function} failed at the worker's end\n{}",
+                        traceback(py, &error)
+                    ));
+                }
+            }
+            for stream in ["stdout", "stderr"] {
+                let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
+            }
+        });
+    }
+
+    fn app_signals(&self, signals: &[i32]) -> u64 {
+        let own = |py: Python<'_>, signal: i32| -> PyResult<bool> {
+            let module = py.import("signal")?;
+            let handler = module.call_method1("getsignal", (signal,))?;
+            Ok(handler.is_callable() && !handler.is(module.getattr("default_int_handler")?))
+        };
+        Python::attach(|py| {
+            let is_own = |&&signal: &&i32| own(py, signal).unwrap_or(false);
+            signals.iter().filter(is_own).fold(0, |set, signal| set | 1 << signal)
+        })
+    }
+
+    fn arm_dump(&self, to: BorrowedFd<'_>) {
+        let armed = Python::attach(|py| -> PyResult<()> {
+            let options = PyDict::new(py);
+            options.set_item("file", to.as_raw_fd())?;
+            options.set_item("all_threads", true)?;
+            // Afterwards faulthandler raises the signal again for the handler that was there before: ours.
+            options.set_item("chain", true)?;
+            py.import("faulthandler")?.call_method("register", (signal::dump(),), Some(&options)).map(drop)
+        });
+        if armed.is_err() {
+            log::say("faulthandler cannot be used: a killed worker will leave no stack");
+        }
+    }
+
+    fn wait(&self, epoll: &Epoll, events: &mut Events, timeout: Option<Duration>) -> Result<()> {
+        Python::attach(|py| py.detach(|| epoll.wait(events, timeout, None)))
+    }
+
+    fn read(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+        Python::attach(|py| py.detach(|| io::read(fd, buffer)))
+    }
+}

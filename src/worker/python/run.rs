@@ -1,0 +1,284 @@
+//! One core's loop: a request in, the application called, its answer out.
+
+use super::environ::Environ;
+use super::ffi;
+use super::filewrapper::{self, FileWrapper};
+use super::input::Input;
+use super::response::StartResponse;
+use crate::sys::io;
+use crate::worker::core::{Core, Step};
+use crate::worker::exchange::Gone;
+use crate::worker::{Shared, log};
+use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A waiting thread that gets the interpreter only after this long got it because CPython made the running thread let
+/// go (sys.getswitchinterval), not because that thread waits for something itself.
+const FORCED: std::time::Duration = std::time::Duration::from_millis(4);
+/// After so many such waits in a row a request is taken all the same: long computations must not starve the backlog.
+const PATIENCE: u32 = 8;
+
+/// The objects that a core uses for request after request.
+pub struct Engine<'a> {
+    apps: &'a [Py<PyAny>],
+    environ: Environ,
+    input: Py<Input>,
+    start_response: Py<StartResponse>,
+}
+
+/// Runs a core until the worker leaves. `is_main`: this is the thread that Python's signal handlers run in.
+pub fn run_core(py: Python<'_>, core: &mut Core, apps: &[Py<PyAny>], is_main: bool) -> PyResult<()> {
+    let mut engine = Engine::new(py, core, apps)?;
+    let mut refused = 0;
+    loop {
+        let (step, since) = py.detach(|| (core.next(), Instant::now()));
+        match step {
+            Step::Request => engine.answer(py, core),
+            Step::Attach => {
+                // Attached only because the running thread was made to let go: it computes, and so would we.
+                if since.elapsed() >= FORCED && refused < PATIENCE {
+                    refused += 1;
+                    continue;
+                }
+                refused = 0;
+                if core.take_waiting() {
+                    engine.answer(py, core);
+                }
+            }
+            Step::Interrupted => {
+                if is_main && let Err(error) = py.check_signals() {
+                    interrupted(py, core, &error);
+                }
+                core.obey_signals();
+            }
+            Step::Leave => return Ok(()),
+        }
+    }
+}
+
+/// A signal handler of the application raised, outside any request: sys.exit() asks for the end of this worker.
+fn interrupted(py: Python<'_>, core: &Core, error: &PyErr) {
+    if !error.is_instance_of::<pyo3::exceptions::PySystemExit>(py) {
+        let text = traceback(py, error);
+        log::say(&format!("worker {}: a signal handler raised\n{text}", core.shared.id));
+    }
+    core.shared.retire();
+}
+
+/// The traceback as Python prints it, in one piece.
+pub fn traceback(py: Python<'_>, error: &PyErr) -> String {
+    let format = || -> PyResult<String> {
+        let parts = (error.get_type(py), error.value(py), error.traceback(py));
+        let lines = py.import("traceback")?.call_method1("format_exception", parts)?;
+        "".into_pyobject(py)?.call_method1("join", (lines,))?.extract()
+    };
+    format().unwrap_or_else(|_| error.to_string())
+}
+
+impl<'a> Engine<'a> {
+    pub fn new(py: Python<'_>, core: &Core, apps: &'a [Py<PyAny>]) -> PyResult<Engine<'a>> {
+        let input = Py::new(py, Input::new(core.exchange.clone()))?;
+        let start_response = Py::new(py, StartResponse::new(py, core.exchange.clone())?)?;
+        let base = base_environ(py, &core.shared, core.index)?;
+        let mut environ = Environ::new(base);
+        environ.set_fixed(intern!(py, "wsgi.input"), input.bind(py).as_any())?;
+        Ok(Engine { apps, environ, input, start_response })
+    }
+
+    /// Has the application answer the request that the core has taken.
+    fn answer(&mut self, py: Python<'_>, core: &mut Core) {
+        let Some(app) = core.app.and_then(|index| self.apps.get(index)) else {
+            return core.answer_without_app();
+        };
+        if let Err(error) = self.call(py, core, app.bind(py)) {
+            self.failed(py, core, &error);
+        }
+    }
+
+    fn call(&mut self, py: Python<'_>, core: &Core, app: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.attach_objects(py, core)?;
+        let environ = self.environ.build(py, &core.request)?;
+        let result = app.call1((environ, self.start_response.bind(py)))?;
+        self.deliver(py, core, &result)?;
+        core.lock().complete();
+        Ok(())
+    }
+
+    /// Lends the core's objects to this request, or makes new ones when the app has kept those of an earlier request.
+    fn attach_objects(&mut self, py: Python<'_>, core: &Core) -> PyResult<()> {
+        let serial = core.lock().serial;
+        // Ours, and those of the two dicts that `Environ` keeps.
+        if ffi::references(&self.input) > 3 {
+            self.input = Py::new(py, Input::new(core.exchange.clone()))?;
+            self.environ.set_fixed(intern!(py, "wsgi.input"), self.input.bind(py).as_any())?;
+        }
+        if ffi::references(&self.start_response) > 1 || self.start_response.get().write_is_held() {
+            self.start_response = Py::new(py, StartResponse::new(py, core.exchange.clone())?)?;
+        }
+        self.input.get().attach_to(serial);
+        self.start_response.get().attach_to(py, serial);
+        Ok(())
+    }
+
+    /// Sends what the application returned, and closes it, once, whatever happens.
+    fn deliver(&self, py: Python<'_>, core: &Core, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Some(body) = single(result) {
+            return self.send(py, core, body.as_bytes(), true);
+        }
+        let sent = match result.cast_exact::<FileWrapper>() {
+            Ok(file) => self.send_file(py, core, file),
+            Err(_) => self.iterate(py, core, result),
+        };
+        let closed = close(result);
+        sent.and(closed)
+    }
+
+    fn iterate(&self, py: Python<'_>, core: &Core, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        // PEP 3333: with one element the length of the body is known.
+        let only_one = result.len().is_ok_and(|length| length == 1);
+        for chunk in result.try_iter()? {
+            let chunk = chunk?;
+            if chunk.is_none() {
+                continue;
+            }
+            let Ok(bytes) = chunk.cast::<PyBytes>() else {
+                let kind = chunk.get_type().name()?.to_string();
+                return Err(PyTypeError::new_err(format!("the application yielded {kind}, not bytes")));
+            };
+            // PEP 3333: headers go out with the first bytes that are not empty.
+            if bytes.as_bytes().is_empty() {
+                continue;
+            }
+            self.send(py, core, bytes.as_bytes(), only_one)?;
+            if core.lock().is_gone() {
+                return Ok(());
+            }
+        }
+        self.check_started(core)
+    }
+
+    fn check_started(&self, core: &Core) -> PyResult<()> {
+        if core.lock().head.is_set() {
+            return Ok(());
+        }
+        Err(PyAssertionError::new_err("the application did not call start_response"))
+    }
+
+    /// Sends a piece of the body. The interpreter is let go only where the client has to be waited for.
+    fn send(&self, py: Python<'_>, core: &Core, bytes: &[u8], whole: bool) -> PyResult<()> {
+        self.check_started(core)?;
+        let mut exchange = core.lock();
+        let taken = if whole { exchange.write_whole(bytes) } else { exchange.write(bytes) };
+        let flushed = whole || exchange.is_flushed();
+        drop(exchange);
+        match taken {
+            Err(Gone) => Ok(()),
+            Ok(taken) if taken == bytes.len() && flushed => Ok(()),
+            Ok(taken) => {
+                let exchange = &core.exchange;
+                let rest = &bytes[taken..];
+                let _ = py.detach(|| lock(exchange).write_rest(rest));
+                Ok(())
+            }
+        }
+    }
+
+    /// sendfile where the wrapped object is a plain file, blocks where it only acts as one.
+    fn send_file(&self, py: Python<'_>, core: &Core, wrapper: &Bound<'_, FileWrapper>) -> PyResult<()> {
+        let file = filewrapper::descriptor(wrapper).and_then(|(fd, place)| {
+            let file = io::numbered(fd)?;
+            Some((file, place, io::regular_size(file)?.checked_sub(place)?))
+        });
+        let Some((file, place, length)) = file else { return self.iterate(py, core, wrapper) };
+        self.check_started(core)?;
+        let exchange = &core.exchange;
+        let _ = py.detach(|| lock(exchange).send_file(file, place, length));
+        Ok(())
+    }
+
+    /// The application raised. The client gets a 500 if nothing has gone out yet, the log the traceback.
+    fn failed(&self, py: Python<'_>, core: &Core, error: &PyErr) {
+        let mut exchange = core.lock();
+        if exchange.is_gone() && error.is_instance_of::<PyOSError>(py) {
+            // The client went away and the app noticed: the access log has it.
+            return;
+        }
+        let answer = if exchange.head_sent() {
+            exchange.abort();
+            "its answer had begun and was cut off"
+        } else {
+            exchange.answer_plain(500);
+            "answered 500"
+        };
+        drop(exchange);
+        core.count_exception();
+        let name = error.get_type(py).name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+        let line = format!("{name} in {}; {answer}", core.describe());
+        report(py, &line, &traceback(py, error));
+    }
+}
+
+fn lock(
+    exchange: &Arc<std::sync::Mutex<crate::worker::exchange::Exchange>>,
+) -> std::sync::MutexGuard<'_, crate::worker::exchange::Exchange> {
+    exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Line and traceback in one write to sys.stderr, where the application's own messages go.
+fn report(py: Python<'_>, line: &str, traceback: &str) {
+    let written =
+        py.import(intern!(py, "sys")).and_then(|sys| sys.getattr(intern!(py, "stderr"))).and_then(|stderr| {
+            stderr.call_method1(intern!(py, "write"), (log::dated(&format!("{line}\n{traceback}")),))
+        });
+    if written.is_err() {
+        log::say(&format!("{line}\n{traceback}"));
+    }
+}
+
+/// The body of an answer that is one bytes object, the most common kind.
+#[inline]
+fn single<'py>(result: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
+    let item = if let Ok(list) = result.cast_exact::<PyList>() {
+        (list.len() == 1).then(|| list.get_item(0).ok())??
+    } else if let Ok(tuple) = result.cast_exact::<PyTuple>() {
+        (tuple.len() == 1).then(|| tuple.get_item(0).ok())??
+    } else {
+        // Iterating bytes yields numbers; uWSGI sends them whole, and so do we.
+        result.clone()
+    };
+    item.cast_into_exact::<PyBytes>().ok()
+}
+
+/// PEP 3333: close() is called on every path.
+fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    match result.getattr_opt(intern!(result.py(), "close"))? {
+        Some(close) => close.call0().map(drop),
+        None => Ok(()),
+    }
+}
+
+/// What every environ of a core begins with.
+fn base_environ<'py>(py: Python<'py>, shared: &Shared, core: usize) -> PyResult<Bound<'py, PyDict>> {
+    let environ = PyDict::new(py);
+    let settings = &shared.settings;
+    environ.set_item("wsgi.version", (1, 0))?;
+    environ.set_item("wsgi.url_scheme", "http")?;
+    environ.set_item("wsgi.errors", py.import("sys")?.getattr("stderr")?)?;
+    environ.set_item("wsgi.file_wrapper", py.get_type::<FileWrapper>())?;
+    environ.set_item("wsgi.input_terminated", true)?;
+    environ.set_item("wsgi.multithread", settings.threads > 1)?;
+    environ.set_item("wsgi.multiprocess", settings.processes > 1)?;
+    environ.set_item("wsgi.run_once", false)?;
+    // Bytes, as uWSGI has them; the version is that of the uWSGI whose behaviour this is.
+    environ.set_item("uwsgi.version", PyBytes::new(py, b"2.0.31"))?;
+    environ.set_item("uwsgi.node", PyBytes::new(py, crate::sys::user::host_name().as_bytes()))?;
+    if settings.threads > 1 {
+        environ.set_item("uwsgi.core", core)?;
+    }
+    environ.set_item("rwsgi.version", env!("CARGO_PKG_VERSION"))?;
+    Ok(environ)
+}
