@@ -54,7 +54,7 @@ fn help_line(row: &Row) -> String {
     }
 }
 
-fn placeholder(row: &Row) -> &'static str {
+pub fn placeholder(row: &Row) -> &'static str {
     match row.arg {
         Arg::Flag => "",
         Arg::Required => " VALUE",
@@ -120,12 +120,12 @@ fn by_status(rows: &[&Row]) -> Vec<(String, Vec<String>)> {
     groups
 }
 
-fn is_built(row: &Row) -> bool {
+pub fn is_built(row: &Row) -> bool {
     matches!(row.status, Status::Works | Status::Accepted(_))
 }
 
 /// Rows by theme, in the order in which the themes appear first.
-fn themes() -> Vec<(&'static str, Vec<&'static Row>)> {
+pub fn themes() -> Vec<(&'static str, Vec<&'static Row>)> {
     let mut themes: Vec<(&str, Vec<&Row>)> = Vec::new();
     for row in registry::all() {
         match themes.iter_mut().find(|(theme, _)| *theme == row.theme) {

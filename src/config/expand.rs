@@ -42,6 +42,7 @@ pub fn all(
 pub fn one(
     value: &str,
     known: &Known<'_>,
+    used: &mut HashSet<String>,
     total: &mut usize,
     origin: &Origin,
 ) -> Result<String, ConfigError> {
@@ -51,6 +52,7 @@ pub fn one(
     let mut names = Names::new(known, *total);
     let value = names.value(value, 0, origin)?;
     *total = grown(names.total, &value, origin)?;
+    used.extend(names.used);
     Ok(value)
 }
 

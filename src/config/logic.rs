@@ -92,7 +92,7 @@ pub fn block(
     Ok(Block { name, origin: origin.clone(), test })
 }
 
-fn condition(low: &Low<'_>, name: &str, value: String, origin: &Origin) -> Result<Test, ConfigError> {
+fn condition(low: &mut Low<'_>, name: &str, value: String, origin: &Origin) -> Result<Test, ConfigError> {
     let subject = name.trim_start_matches("if-").trim_start_matches("not-");
     let negated = name.starts_with("if-not-");
     let holds = match subject {
@@ -103,6 +103,7 @@ fn condition(low: &Low<'_>, name: &str, value: String, origin: &Origin) -> Resul
         }
         "opt" => {
             let (name, wanted) = split(&value);
+            low.used.insert(name.to_owned());
             return Ok(Test::Option { name: name.to_owned(), value: wanted.map(str::to_owned), negated });
         }
         "reload" => low.variable("UWSGI_RELOADS").is_some(),

@@ -23,6 +23,8 @@ pub struct Low<'a> {
     pub action: Option<Action>,
     /// Names that `set` made up: nobody mistook them for options.
     pub placeholders: HashSet<String>,
+    /// Names that references read so far.
+    pub used: HashSet<String>,
     pub messages: Vec<String>,
     /// What to read instead when this configuration is wrong.
     pub fallback: Option<String>,
@@ -72,6 +74,7 @@ impl<'a> Low<'a> {
             warnings: Vec::new(),
             action: None,
             placeholders: HashSet::new(),
+            used: HashSet::new(),
             messages: Vec::new(),
             fallback: None,
             files: Files::default(),
@@ -180,7 +183,7 @@ impl<'a> Low<'a> {
     /// A value that is needed while reading, its references resolved with what is known by then.
     pub fn resolve(&mut self, value: &str, origin: &Origin) -> Result<String, ConfigError> {
         let known = expand::Known { written: &self.written, index: &self.index, variables: &self.variables };
-        expand::one(value, &known, &mut self.expanded, origin)
+        expand::one(value, &known, &mut self.used, &mut self.expanded, origin)
     }
 
     /// The value of the first option of that name so far.

@@ -6,7 +6,10 @@
 
 mod actions;
 mod address;
+pub mod check;
 mod cli;
+pub mod command;
+mod completion;
 mod details;
 mod docs;
 mod draft;
@@ -15,9 +18,11 @@ mod expand;
 mod files;
 mod format;
 mod glob;
+pub mod init;
 mod logic;
 mod low;
 mod magic;
+mod man;
 pub mod registry;
 mod resolve;
 mod row;
@@ -27,10 +32,13 @@ mod source;
 mod templates;
 mod value;
 
+pub use completion::{Shell, completion};
 pub use details::*;
 pub use docs::{help, options_md, show};
 pub use draft::Draft;
 pub use error::{ConfigError, ValueError, Warning};
+pub use format::Format;
+pub use man::man;
 pub use row::{Arg, Row, Status};
 pub use settings::*;
 

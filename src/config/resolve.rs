@@ -18,14 +18,16 @@ pub struct Resolved {
     pub messages: Vec<String>,
     /// Names that stand for something in the configuration itself.
     pub variables: HashSet<String>,
+    /// Those that a reference reads.
+    pub used: HashSet<String>,
 }
 
 /// Applies every option in order; what they mean together is decided at the end. An option that is wrong does not
 /// hide what is wrong with the next one.
 pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigError> {
     let mut written = std::mem::take(&mut low.written);
-    let mut variables = expand::all(&mut written, &sources.environment)?;
-    variables.extend(std::mem::take(&mut low.placeholders));
+    let used = expand::all(&mut written, &sources.environment)?;
+    let variables = used.iter().chain(&low.placeholders).chain(&low.used).cloned().collect();
     let mut resolver = Resolver {
         draft: Draft::default(),
         warnings: std::mem::take(&mut low.warnings),
@@ -48,7 +50,7 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
     draft.settings.written = written;
     let (settings, contradictions) = draft.finish();
     warnings.extend(contradictions);
-    Ok(Resolved { settings, warnings, errors, messages, variables })
+    Ok(Resolved { settings, warnings, errors, messages, variables, used })
 }
 
 /// The search for the likely name takes time, and nobody reads on.

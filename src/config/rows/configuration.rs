@@ -5,9 +5,11 @@ use crate::config::row::{Arg::*, Row, store_nothing};
 use crate::config::value::{flag, put, text};
 use crate::config::{Draft, Origin, ValueError};
 
+pub const THEME: &str = "Configuration";
+
 /// Most of these act while the configuration is read (low.rs), so that nothing is left for a setter.
 pub const TABLE: Table = Table {
-    theme: "Configuration",
+    theme: THEME,
     rows: &[
         Row::works("ini", Required, store_nothing, "read options from the ini FILE or FILE:SECTION").many(),
         file("xml", "read options from the XML FILE").alias(&["xmlconfig"]).short('x'),

@@ -12,7 +12,7 @@ mod requests;
 mod sockets;
 
 use super::Row;
-pub use configuration::is_built_in;
+pub use configuration::{THEME as READING, is_built_in};
 pub use logic::THEME as BLOCKS;
 
 pub struct Table {

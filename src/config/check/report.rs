@@ -1,0 +1,214 @@
+//! A report for people, and as JSON.
+
+use std::fmt::Write;
+
+use serde_json::{Value as Json, json};
+
+use super::{Finding, Line, Report, Severity, State};
+use crate::config::Origin;
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            State::Works => "ok",
+            State::Accepted => "nothing to do",
+            State::Planned => "not yet",
+            State::Refused => "refused",
+            State::Variable => "variable",
+            State::Unknown => "unknown",
+            State::Skipped => "skipped",
+        }
+    }
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+const RED: &str = "\x1b[31m";
+const YELLOW: &str = "\x1b[33m";
+const GREEN: &str = "\x1b[32m";
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+
+/// Longer values are cut in the table; JSON has all of them.
+const WIDEST: usize = 48;
+
+struct Page {
+    text: String,
+    colour: bool,
+}
+
+impl Page {
+    fn paint(&self, colour: &str, text: &str) -> String {
+        if self.colour { format!("{colour}{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
+    }
+}
+
+impl Report {
+    /// For people: each line with its state and what is to be said about it, then what it all means.
+    pub fn text(&self, colour: bool) -> String {
+        let mut page = Page { text: String::new(), colour };
+        let mut place = None;
+        let mut said = vec![false; self.findings.len()];
+        for (i, line) in self.lines.iter().enumerate() {
+            let here = place_of(&line.option.origin);
+            if place.as_ref() != Some(&here) {
+                page.line(&page.paint(BOLD, &here));
+                place = Some(here);
+            }
+            page.line(&line_text(&page, line));
+            let is_last = self.lines.get(i + 1).is_none_or(|next| next.option.origin != line.option.origin);
+            let is_file = matches!(line.option.origin, Origin::File { .. });
+            if is_last && is_file {
+                self.say(&mut page, &mut said, |finding| finding.origin == line.option.origin);
+            }
+        }
+        if said.contains(&false) {
+            page.line("");
+            self.say(&mut page, &mut said, |_| true);
+        }
+        self.write_values(&mut page);
+        self.write_summary(&mut page);
+        page.text
+    }
+
+    /// What has not been said yet.
+    fn say(&self, page: &mut Page, said: &mut [bool], is_here: impl Fn(&Finding) -> bool) {
+        for (finding, said) in self.findings.iter().zip(said) {
+            if *said || !is_here(finding) {
+                continue;
+            }
+            *said = true;
+            let colour = if finding.severity == Severity::Error { RED } else { YELLOW };
+            let word = page.paint(colour, finding.severity.word());
+            let origin = if finding.origin == Origin::Default {
+                String::new()
+            } else {
+                format!("{}: ", finding.origin)
+            };
+            page.line(&format!("      {word}: {origin}{}", finding.text));
+        }
+    }
+
+    fn write_values(&self, page: &mut Page) {
+        if self.values.is_empty() {
+            return;
+        }
+        page.line("");
+        page.line(&page.paint(BOLD, "What it means"));
+        for value in &self.values {
+            let origin = page.paint(DIM, &value.origin.to_string());
+            let pair = format!("{} = {}", value.name, cut(&value.value));
+            page.line(&format!("    {pair:<60} {origin}"));
+        }
+    }
+
+    fn write_summary(&self, page: &mut Page) {
+        let count = |severity| self.findings.iter().filter(|f| f.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let colour = match (errors, warnings) {
+            (0, 0) => GREEN,
+            (0, _) => YELLOW,
+            _ => RED,
+        };
+        let text = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+        page.line("");
+        page.line(&page.paint(colour, &text));
+    }
+
+    pub fn json(&self) -> String {
+        let lines: Vec<Json> = self
+            .lines
+            .iter()
+            .map(|line| {
+                let option = &line.option;
+                let mut object = place_json(&option.origin);
+                object["name"] = json!(option.name);
+                object["value"] = json!(option.value);
+                object["state"] = json!(line.state.word());
+                object
+            })
+            .collect();
+        let findings: Vec<Json> = self
+            .findings
+            .iter()
+            .map(|finding| {
+                let mut object = place_json(&finding.origin);
+                object["severity"] = json!(finding.severity.word());
+                object["text"] = json!(finding.text);
+                object
+            })
+            .collect();
+        let values: Vec<Json> = self
+            .values
+            .iter()
+            .map(|value| {
+                let mut object = place_json(&value.origin);
+                object["name"] = json!(value.name);
+                object["value"] = json!(value.value);
+                object
+            })
+            .collect();
+        let mut text = format!("{:#}", json!({ "lines": lines, "findings": findings, "values": values }));
+        text.push('\n');
+        text
+    }
+}
+
+fn place_json(origin: &Origin) -> Json {
+    match origin {
+        Origin::File { path, line } => json!({ "file": path, "line": line }),
+        other => json!({ "source": other.to_string() }),
+    }
+}
+
+/// The file, or the source that has no lines.
+fn place_of(origin: &Origin) -> String {
+    match origin {
+        Origin::File { path, .. } => path.clone(),
+        Origin::Environment(_) => "environment".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn line_text(page: &Page, line: &Line) -> String {
+    let number = match &line.option.origin {
+        Origin::File { line, .. } => line.to_string(),
+        _ => String::new(),
+    };
+    let value = line.option.value.as_deref().map(|value| format!(" = {}", cut(value))).unwrap_or_default();
+    let colour = match line.state {
+        State::Works | State::Accepted | State::Variable => GREEN,
+        State::Planned | State::Skipped => YELLOW,
+        State::Refused | State::Unknown => RED,
+    };
+    let state = page.paint(colour, line.state.word());
+    let pair = format!("{}{value}", line.option.name);
+    format!("{number:>4}  {pair:<60} {state}")
+}
+
+fn cut(value: &str) -> String {
+    let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if value.chars().count() <= WIDEST {
+        return value;
+    }
+    let mut short: String = value.chars().take(WIDEST - 1).collect();
+    let _ = write!(short, "…");
+    short
+}
+
+fn counted(number: usize, word: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {word}{end}")
+}
