@@ -188,7 +188,7 @@ fn substitute_text(low: &mut Low<'_>, text: &Text, file: &magic::File) -> String
 }
 
 /// What stands before what looks like a comment, outside of quotes.
-fn before_comment(value: &str) -> Option<&str> {
+pub fn before_comment(value: &str) -> Option<&str> {
     let mut quote = None;
     let mut after_blank = false;
     for (i, c) in value.char_indices() {

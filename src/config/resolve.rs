@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::draft::Draft;
+use super::files::before_comment;
 use super::low::{Low, needs_value, unknown};
 use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
@@ -124,7 +125,9 @@ impl<'a> Resolver<'a> {
 
     fn set(&mut self, row: &'static Row, option: &'a Written) -> Result<(), ConfigError> {
         let value = option.value.as_deref();
-        if row.arg == Arg::Flag && !is_flag(value.unwrap_or_default()) {
+        // Of a comment behind the value the reader of the file has spoken.
+        let is_odd = |value: &str| !is_flag(value) && before_comment(value).is_none();
+        if row.arg == Arg::Flag && is_odd(value.unwrap_or_default()) {
             let value = value.unwrap_or_default();
             self.warn(
                 option,

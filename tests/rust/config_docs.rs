@@ -46,3 +46,41 @@ fn completions_are_scripts() {
         assert_eq!(String::from_utf8_lossy(&output.stdout), "--harakiri-verbose\n");
     }
 }
+
+/// Each mistake of the page: a file, perhaps a command line, and what is said.
+#[test]
+fn the_page_of_mistakes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mistakes.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let directory = std::env::temp_dir().join(format!("rwsgi-mistakes-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let mut sections = page.split("\n## ");
+    let mut out = sections.next().unwrap().to_owned();
+    for section in sections {
+        let said = said(section, &directory);
+        let (head, tail) = section.split_once("```text\n").unwrap();
+        let (_, tail) = tail.split_once("```").unwrap();
+        out += &format!("\n## {head}```text\n{said}```{tail}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(page.matches("\n## ").count() >= 10);
+    compare("docs/mistakes.md", &out);
+}
+
+fn block<'a>(section: &'a str, language: &str) -> Option<&'a str> {
+    section.split_once(&format!("```{language}\n"))?.1.split("```").next()
+}
+
+fn said(section: &str, directory: &Path) -> String {
+    let file = directory.join("site.ini").to_string_lossy().into_owned();
+    std::fs::write(&file, block(section, "ini").unwrap()).unwrap();
+    let line = block(section, "sh").unwrap_or("rwsgi --ini site.ini");
+    let arguments = line.split_whitespace().skip(1).map(|word| word.replace("site.ini", &file)).collect();
+    let environment = vec![("HOME".to_owned(), "/root".to_owned())];
+    let text = match load(&Sources { arguments, environment, ..Sources::default() }) {
+        Ok(loaded) => loaded.warnings.iter().map(|w| format!("warning: {w}\n")).collect(),
+        Err(error) => format!("rwsgi: {error}\n"),
+    };
+    assert!(!text.is_empty(), "nothing is said: {section}");
+    text.replace(&file, "site.ini")
+}

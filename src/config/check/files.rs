@@ -81,11 +81,15 @@ fn find_app(report: &mut Report, settings: &Settings, app: &App) {
 fn search_path(settings: &Settings) -> Vec<PathBuf> {
     let mut path: Vec<PathBuf> = settings.pythonpath.iter().map(|p| base(settings).join(p)).collect();
     path.push(base(settings).to_owned());
-    if let Some(virtualenv) = &settings.virtualenv {
+    let active = settings.virtualenv.clone().or_else(|| std::env::var_os("VIRTUAL_ENV").map(PathBuf::from));
+    if let Some(virtualenv) = active {
         let versions = virtualenv.join("lib/python3*/site-packages");
         let found = crate::config::glob::glob(&versions.to_string_lossy(), 100).unwrap_or_default();
         path.extend(found.into_iter().map(PathBuf::from));
     }
+    // "./." is "." too.
+    path.iter_mut().for_each(|p| *p = p.components().collect());
+    path.dedup();
     path
 }
 

@@ -71,20 +71,20 @@ impl Report {
             let is_last = self.lines.get(i + 1).is_none_or(|next| next.option.origin != line.option.origin);
             let is_file = matches!(line.option.origin, Origin::File { .. });
             if is_last && is_file {
-                self.say(&mut page, &mut said, |finding| finding.origin == line.option.origin);
+                self.say(&mut page, &mut said, true, |finding| finding.origin == line.option.origin);
             }
         }
         if said.contains(&false) {
             page.line("");
-            self.say(&mut page, &mut said, |_| true);
+            self.say(&mut page, &mut said, false, |_| true);
         }
         self.write_values(&mut page);
         self.write_summary(&mut page);
         page.text
     }
 
-    /// What has not been said yet.
-    fn say(&self, page: &mut Page, said: &mut [bool], is_here: impl Fn(&Finding) -> bool) {
+    /// What has not been said yet; below its line it needs no place.
+    fn say(&self, page: &mut Page, said: &mut [bool], below: bool, is_here: impl Fn(&Finding) -> bool) {
         for (finding, said) in self.findings.iter().zip(said) {
             if *said || !is_here(finding) {
                 continue;
@@ -92,11 +92,8 @@ impl Report {
             *said = true;
             let colour = if finding.severity == Severity::Error { RED } else { YELLOW };
             let word = page.paint(colour, finding.severity.word());
-            let origin = if finding.origin == Origin::Default {
-                String::new()
-            } else {
-                format!("{}: ", finding.origin)
-            };
+            let has_place = !below && finding.origin != Origin::Default;
+            let origin = if has_place { format!("{}: ", finding.origin) } else { String::new() };
             page.line(&format!("      {word}: {origin}{}", finding.text));
         }
     }
