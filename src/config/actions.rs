@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::format::Format;
 use super::low::{Later, Low};
-use super::{Action, ConfigError, Origin, files, logic, registry, templates};
+use super::{Action, ConfigError, Origin, files, logic, registry, rows, templates};
 
 /// What `blacklist` and `whitelist` say about the options behind them.
 #[derive(Default)]
@@ -27,6 +27,32 @@ impl Context {
         };
         Err(ConfigError::new(origin, format!("option \"{name}\" is forbidden by a {list}"), ""))
     }
+}
+
+/// Whether an option acts while it is read: its value has been used by then and is shown as it was written.
+pub fn acts(name: &str) -> bool {
+    const READING: &[&str] = &[
+        "ini",
+        "xml",
+        "yaml",
+        "json",
+        "toml",
+        "include",
+        "config",
+        "inherit",
+        "inject-before",
+        "inject-after",
+        "fallback-config",
+        "set",
+        "set-placeholder",
+        "declare-option",
+        "declare-option2",
+        "iprint",
+        "resolve",
+        "blacklist",
+        "whitelist",
+    ];
+    registry::find(name).is_some_and(|row| row.theme == rows::BLOCKS || READING.contains(&row.name))
 }
 
 /// Most options do nothing here.

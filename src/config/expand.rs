@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::actions::acts;
 use super::low::index;
 use super::source::fetch;
 use super::{ConfigError, Origin, Written};
@@ -28,12 +29,16 @@ pub fn all(
     let variables: HashMap<&str, &str> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let index = index(written);
     let mut names = Names::new(&Known { written, index: &index, variables: &variables }, 0);
-    for i in 0..names.known.written.len() {
-        names.resolve(i, 0)?;
+    for (i, option) in names.known.written.iter().enumerate() {
+        if !acts(&option.name) {
+            names.resolve(i, 0)?;
+        }
     }
     let Names { mut values, used, .. } = names;
     for (i, option) in written.iter_mut().enumerate() {
-        option.value = values.remove(&i).or(option.value.take());
+        if !acts(&option.name) {
+            option.value = values.remove(&i).or(option.value.take());
+        }
     }
     Ok(used)
 }

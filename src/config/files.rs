@@ -121,6 +121,13 @@ fn options(
     }
     if !parsed.found {
         let heading = format::heading(format, section);
+        if format == Format::Xml {
+            return Err(ConfigError::new(
+                &text.origin(1),
+                format!("there is no {heading}"),
+                "options stand in it",
+            ));
+        }
         low.warn(&text.origin(1), format!("there is no {heading}; nothing is read from this file"));
     }
     for item in parsed.items {
@@ -146,15 +153,17 @@ fn option(
     } else {
         (substitute(low, &item.name, file, origin), substitute(low, &item.value, file, origin))
     };
+    // A variable may have been all there was.
+    let value = if format == Format::Ini { value.trim() } else { &value };
     if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
         low.warn(origin, "this line is not UTF-8; what cannot be read is replaced by \u{fffd}");
     }
     if format == Format::Ini
-        && let Some(plain) = before_comment(&value)
+        && let Some(plain) = before_comment(value)
     {
-        low.warn(origin, comment(&name, &value, plain));
+        low.warn(origin, comment(&name, value, plain));
     }
-    low.push(&name, Some(&value), origin)
+    low.push(&name, Some(value), origin)
 }
 
 /// `text` with its magic variables replaced.

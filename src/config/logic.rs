@@ -149,10 +149,17 @@ fn too_many(name: &str, number: u64, origin: &Origin) -> ConfigError {
     ConfigError::new(origin, message, "repeat less often")
 }
 
+/// As uWSGI asks glob(3): directories end with a slash, and a pattern that fits nothing stands for itself.
 fn paths(pattern: &str, origin: &Origin) -> Result<Vec<String>, ConfigError> {
-    super::glob::glob(pattern, MOST_OPTIONS).ok_or_else(|| {
-        ConfigError::new(origin, format!("\"{pattern}\" fits too many files"), "write a narrower pattern")
-    })
+    let Some(found) = super::glob::glob(pattern, MOST_OPTIONS) else {
+        let message = format!("\"{pattern}\" fits too many files");
+        return Err(ConfigError::new(origin, message, "write a narrower pattern"));
+    };
+    if found.is_empty() {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let marked = |path: String| if Path::new(&path).is_dir() { path + "/" } else { path };
+    Ok(found.into_iter().map(marked).collect())
 }
 
 fn lines(path: &str, origin: &Origin) -> Result<Vec<String>, ConfigError> {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::format::Format;
 use super::logic::{Block, Turns};
-use super::templates::Template;
+use super::templates::{self, Template};
 use super::{Action, ConfigError, Origin, Warning, Written, actions, expand, logic, magic, registry};
 
 /// Bounds for what a configuration may make the reader do.
@@ -236,7 +236,7 @@ impl<'a> Low<'a> {
                         self.nested(&origin, |low| super::files::include(low, &file, &origin))?;
                     }
                     Later::Option(name, value, origin) => {
-                        self.nested(&origin, |low| low.push(&name, Some(&value), &origin))?;
+                        self.nested(&origin, |low| templates::stand_for(low, &name, &value, &origin))?;
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::low::{Later, Low};
-use super::{ConfigError, Origin};
+use super::{ConfigError, Origin, actions};
 
 pub struct Template {
     /// Names and values of what it stands for.
@@ -42,11 +42,20 @@ pub fn apply(
             if template.late {
                 low.later.push(Later::Option(name.clone(), value, origin.clone()));
             } else {
-                low.push(name, Some(&value), origin)?;
+                stand_for(low, name, &value, origin)?;
             }
         }
         Ok(())
     })
+}
+
+/// As in uWSGI, `set` itself is not listed then, only what it sets.
+pub fn stand_for(low: &mut Low<'_>, name: &str, value: &str, origin: &Origin) -> Result<(), ConfigError> {
+    if name == "set" {
+        actions::act(low, name, Some(value), origin)
+    } else {
+        low.push(name, Some(value), origin)
+    }
 }
 
 /// `$1` to `$9` are the words; the last ones first, as uWSGI has only as many as there are words.

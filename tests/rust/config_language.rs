@@ -78,7 +78,8 @@ fn loops_repeat_each_line() {
         ("for-times = 0\na=%(_)\nend\nb=2\n", "b=2"),
         ("for =\na=1\nendfor\nb=2\n", "b=2"),
         ("for-glob = DIR/*.ini\na=%(_)\nendfor\n", "a=DIR/a.ini"),
-        ("for-glob = DIR/none*\na=%(_)\nendfor\nb=1\n", "b=1"),
+        ("for-glob = DIR/none*\na=%(_)\nendfor\nb=1\n", "a=DIR/none* b=1"),
+        ("for-glob = /et[c]\na=%(_)\nendfor\n", "a=/etc/"),
         (
             "for-readline = DIR/a.ini\na=%(_)\nendif\nb=1\n",
             "a=[uwsgi] a=for-readline = DIR/a.ini a=a=%%(_) a=endif a=b=1 b=1",
@@ -346,6 +347,12 @@ fn mistakes_in_other_formats() {
             "DIR/a.xml:2: unknown entity \"&x;\"; write the text itself",
         ),
         ("a.yaml", "uwsgi:\n  a: 1\n\tb: 2\n", "DIR/a.yaml:2: this is no YAML"),
+        ("a.xml", "<a/>", "DIR/a.xml:1: there is no element <uwsgi>; options stand in it"),
+        (
+            "a.xml",
+            "<uwsgi><h><i/></h></uwsgi>",
+            "DIR/a.xml:1: <i> stands in <h>; an option has no elements in it",
+        ),
         ("a.json", "{\"uwsgi\": {\n\"a\" 1}}", "DIR/a.json:2: this is no JSON: expected `:`"),
         ("a.toml", "[uwsgi]\na = x\n", "DIR/a.toml:2: this is no TOML"),
         (
@@ -363,7 +370,7 @@ fn mistakes_in_other_formats() {
         error.starts_with("command line: the name \"DIR/site.conf\" does not say what kind of file it is"),
         "{error}"
     );
-    for (name, text) in [("b.xml", "<a/>"), ("b.yaml", "a: 1"), ("b.json", "{}"), ("b.toml", "a = 1")] {
+    for (name, text) in [("b.ini", "[a]"), ("b.yaml", "a: 1"), ("b.json", "{}"), ("b.toml", "a = 1")] {
         files.write(name, text);
         let loaded = files.load(&[&format!("DIR/{name}")]).unwrap();
         let warnings = files.warnings(&loaded);

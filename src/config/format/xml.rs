@@ -130,9 +130,8 @@ impl Walk<'_> {
             }
             ("app", "script", None) => self.parsed.push(element.line, "module", target),
             (outer, inner, _) => {
-                let text = format!("<{inner}> in <{outer}> is not read; an option has no elements in it");
-                self.parsed.note(element.line, text);
-                Ok(())
+                let text = format!("<{inner}> stands in <{outer}>");
+                Err(Fault::new(element.line, text, "an option has no elements in it"))
             }
         }
     }
@@ -216,6 +215,6 @@ mod tests {
         ] {
             assert_eq!(parse(text, None).map(|p| p.items).unwrap_err().line, line, "{text:.60}");
         }
-        assert_eq!(parse("<uwsgi><h><i>1</i></h></uwsgi>", None).unwrap().notes.len(), 1);
+        assert!(parse("<uwsgi><h><i>1</i></h></uwsgi>", None).is_err());
     }
 }
