@@ -4,7 +4,7 @@ use std::net::ToSocketAddrs;
 use std::rc::Rc;
 
 use super::format::Format;
-use super::low::{Later, Low};
+use super::low::{Later, Low, SEALED};
 use super::{Action, ConfigError, Origin, files, logic, registry, rows, templates};
 
 /// What `blacklist` and `whitelist` say about the options behind them.
@@ -145,6 +145,9 @@ fn resolve(low: &mut Low<'_>, value: &str, origin: &Origin) -> Result<(), Config
     let (name, host) = value
         .split_once('=')
         .ok_or_else(|| wrong(format!("\"{value}\" names no host"), "write NAME=HOST"))?;
+    if low.sealed {
+        return Err(wrong(SEALED.to_owned(), ""));
+    }
     let mut addresses =
         (host.trim(), 0).to_socket_addrs().map_err(|e| wrong(format!("\"{host}\": {e}"), ""))?;
     let address = addresses.next().ok_or_else(|| wrong(format!("\"{host}\" has no address"), ""))?;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::actions::acts;
-use super::low::index;
+use super::low::{SEALED, index};
 use super::source::fetch;
 use super::{ConfigError, Origin, Written};
 
@@ -19,16 +19,19 @@ pub struct Known<'a> {
     /// Where each name was written first.
     pub index: &'a HashMap<String, usize>,
     pub variables: &'a HashMap<&'a str, &'a str>,
+    /// `@(file)` is not read.
+    pub sealed: bool,
 }
 
 /// Every value with its references resolved, in place. Returns the names that `%(name)` read.
 pub fn all(
     written: &mut [Written],
     environment: &[(String, String)],
+    sealed: bool,
 ) -> Result<HashSet<String>, ConfigError> {
     let variables: HashMap<&str, &str> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let index = index(written);
-    let mut names = Names::new(&Known { written, index: &index, variables: &variables }, 0);
+    let mut names = Names::new(&Known { written, index: &index, variables: &variables, sealed }, 0);
     for (i, option) in names.known.written.iter().enumerate() {
         if !acts(&option.name) {
             names.resolve(i, 0)?;
@@ -62,9 +65,9 @@ pub fn one(
 }
 
 /// `$(VARIABLE)`, then `@(file)`.
-fn outer(value: &str, variables: &HashMap<&str, &str>, origin: &Origin) -> Result<String, ConfigError> {
-    let value = replace(value, "$(", |name| Ok(variable(name, variables)), origin)?;
-    replace(&value, "@(", |path| content(path, origin).map(Some), origin)
+fn outer(value: &str, known: &Known<'_>, origin: &Origin) -> Result<String, ConfigError> {
+    let value = replace(value, "$(", |name| Ok(variable(name, known.variables)), origin)?;
+    replace(&value, "@(", |path| content(path, known.sealed, origin).map(Some), origin)
 }
 
 /// `NAME`, or `NAME:-default` where the variable is not set or empty.
@@ -78,8 +81,9 @@ fn variable(name: &str, variables: &HashMap<&str, &str>) -> Option<String> {
     }
 }
 
-fn content(path: &str, origin: &Origin) -> Result<String, ConfigError> {
-    let bytes = fetch(path, LONGEST).map_err(|why| {
+fn content(path: &str, sealed: bool, origin: &Origin) -> Result<String, ConfigError> {
+    let bytes = if sealed { Err(SEALED.to_owned()) } else { fetch(path, LONGEST) };
+    let bytes = bytes.map_err(|why| {
         ConfigError::new(origin, format!("cannot read \"{path}\" for @({path}): {why}"), "")
     })?;
     let text = String::from_utf8_lossy(&bytes);
@@ -116,7 +120,7 @@ impl<'a> Names<'a> {
     }
 
     fn value(&mut self, value: &str, depth: usize, origin: &Origin) -> Result<String, ConfigError> {
-        let value = outer(value, self.known.variables, origin)?;
+        let value = outer(value, &self.known, origin)?;
         if !value.contains("%(") {
             return Ok(value);
         }
@@ -231,7 +235,7 @@ mod tests {
         };
         let mut list: Vec<Written> = pairs.iter().map(written).collect();
         let environment = [("HOME".to_owned(), "/root".to_owned()), ("EMPTY".to_owned(), String::new())];
-        all(&mut list, &environment)?;
+        all(&mut list, &environment, false)?;
         Ok(list.into_iter().map(|w| w.value.unwrap_or_default()).collect())
     }
 

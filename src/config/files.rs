@@ -41,6 +41,13 @@ pub fn read(low: &mut Low<'_>, format: Format, value: &str, origin: &Origin) -> 
     low.nested(origin, |low| options(low, format, &text, section.as_deref(), &file))
 }
 
+/// Reads a text that is no file.
+pub fn read_text(low: &mut Low<'_>, format: Format, text: &str) -> Result<(), ConfigError> {
+    let file = magic::File::of_url("text", None);
+    let text = Text::new(low, "text".to_owned(), text.to_owned())?;
+    options(low, format, &text, None, &file)
+}
+
 /// A text, and where its lines are from: something may be put before and behind it.
 struct Text {
     text: String,
@@ -85,7 +92,7 @@ fn text_of(low: &mut Low<'_>, path: &str, origin: &Origin) -> Result<String, Con
     if low.files.count > MOST_FILES {
         return Err(ConfigError::new(origin, format!("more than {MOST_FILES} files are read"), LOOP));
     }
-    let bytes = source::fetch(path, LARGEST_FILE).map_err(|why| cannot_read(path, &why, origin))?;
+    let bytes = low.fetch(path, LARGEST_FILE).map_err(|why| cannot_read(path, &why, origin))?;
     low.files.bytes += bytes.len();
     if low.files.bytes > MOST_BYTES {
         return Err(ConfigError::new(origin, "the files have more than 32 MiB together", LOOP));

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::format::Format;
 use super::logic::{Block, Turns};
 use super::templates::{self, Template};
-use super::{Action, ConfigError, Origin, Warning, Written, actions, expand, logic, magic, registry};
+use super::{Action, ConfigError, Origin, Warning, Written, actions, expand, logic, magic, registry, source};
 
 /// Bounds for what a configuration may make the reader do.
 pub const MOST_OPTIONS: usize = 100_000;
@@ -34,6 +34,8 @@ pub struct Low<'a> {
     pub later: Vec<Later>,
     pub context: actions::Context,
     pub environment: &'a [(String, String)],
+    /// Nothing outside is read: no file, no command, no network.
+    pub sealed: bool,
     variables: HashMap<&'a str, &'a str>,
     /// Where each name was written first.
     index: HashMap<String, usize>,
@@ -82,6 +84,7 @@ impl<'a> Low<'a> {
             later: Vec::new(),
             context: actions::Context::default(),
             environment,
+            sealed: false,
             variables: environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
             index: HashMap::new(),
             block: None,
@@ -180,9 +183,19 @@ impl<'a> Low<'a> {
         }
     }
 
+    /// What stands in a file, or behind a URL.
+    pub fn fetch(&self, name: &str, most: usize) -> Result<Vec<u8>, String> {
+        if self.sealed { Err(SEALED.to_owned()) } else { source::fetch(name, most) }
+    }
+
     /// A value that is needed while reading, its references resolved with what is known by then.
     pub fn resolve(&mut self, value: &str, origin: &Origin) -> Result<String, ConfigError> {
-        let known = expand::Known { written: &self.written, index: &self.index, variables: &self.variables };
+        let known = expand::Known {
+            written: &self.written,
+            index: &self.index,
+            variables: &self.variables,
+            sealed: self.sealed,
+        };
         expand::one(value, &known, &mut self.used, &mut self.expanded, origin)
     }
 
@@ -262,6 +275,9 @@ impl<'a> Low<'a> {
         result
     }
 }
+
+/// Why nothing is read when only a text is looked at.
+pub const SEALED: &str = "nothing outside of this text is read here";
 
 /// Variables with such a prefix that are no options, as in uWSGI.
 const NO_OPTIONS: &[&str] = &[

@@ -16,7 +16,7 @@ mod draft;
 mod error;
 mod expand;
 mod files;
-mod format;
+pub mod format;
 mod glob;
 pub mod init;
 mod logic;
@@ -84,6 +84,19 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         (Err(error), Some(file)) => load_fallback(sources, file, &error),
         (loaded, _) => loaded,
     }
+}
+
+/// What one text means. Nothing else is read: where it names a file, a command or a host, that is an error.
+pub fn load_text(
+    format: Format,
+    text: &str,
+    environment: &[(String, String)],
+) -> Result<Loaded, ConfigError> {
+    let mut low = low::Low::new(environment);
+    low.sealed = true;
+    files::read_text(&mut low, format, text)?;
+    low.finish()?;
+    finish(&mut low, &Sources { environment: environment.to_vec(), ..Sources::default() })
 }
 
 /// Every source, in order.

@@ -27,7 +27,7 @@ pub struct Resolved {
 /// hide what is wrong with the next one.
 pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigError> {
     let mut written = std::mem::take(&mut low.written);
-    let used = expand::all(&mut written, &sources.environment)?;
+    let used = expand::all(&mut written, &sources.environment, low.sealed)?;
     let variables = used.iter().chain(&low.placeholders).chain(&low.used).cloned().collect();
     let mut resolver = Resolver {
         draft: Draft::default(),

@@ -26,8 +26,11 @@ pub fn find(report: &mut Report, settings: &Settings) {
     }
 }
 
+/// Each is compared with each.
+const MOST_COMPARED: usize = 1000;
+
 fn find_clashes(report: &mut Report, listeners: &[Listener]) {
-    for (i, later) in listeners.iter().enumerate() {
+    for (i, later) in listeners.iter().enumerate().take(MOST_COMPARED) {
         if let Some(earlier) = listeners[..i].iter().find(|earlier| clash(&earlier.address, &later.address)) {
             let text =
                 format!("\"{}\" is the address of \"{}\" ({}) too", later.text, earlier.text, earlier.origin);

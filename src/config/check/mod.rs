@@ -132,10 +132,11 @@ impl Report {
     }
 
     fn warn(&mut self, origin: &Origin, text: impl Into<String>) {
-        let finding = Finding { severity: Severity::Warning, origin: origin.clone(), text: text.into() };
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
-        }
+        self.findings.push(Finding {
+            severity: Severity::Warning,
+            origin: origin.clone(),
+            text: text.into(),
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! A report for people, and as JSON.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use serde_json::{Value as Json, json};
@@ -60,7 +61,7 @@ impl Report {
     pub fn text(&self, colour: bool) -> String {
         let mut page = Page { text: String::new(), colour };
         let mut place = None;
-        let mut said = vec![false; self.findings.len()];
+        let mut unsaid = self.by_origin();
         for (i, line) in self.lines.iter().enumerate() {
             let here = place_of(&line.option.origin);
             if place.as_ref() != Some(&here) {
@@ -69,33 +70,25 @@ impl Report {
             }
             page.line(&line_text(&page, line));
             let is_last = self.lines.get(i + 1).is_none_or(|next| next.option.origin != line.option.origin);
-            let is_file = matches!(line.option.origin, Origin::File { .. });
-            if is_last && is_file {
-                self.say(&mut page, &mut said, true, |finding| finding.origin == line.option.origin);
+            if is_last && matches!(line.option.origin, Origin::File { .. }) {
+                let here = unsaid.remove(&line.option.origin).unwrap_or_default();
+                here.into_iter().for_each(|finding| say(&mut page, finding, true));
             }
         }
-        if said.contains(&false) {
+        if !unsaid.is_empty() {
             page.line("");
-            self.say(&mut page, &mut said, false, |_| true);
         }
+        let left = self.findings.iter().filter(|finding| unsaid.contains_key(&finding.origin));
+        left.for_each(|finding| say(&mut page, finding, false));
         self.write_values(&mut page);
         self.write_summary(&mut page);
         page.text
     }
 
-    /// What has not been said yet; below its line it needs no place.
-    fn say(&self, page: &mut Page, said: &mut [bool], below: bool, is_here: impl Fn(&Finding) -> bool) {
-        for (finding, said) in self.findings.iter().zip(said) {
-            if *said || !is_here(finding) {
-                continue;
-            }
-            *said = true;
-            let colour = if finding.severity == Severity::Error { RED } else { YELLOW };
-            let word = page.paint(colour, finding.severity.word());
-            let has_place = !below && finding.origin != Origin::Default;
-            let origin = if has_place { format!("{}: ", finding.origin) } else { String::new() };
-            page.line(&format!("      {word}: {origin}{}", finding.text));
-        }
+    fn by_origin(&self) -> HashMap<&Origin, Vec<&Finding>> {
+        let mut map: HashMap<&Origin, Vec<&Finding>> = HashMap::new();
+        self.findings.iter().for_each(|finding| map.entry(&finding.origin).or_default().push(finding));
+        map
     }
 
     fn write_values(&self, page: &mut Page) {
@@ -161,6 +154,15 @@ impl Report {
         text.push('\n');
         text
     }
+}
+
+/// Below its line a finding needs no place.
+fn say(page: &mut Page, finding: &Finding, below: bool) {
+    let colour = if finding.severity == Severity::Error { RED } else { YELLOW };
+    let word = page.paint(colour, finding.severity.word());
+    let has_place = !below && finding.origin != Origin::Default;
+    let origin = if has_place { format!("{}: ", finding.origin) } else { String::new() };
+    page.line(&format!("      {word}: {origin}{}", finding.text));
 }
 
 fn place_json(origin: &Origin) -> Json {
