@@ -18,6 +18,20 @@ pub struct Outcome {
     pub replace: bool,
 }
 
+impl Outcome {
+    /// Writes the files: all of them, or none when one is there already.
+    pub fn write(&self) -> Result<(), String> {
+        let there = self.files.iter().find(|(path, _)| path.exists());
+        if let Some((path, _)) = there.filter(|_| !self.replace) {
+            return Err(format!("{} exists already; --force overwrites it", path.display()));
+        }
+        for (path, text) in &self.files {
+            std::fs::write(path, text).map_err(|why| format!("{}: {why}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
 const CHECK_USAGE: &str = "\
 Usage: rwsgi check [--strict] [--output text|json] [options] FILE…
 

@@ -8,9 +8,13 @@ use super::{Settings, Written};
 
 const HELP_HEAD: &str = "\
 Usage: rwsgi [options] [FILE.ini | FILE.py | MODULE:CALLABLE]
+       rwsgi check FILE…      look through a configuration, without starting anything
+       rwsgi init [--help]    write a configuration, and those of nginx, systemd or supervisor
+       rwsgi completion SHELL, rwsgi man
 
-Serve a WSGI application. The options are those of uWSGI; each can stand on the command line, in an ini file
-(without dashes), in the environment (UWSGI_MAX_REQUESTS or RWSGI_MAX_REQUESTS) and in rwsgi.serve(max_requests=…).
+Serve a WSGI application. The options are those of uWSGI; each can stand on the command line, in a file (ini, XML,
+YAML, JSON or TOML, without dashes), in the environment (UWSGI_MAX_REQUESTS or RWSGI_MAX_REQUESTS) and in
+rwsgi.serve(max_requests=…).
 ";
 
 /// Column at which the help of an option starts.

@@ -8,7 +8,7 @@ mod actions;
 mod address;
 pub mod check;
 mod cli;
-pub mod command;
+mod command;
 mod completion;
 mod details;
 mod docs;
@@ -32,6 +32,7 @@ mod source;
 mod templates;
 mod value;
 
+pub use command::{Outcome, command};
 pub use completion::{Shell, completion};
 pub use details::*;
 pub use docs::{help, options_md, show};
@@ -104,7 +105,8 @@ fn read(low: &mut low::Low<'_>, sources: &Sources) -> Result<(), ConfigError> {
     low.read_environment()?;
     cli::read(low, &sources.arguments)?;
     low.read_keywords(&sources.keywords)?;
-    low.finish()
+    // Nothing follows behind an exit.
+    if low.action.is_some() { Ok(()) } else { low.finish() }
 }
 
 fn finish(low: &mut low::Low<'_>, sources: &Sources) -> Result<Loaded, ConfigError> {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rwsgi::config::check::{Report, Severity, State, check};
-use rwsgi::config::command::command;
 use rwsgi::config::*;
 
 struct Files(PathBuf);
@@ -203,20 +202,20 @@ fn what_init_writes_is_taken() {
     let files = Files::new("init");
     for (flags, expected) in [
         ("--django=shop --directory DIR --nginx --output DIR", 0),
-        ("--module shop.wsgi:application --directory DIR --output DIR", 0),
-        ("--django=shop --directory DIR --nginx --systemd --supervisor --user root --output DIR", 0),
+        ("--module shop.wsgi:application --directory DIR --output DIR --force", 0),
+        ("--django=shop --directory DIR --nginx --systemd --supervisor --user root --output DIR --force", 0),
     ] {
         let outcome = command(&files.sources(&format!("init {flags}")), false).unwrap();
         assert_eq!(outcome.status, expected, "{}", outcome.errors);
-        for (path, text) in &outcome.files {
-            std::fs::write(path, text).unwrap();
-        }
+        outcome.write().unwrap();
         files.write("shop/wsgi.py", "");
         let report = check(&files.sources("DIR/rwsgi.ini"));
         let findings = files.findings(&report);
         assert!(findings.iter().all(|f| f.contains("/run/shop")), "{flags}: {findings:?}");
         assert!(report.lines.iter().all(|l| matches!(l.state, State::Works | State::Accepted)));
     }
+    let again = command(&files.sources("init --output DIR"), false).unwrap();
+    assert!(again.write().unwrap_err().ends_with("rwsgi.ini exists already; --force overwrites it"));
     files.write("nginx.conf", "pid DIR/nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\n    access_log off;\n    include DIR/shop.nginx.conf;\n}\n");
     let nginx = files.0.join("nginx.conf");
     if let Some((ok, text)) = run("nginx", &["-t", "-c", &nginx.to_string_lossy()]) {

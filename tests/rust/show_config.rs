@@ -5,7 +5,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use rwsgi::config::{Action, Sources, command::command, load, show};
+use rwsgi::config::{Action, Sources, command, load, show};
 
 fn main() -> ExitCode {
     let arguments = std::env::args().skip(1).collect();
