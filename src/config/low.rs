@@ -302,8 +302,18 @@ pub fn needs_value(origin: &Origin, name: &str, help: &str) -> ConfigError {
 
 /// What is wrong with a name that no option has, and what to do.
 pub fn unknown(name: &str) -> (String, String) {
-    let remedy = registry::suggest(name).map(|likely| format!("did you mean \"{likely}\"?"));
-    (format!("unknown option \"{name}\""), remedy.unwrap_or_else(|| "see the list of options".to_owned()))
+    let remedy = match registry::suggest(name) {
+        Some(likely) => format!("did you mean \"{likely}\"?"),
+        None => without_equals(name).unwrap_or_else(|| "see the list of options".to_owned()),
+    };
+    (format!("unknown option \"{name}\""), remedy)
+}
+
+/// `env NAME = x` for `env = NAME=x`.
+fn without_equals(name: &str) -> Option<String> {
+    let (option, rest) = name.split_once(char::is_whitespace)?;
+    registry::find(option)?;
+    Some(format!("the name ends at the first \"=\"; write {option} = {}=…", rest.trim()))
 }
 
 /// Where each name was written first: that is what `%(name)` reads.

@@ -61,105 +61,126 @@ fn is_public(listener: &Listener) -> bool {
 }
 
 /// The option that hurts, and why.
-fn harms(s: &Settings) -> Vec<(&'static str, String)> {
-    let mut found = Vec::new();
-    let mut harm = |is_so: bool, name: &'static str, text: String| {
-        if is_so {
-            found.push((name, text));
-        }
-    };
-    if let Some(time) = s.harakiri.filter(|time| *time > NGINX_TIMEOUT) {
-        let text = format!(
-            "harakiri after {} s, but nginx gives up after {} s unless uwsgi_read_timeout is higher: clients see a 504 while the request goes on",
-            time.as_secs(),
-            NGINX_TIMEOUT.as_secs()
-        );
-        harm(true, "harakiri", text);
-    }
-    harm(
-        s.harakiri.is_some_and(|time| time < Duration::from_secs(5)),
-        "harakiri",
-        "harakiri below 5 s kills workers for a slow database; 30 to 60 s is usual".to_owned(),
+type Harm = (&'static str, String);
+
+fn harms(settings: &Settings) -> impl Iterator<Item = Harm> {
+    [of_time, of_machine, of_recycling, of_requests, of_safety, of_logs]
+        .into_iter()
+        .flat_map(move |f| f(settings))
+}
+
+fn when(is_so: bool, name: &'static str, text: impl Into<String>) -> Option<Harm> {
+    is_so.then(|| (name, text.into()))
+}
+
+fn of_time(s: &Settings) -> Vec<Harm> {
+    let Some(harakiri) = s.harakiri else { return Vec::new() };
+    let above = format!(
+        "harakiri after {} s, but nginx gives up after {} s unless uwsgi_read_timeout is higher: clients see a 504 while the request goes on",
+        harakiri.as_secs(),
+        NGINX_TIMEOUT.as_secs()
     );
-    if let (Some(listen), Some(most)) = (s.listen, number_in("/proc/sys/net/core/somaxconn", "")) {
+    let below = "harakiri below 5 s kills workers for a slow database; 30 to 60 s is usual";
+    [
+        when(harakiri > NGINX_TIMEOUT, "harakiri", above),
+        when(harakiri < Duration::from_secs(5), "harakiri", below),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What the machine does not have.
+fn of_machine(s: &Settings) -> Vec<Harm> {
+    let backlog = s.listen.zip(number_in("/proc/sys/net/core/somaxconn", "")).and_then(|(listen, most)| {
         let text =
             format!("the kernel cuts {listen} to {most}; raise it with sysctl net.core.somaxconn={listen}");
-        harm(u64::from(listen) > most, "listen", text);
-    }
-    if let Some(memory) = number_in("/proc/meminfo", "MemTotal:") {
+        when(u64::from(listen) > most, "listen", text)
+    });
+    let memory = number_in("/proc/meminfo", "MemTotal:").and_then(|kib| {
         let needed = u64::from(s.processes) * WORKER_KIB;
         let text = format!(
             "{} processes take {} MiB and more, this machine has {} MiB",
             s.processes,
             needed >> 10,
-            memory >> 10
+            kib >> 10
         );
-        harm(needed > memory, "processes", text);
-    }
-    harm(
-        (1..100).contains(&s.max_requests),
-        "max-requests",
-        format!(
-            "workers are replaced after {} requests, and each replacement loads the application; 1000 and more are usual",
-            s.max_requests
+        when(needed > kib, "processes", text)
+    });
+    backlog.into_iter().chain(memory).collect()
+}
+
+fn of_recycling(s: &Settings) -> Vec<Harm> {
+    let often = format!(
+        "workers are replaced after {} requests, and each replacement loads the application; 1000 and more are usual",
+        s.max_requests
+    );
+    let far = s.max_requests > 0 && s.max_requests_delta > s.max_requests.saturating_mul(10);
+    let shortest = s.recycle.min_lifetime;
+    let short = s.recycle.max_lifetime.is_some_and(|max| max < shortest);
+    let lives = format!("a worker lives at least {} s (min-worker-lifetime)", shortest.as_secs());
+    [
+        when((1..100).contains(&s.max_requests), "max-requests", often),
+        when(
+            far,
+            "max-requests-delta",
+            "the delta is far above max-requests, so most workers are hardly ever replaced",
         ),
-    );
-    harm(
-        s.max_requests > 0 && s.max_requests_delta > s.max_requests.saturating_mul(10),
-        "max-requests-delta",
-        "the delta is far above max-requests, so most workers are hardly ever replaced".to_owned(),
-    );
-    harm(
-        s.buffer_size < 4096,
-        "buffer-size",
-        "cookies and long addresses need 4096 bytes and more".to_owned(),
-    );
-    harm(
-        s.limit_post > 0 && s.limit_post < 4096,
-        "limit-post",
-        format!("bodies above {} bytes are refused; the option counts bytes", s.limit_post),
-    );
-    harm(
-        s.watch.python.is_some() && s.processes > 1,
-        "py-autoreload",
-        "py-autoreload is for development; in production reload with HUP".to_owned(),
-    );
-    harm(
-        s.python.catch_exceptions,
-        "catch-exceptions",
-        "catch-exceptions shows tracebacks, with their secrets, to every client".to_owned(),
-    );
-    harm(
-        s.chmod_socket == Some(0o777),
-        "chmod-socket",
-        "a socket needs no x bit; 666 is as open, 660 is closed to others".to_owned(),
-    );
-    harm(
-        s.daemonize.is_some() && s.logto.is_some(),
-        "logto",
-        "\"daemonize\" and \"logto\" each name a log; the last one is used".to_owned(),
-    );
-    harm(
-        !s.log_requests && s.log_micros,
-        "log-micros",
-        "\"log-micros\" has no effect with \"disable-logging\"".to_owned(),
-    );
-    harm(
-        s.recycle.max_lifetime.is_some_and(|max| max < s.recycle.min_lifetime),
-        "max-worker-lifetime",
-        format!("a worker lives at least {} s (min-worker-lifetime)", s.recycle.min_lifetime.as_secs()),
-    );
-    harm(
-        s.manage_script_name && s.apps.iter().all(|app| app.mountpoint.is_empty()),
-        "manage-script-name",
-        "\"manage-script-name\" has no effect without \"mount\"".to_owned(),
-    );
-    harm(
-        s.uid.as_deref().is_some_and(|uid| uid == "root" || uid == "0"),
-        "uid",
-        "the application runs as root: whoever finds a hole in it owns the machine".to_owned(),
-    );
-    found
+        when(short, "max-worker-lifetime", lives),
+        when(
+            s.watch.python.is_some() && s.processes > 1,
+            "py-autoreload",
+            "py-autoreload is for development; in production reload with HUP",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn of_requests(s: &Settings) -> Vec<Harm> {
+    let unmounted = s.manage_script_name && s.apps.iter().all(|app| app.mountpoint.is_empty());
+    let refused = format!("bodies above {} bytes are refused; the option counts bytes", s.limit_post);
+    [
+        when(s.buffer_size < 4096, "buffer-size", "cookies and long addresses need 4096 bytes and more"),
+        when((1..4096).contains(&s.limit_post), "limit-post", refused),
+        when(unmounted, "manage-script-name", "\"manage-script-name\" has no effect without \"mount\""),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn of_safety(s: &Settings) -> Vec<Harm> {
+    let is_root = s.uid.as_deref().is_some_and(|uid| uid == "root" || uid == "0");
+    [
+        when(
+            s.python.catch_exceptions,
+            "catch-exceptions",
+            "catch-exceptions shows tracebacks, with their secrets, to every client",
+        ),
+        when(
+            s.chmod_socket == Some(0o777),
+            "chmod-socket",
+            "a socket needs no x bit; 666 is as open, 660 is closed to others",
+        ),
+        when(is_root, "uid", "the application runs as root: whoever finds a hole in it owns the machine"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn of_logs(s: &Settings) -> Vec<Harm> {
+    let two = s.daemonize.is_some() && s.logto.is_some();
+    let unread = !s.log_requests && s.log_micros;
+    [
+        when(two, "logto", "\"daemonize\" and \"logto\" each name a log; one of them stays empty"),
+        when(unread, "log-micros", "\"log-micros\" has no effect with \"disable-logging\""),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The number behind `field` in a file of the kernel.
