@@ -9,13 +9,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 
 pyo3::create_exception!(
-    _rwsgi,
+    rwsgi,
     ConfigError,
     PyValueError,
     "An option is unknown, or its value is wrong. The message names the option and where it was written."
 );
 pyo3::create_exception!(
-    _rwsgi,
+    rwsgi,
     BootError,
     PyRuntimeError,
     "The application could not be loaded, or the server not set up."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rwsgi._rwsgi import BootError, ConfigError, __version__
+from rwsgi._rwsgi import BootError, ConfigError, HarakiriTimeout, __version__
 from rwsgi._rwsgi import serve as _serve
 
 # Typing costs memory in every process; only a type checker reads this.
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["BootError", "ConfigError", "__version__", "serve"]
+__all__ = ["BootError", "ConfigError", "HarakiriTimeout", "__version__", "serve"]
 
 
 def serve(

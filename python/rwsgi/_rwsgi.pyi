@@ -1,6 +1,6 @@
 from typing import Any, Final
 
-__all__ = ["BootError", "ConfigError", "__version__", "main", "serve"]
+__all__ = ["BootError", "ConfigError", "HarakiriTimeout", "__version__", "main", "serve"]
 
 __version__: Final[str]
 
@@ -9,6 +9,9 @@ class ConfigError(ValueError):
 
 class BootError(RuntimeError):
     """The application could not be loaded."""
+
+class HarakiriTimeout(TimeoutError):
+    """The request has run longer than harakiri allows; the worker is killed when it goes on."""
 
 def main(argv: list[str]) -> int:
     """Run the command line (without the program's name) and return the exit status. Errors are printed."""

@@ -53,6 +53,7 @@ impl<H: Host> Master<'_, H> {
         let name = child.name();
         match (child.leaving, ended) {
             (Some(Leaving::Harakiri), _) => log::say(&format!("{name} was killed by harakiri; replacing it")),
+            (Some(_), Ended::Killed(signal::SIGKILL)) if !child.was_ready => {}
             (Some(Leaving::Discarded), _) => {}
             (Some(_), Ended::Exited(0)) => log::say(&format!("{name} has left after {served} requests")),
             (_, Ended::Killed(signal)) => log::say(&format!(

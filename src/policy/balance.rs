@@ -9,10 +9,11 @@ pub fn steps_back(mine: u64, others: impl Iterator<Item = u64>) -> bool {
 }
 
 /// The line that a thread waits in: 0 when its process runs nothing, further back the more it runs. `taken` are the
-/// lines in which the process waits already, one thread each; the last line holds any number.
-pub fn line(in_flight: u64, taken: u64, lines: usize) -> usize {
-    let last = lines - 1;
-    (in_flight as usize..last).find(|line| taken & (1 << line) == 0).unwrap_or(last)
+/// lines in which the process waits already, one thread each. Two threads in line are enough, one to take the next
+/// request and one to be there for the one after; `None`: they stand there already.
+pub fn line(in_flight: u64, taken: u64, lines: usize) -> Option<usize> {
+    let first = (in_flight as usize).min(lines - 1);
+    (first..lines.min(first + 2)).find(|line| taken & (1 << line) == 0)
 }
 
 #[cfg(test)]
@@ -21,12 +22,13 @@ mod tests {
 
     #[test]
     fn an_idle_process_waits_in_the_first_line_once() {
-        assert_eq!(line(0, 0b0000, 4), 0);
-        assert_eq!(line(0, 0b0001, 4), 1);
-        assert_eq!(line(1, 0b0000, 4), 1);
-        assert_eq!(line(1, 0b0111, 4), 3);
-        assert_eq!(line(9, 0, 4), 3);
-        assert_eq!(line(5, 0, 1), 0);
+        assert_eq!(line(0, 0b0000, 4), Some(0));
+        assert_eq!(line(0, 0b0001, 4), Some(1));
+        assert_eq!(line(0, 0b0011, 4), None);
+        assert_eq!(line(1, 0b0000, 4), Some(1));
+        assert_eq!(line(1, 0b0011, 4), Some(2));
+        assert_eq!(line(9, 0, 4), Some(3));
+        assert_eq!(line(9, 0b1000, 4), None);
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub fn recv(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, most: usize) -> Result<usi
     buffer.reserve(most.min(4096));
     let spare = buffer.spare_capacity_mut();
     let room = spare.len().min(most);
-    // SAFETY: `room` bytes of spare capacity are ours to write; recv initializes as many as it returns.
     let got = retry(|| {
+        // SAFETY: `room` bytes of spare capacity are ours to write; recv initializes as many as it returns.
         check_len(unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT) })
     })?;
     // SAFETY: the kernel has just initialized these bytes, which lie within the capacity.
@@ -24,8 +24,8 @@ pub fn recv(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, most: usize) -> Result<usi
 
 /// Receives into a slice.
 pub fn recv_slice(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
-    // SAFETY: pointer and length are those of a live slice.
     retry(|| {
+        // SAFETY: pointer and length are those of a live slice.
         check_len(unsafe {
             libc::recv(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
         })
@@ -43,8 +43,8 @@ pub fn has_bytes(fd: BorrowedFd<'_>) -> bool {
 
 /// Sends as much of a buffer as the socket takes; a closed peer is EPIPE, never a signal.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    // SAFETY: pointer and length are those of a live slice.
     retry(|| {
+        // SAFETY: pointer and length are those of a live slice.
         check_len(unsafe {
             libc::send(
                 fd.as_raw_fd(),
@@ -61,8 +61,8 @@ pub fn send_two(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize
     let parts = [first, second]
         .map(|part| libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
     let mut message = MaybeUninit::<libc::msghdr>::zeroed();
-    // SAFETY: a zeroed msghdr is valid; its two parts are live slices that sendmsg only reads.
     retry(|| {
+        // SAFETY: a zeroed msghdr is valid; its two parts are live slices that sendmsg only reads.
         check_len(unsafe {
             let head = message.as_mut_ptr();
             (*head).msg_iov = parts.as_ptr().cast_mut();
@@ -91,8 +91,8 @@ pub fn write_mark(fd: RawFd) {
 /// sendfile(2) from `offset`; returns how much went out.
 pub fn sendfile(out: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<usize> {
     let mut at = offset as libc::off_t;
-    // SAFETY: `at` is a live variable.
     retry(|| {
+        // SAFETY: `at` is a live variable.
         check_len(unsafe {
             libc::sendfile(out.as_raw_fd(), file.as_raw_fd(), &mut at, len.min(1 << 30) as usize)
         })

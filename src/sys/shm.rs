@@ -65,10 +65,6 @@ unsafe impl Send for Bytes {}
 unsafe impl Sync for Bytes {}
 
 impl Bytes {
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
     /// Copies `data` to `at`; what does not fit is left out, the return value says how much was copied.
     pub fn write(&self, at: usize, data: &[u8]) -> usize {
         let room = self.len.saturating_sub(at).min(data.len());

@@ -154,8 +154,8 @@ fn socket_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
 
 /// Takes one waiting connection: close-on-exec; reads and writes name MSG_DONTWAIT themselves.
 pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
-    // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
     retry(|| {
+        // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
         check(unsafe {
             libc::accept4(
                 listener.as_raw_fd(),
@@ -173,8 +173,8 @@ pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
 pub fn accept_from(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddr>)> {
     let mut place = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    // SAFETY: room for any address, its size given; the new descriptor is ours alone.
     let fd = retry(|| {
+        // SAFETY: room for any address, its size given; the new descriptor is ours alone.
         check(unsafe {
             libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, libc::SOCK_CLOEXEC)
         })

@@ -14,7 +14,7 @@ pub struct User {
 }
 
 fn unknown(kind: &str, name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no {kind} {name:?}"))
+    Error::new(ErrorKind::InvalidInput, format!("there is no {kind} {name:?}"))
 }
 
 /// A user by name or number. A number needs no entry in the database.

@@ -83,6 +83,10 @@ impl Conns {
         self.places.len() - self.free.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub fn is_full(&self) -> bool {
         self.len() >= MOST
     }

@@ -55,6 +55,7 @@ pub struct Exchange {
     pub body_bytes: u64,
     pub by_sendfile: bool,
     over_length: bool,
+    surplus: Vec<u8>,
 }
 
 impl Exchange {
@@ -78,6 +79,7 @@ impl Exchange {
             body_bytes: 0,
             by_sendfile: false,
             over_length: false,
+            surplus: Vec::new(),
         }
     }
 
@@ -393,14 +395,19 @@ impl Exchange {
         }
         let client = self.client.take()?;
         self.serial += 1;
-        if self.gone {
-            return None;
+        let goes_on = !self.gone && !self.close && self.body.drain(client.as_fd(), LINGER, Duration::ZERO);
+        if !self.gone && !goes_on {
+            self.linger(&client);
         }
-        if !self.close && self.body.drain(client.as_fd(), LINGER, Duration::ZERO) {
-            return Some(client);
-        }
-        self.linger(&client);
-        None
+        self.surplus = self.body.take_surplus();
+        // Its memory or its temporary file must not wait for the next request.
+        self.body.clear();
+        goes_on.then_some(client)
+    }
+
+    /// Bytes of the next request that came with the last body; once, after [`Exchange::finish`].
+    pub fn take_surplus(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.surplus)
     }
 
     /// Closing while the client still sends would reset the connection and might take the answer with it

@@ -16,6 +16,9 @@ use std::time::Duration;
 pub struct LoadFailed;
 
 pub trait Host {
+    /// Can threads of one process run application code at the same time?
+    fn is_parallel(&self) -> bool;
+
     /// Runs around every fork.
     fn hooks(&self) -> &'static dyn ForkHooks;
 

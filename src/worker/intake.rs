@@ -67,8 +67,6 @@ pub struct Intake {
     events: Events,
     next: usize,
     count: usize,
-    /// The line that the thread waits in now.
-    line: usize,
     wakes: u64,
 }
 
@@ -80,7 +78,6 @@ impl Intake {
             events: Events::with_capacity(batch),
             next: 0,
             count: 0,
-            line: 0,
             wakes: 0,
         }
     }
@@ -127,15 +124,22 @@ impl Intake {
     }
 
     fn wait_in_line(&mut self, shared: &Shared, timeout: Option<Duration>) -> Result<()> {
-        self.line = shared.enter_line();
-        let result = shared.tiers[self.line].wait(&mut self.events, timeout, Some(&self.mask));
-        shared.leave_line(self.line);
+        let Some(line) = shared.enter_line() else {
+            shared.stand_by();
+            return Err(ErrorKind::Interrupted.into());
+        };
+        let result = shared.tiers[line].wait(&mut self.events, timeout, Some(&self.mask));
+        shared.leave_line(line);
         result
     }
 
-    /// Did this thread wait behind others of its process, which may hold the interpreter?
-    pub fn waited_behind(&self, shared: &Shared) -> bool {
-        !shared.own_epoll() && shared.slot.in_flight().load(Relaxed) > 0
+    /// Waits for nothing but time, or a signal: the listeners have connections that this process should not take yet.
+    pub fn rest(&mut self, shared: &Shared, time: Duration) {
+        (self.next, self.count) = (0, 0);
+        // It keeps its place in line meanwhile: nobody needs to be called for it.
+        let Some(line) = shared.enter_line() else { return shared.stand_by() };
+        let _ = shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask));
+        shared.leave_line(line);
     }
 
     /// Goes to the end of the kernel's order when this worker has served more than its neighbours.

@@ -4,6 +4,7 @@ pub mod body;
 pub mod chunks;
 pub mod conns;
 pub mod core;
+mod course;
 pub mod exchange;
 pub mod host;
 mod http;
@@ -17,6 +18,7 @@ pub mod python;
 mod refuse;
 pub mod request;
 pub mod rescue;
+mod waiting;
 
 use crate::config::{Protocol, Settings};
 use crate::policy::balance;
@@ -26,8 +28,9 @@ use crate::sys::{process, signal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 /// A worker's way to say that it retired as told, or that it could not load the application.
 pub const EXIT_DONE: i32 = 0;
@@ -85,8 +88,17 @@ pub struct Shared {
     pub next_sweep_us: AtomicU64,
     /// Set once the listeners are out of the worker's own epoll.
     deaf: AtomicBool,
+    /// Threads of the process can run application code at the same time.
+    pub parallel: bool,
+    /// When a request was last begun or completed.
+    pub progress_us: AtomicU64,
+    /// How long to rest at the next look that finds the process computing.
+    pub rest_us: AtomicU64,
     /// The lines that threads of this process wait in, a bit each.
     lines_taken: AtomicU64,
+    /// Threads that are not needed in a line wait here.
+    bench: Mutex<()>,
+    called: Condvar,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
@@ -95,7 +107,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(setup: &Setup) -> Result<Arc<Shared>> {
+    pub fn new(setup: &Setup, parallel: bool) -> Result<Arc<Shared>> {
         let slot = setup.board.worker(setup.slot);
         let (epoll, idle_epoll) = (Epoll::new()?, Epoll::new()?);
         if setup.tiers.is_empty() {
@@ -125,7 +137,12 @@ impl Shared {
             conns: Mutex::default(),
             next_sweep_us: AtomicU64::new(0),
             deaf: AtomicBool::new(false),
+            parallel,
+            rest_us: AtomicU64::new(0),
+            progress_us: AtomicU64::new(0),
             lines_taken: AtomicU64::new(0),
+            bench: Mutex::default(),
+            called: Condvar::new(),
             threads: Mutex::default(),
             limit,
             news: setup.news.clone(),
@@ -138,13 +155,13 @@ impl Shared {
         self.tiers.is_empty()
     }
 
-    fn enter_line(&self) -> usize {
+    fn enter_line(&self) -> Option<usize> {
         let tiers = self.tiers.len();
-        let mut taken = self.lines_taken.load(Relaxed);
+        let mut taken = self.lines_taken.load(Acquire);
         loop {
-            let line = balance::line(self.slot.in_flight().load(Relaxed), taken, tiers);
+            let line = balance::line(self.slot.in_flight().load(Acquire), taken, tiers)?;
             match self.lines_taken.compare_exchange(taken, taken | 1 << line, AcqRel, Acquire) {
-                Ok(_) => return line,
+                Ok(_) => return Some(line),
                 Err(now) => taken = now,
             }
         }
@@ -152,6 +169,29 @@ impl Shared {
 
     fn leave_line(&self, line: usize) {
         self.lines_taken.fetch_and(!(1 << line), AcqRel);
+    }
+
+    /// Waits until this thread is needed in a line.
+    fn stand_by(&self) {
+        let bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if balance::line(
+            self.slot.in_flight().load(Acquire),
+            self.lines_taken.load(Acquire),
+            self.tiers.len(),
+        )
+        .is_none()
+        {
+            let _ = self.called.wait_timeout(bench, Duration::from_secs(1));
+        }
+    }
+
+    /// A thread has taken a request: another may be needed in line for the next.
+    fn call_successor(&self) {
+        let in_flight = self.slot.in_flight().load(Acquire).min(63);
+        if self.lines_taken.load(Acquire) >> in_flight == 0 {
+            drop(self.bench.lock());
+            self.called.notify_one();
+        }
     }
 
     /// Makes the calling thread known, so that it can be kicked.
@@ -164,6 +204,7 @@ impl Shared {
     /// Wakes every waiting thread, so that each looks at its orders.
     pub fn kick_all(&self) {
         let me = process::thread_id();
+        self.called.notify_all();
         if let Ok(threads) = self.threads.lock() {
             for &tid in threads.iter().filter(|&&tid| tid != me) {
                 process::signal_thread(tid, signal::kick());

@@ -184,13 +184,17 @@ impl Known {
     }
 }
 
+/// A Content-Length that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotALength;
+
 /// A Content-Length as RFC 9110 §8.6 has it: digits and nothing else. Absent or empty is `Ok(None)`.
-pub fn content_length(value: &[u8]) -> Result<Option<u64>, ()> {
+pub fn content_length(value: &[u8]) -> Result<Option<u64>, NotALength> {
     if value.is_empty() {
         return Ok(None);
     }
     if value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(());
+        return Err(NotALength);
     }
     Ok(Some(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))))
 }
@@ -235,7 +239,7 @@ mod tests {
         assert_eq!(content_length(b""), Ok(None));
         assert_eq!(content_length(b"0042"), Ok(Some(42)));
         for bad in [&b"+1"[..], b"-1", b"1 ", b"1,1", b"99999999999999999999", b"0x1"] {
-            assert_eq!(content_length(bad), Err(()));
+            assert_eq!(content_length(bad), Err(NotALength));
         }
     }
 

@@ -5,7 +5,7 @@ use crate::config::{App, AppSource, Settings};
 use crate::worker::log;
 use pyo3::exceptions::{PyImportError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyDict, PyList};
 use std::path::Path;
 
 /// The loaded applications and where they are mounted, in load order.
@@ -78,6 +78,7 @@ fn is_missing(py: Python<'_>, error: &PyErr, module: &str) -> bool {
 
 fn prepare(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let sys = py.import("sys")?;
+    ready_streams(&sys)?;
     let os_environ = py.import("os")?.getattr("environ")?;
     for (name, value) in &settings.env {
         os_environ.set_item(name, value)?;
@@ -88,12 +89,33 @@ fn prepare(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let path = sys.getattr("path")?.cast_into::<PyList>()?;
     let here = std::env::current_dir()?;
     for dir in std::iter::once(&here).chain(&settings.pythonpath) {
-        let dir = dir.to_string_lossy().into_owned();
-        path.insert(0, dir)?;
+        path.insert(0, text(dir))?;
     }
     let mut arguments = vec!["rwsgi".to_owned()];
     arguments.extend(settings.pyargv.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned));
     sys.setattr("argv", arguments)
+}
+
+/// What the application prints is in the log at once; streams that were closed at start are there.
+fn ready_streams(sys: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = sys.py();
+    for (name, number) in [("stdout", 1), ("stderr", 2)] {
+        let stream = sys.getattr(name)?;
+        if stream.is_none() {
+            let options = PyDict::new(py);
+            options.set_item("buffering", 1)?;
+            options.set_item("errors", "backslashreplace")?;
+            options.set_item("closefd", false)?;
+            let stream = py.import("io")?.call_method("open", (number, "w"), Some(&options))?;
+            sys.setattr(name, &stream)?;
+            sys.setattr(format!("__{name}__"), stream)?;
+        } else if let Some(reconfigure) = stream.getattr_opt("reconfigure")? {
+            let options = PyDict::new(py);
+            options.set_item("line_buffering", true)?;
+            reconfigure.call((), Some(&options))?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts a virtualenv's packages in front, as its own interpreter would.
@@ -117,14 +139,19 @@ fn enter_virtualenv(py: Python<'_>, home: &Path) -> PyResult<()> {
     }
     let path = sys.getattr("path")?.cast_into::<PyList>()?;
     let before = path.len();
-    py.import("site")?.call_method1("addsitedir", (packages,))?;
+    py.import("site")?.call_method1("addsitedir", (text(&packages),))?;
     // addsitedir appends; the virtualenv's packages come before those of the outer interpreter.
     let added = path.get_slice(before, path.len());
     path.del_slice(before, path.len())?;
     path.set_slice(0, 0, &added)?;
-    sys.setattr("prefix", &home)?;
-    sys.setattr("exec_prefix", &home)?;
-    py.import("os")?.getattr("environ")?.set_item("VIRTUAL_ENV", &home)
+    sys.setattr("prefix", text(&home))?;
+    sys.setattr("exec_prefix", text(&home))?;
+    py.import("os")?.getattr("environ")?.set_item("VIRTUAL_ENV", text(&home))
+}
+
+/// A path as Python's own functions have it: a str, never a pathlib object.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn find<'py>(py: Python<'py>, app: &App, object: Option<&Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
@@ -165,12 +192,12 @@ fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py,
 
 /// Executes a file as a module of its own, named as uWSGI names it.
 fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
-    let text = path.to_string_lossy();
-    let stem = text.replace(['/', '.'], "_");
+    let path = text(path);
+    let stem = path.replace(['/', '.'], "_");
     let name = format!("uwsgi_file_{}", stem.strip_suffix("_py").unwrap_or(&stem));
     let machinery = py.import("importlib.machinery")?;
     let util = py.import("importlib.util")?;
-    let loader = machinery.getattr("SourceFileLoader")?.call1((&name, path))?;
+    let loader = machinery.getattr("SourceFileLoader")?.call1((&name, &path))?;
     let spec = util.call_method1("spec_from_loader", (&name, &loader))?;
     let module = util.call_method1("module_from_spec", (&spec,))?;
     py.import("sys")?.getattr("modules")?.set_item(&name, &module)?;

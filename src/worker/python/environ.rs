@@ -73,7 +73,9 @@ impl Environ {
             dict.set_item(&key, ffi::latin1(py, request.get(var.value))?)?;
             keys.push(key.unbind());
         }
-        let plain = dict.len() == fixed + keys.len();
+        // The base has an empty SCRIPT_NAME, which PEP 3333 wants and front ends leave out.
+        let replaced = usize::from(request.known.script_name.is_some());
+        let plain = dict.len() + replaced == fixed + keys.len();
         let (text, vars) = (request.text.clone(), request.vars.clone());
         self.last = Some(Last { dict: dict.unbind(), text, vars, keys, plain });
         Ok(())

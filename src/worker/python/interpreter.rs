@@ -50,6 +50,10 @@ fn thread_ident(py: Python<'_>) -> u64 {
 }
 
 impl Host for Interpreter {
+    fn is_parallel(&self) -> bool {
+        cfg!(Py_GIL_DISABLED)
+    }
+
     fn hooks(&self) -> &'static dyn ForkHooks {
         &PythonForkHooks
     }

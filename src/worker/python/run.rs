@@ -14,13 +14,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use std::sync::Arc;
-use std::time::Instant;
-
-/// A waiting thread that gets the interpreter only after this long got it because CPython made the running thread let
-/// go (sys.getswitchinterval), not because that thread waits for something itself.
-const FORCED: std::time::Duration = std::time::Duration::from_millis(4);
-/// After so many such waits in a row a request is taken all the same: long computations must not starve the backlog.
-const PATIENCE: u32 = 8;
 
 /// The objects that a core uses for request after request.
 pub struct Engine<'a> {
@@ -33,22 +26,9 @@ pub struct Engine<'a> {
 /// Runs a core until the worker leaves. `is_main`: this is the thread that Python's signal handlers run in.
 pub fn run_core(py: Python<'_>, core: &mut Core, apps: &[Py<PyAny>], is_main: bool) -> PyResult<()> {
     let mut engine = Engine::new(py, core, apps)?;
-    let mut refused = 0;
     loop {
-        let (step, since) = py.detach(|| (core.next(), Instant::now()));
-        match step {
+        match py.detach(|| core.next_step()) {
             Step::Request => engine.answer(py, core),
-            Step::Attach => {
-                // Attached only because the running thread was made to let go: it computes, and so would we.
-                if since.elapsed() >= FORCED && refused < PATIENCE {
-                    refused += 1;
-                    continue;
-                }
-                refused = 0;
-                if core.take_waiting() {
-                    engine.answer(py, core);
-                }
-            }
             Step::Interrupted => {
                 if is_main && let Err(error) = py.check_signals() {
                     interrupted(py, core, &error);
@@ -265,6 +245,7 @@ fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
 fn base_environ<'py>(py: Python<'py>, shared: &Shared, core: usize) -> PyResult<Bound<'py, PyDict>> {
     let environ = PyDict::new(py);
     let settings = &shared.settings;
+    environ.set_item("SCRIPT_NAME", "")?;
     environ.set_item("wsgi.version", (1, 0))?;
     environ.set_item("wsgi.url_scheme", "http")?;
     environ.set_item("wsgi.errors", py.import("sys")?.getattr("stderr")?)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
 pyo3::create_exception!(
-    _rwsgi,
+    rwsgi,
     HarakiriTimeout,
     pyo3::exceptions::PyTimeoutError,
     "The request has run longer than harakiri allows; the worker is killed when it goes on."

@@ -1,0 +1,184 @@
+//! The life of a request on a core: begun, shown on the board, answered, counted, logged.
+
+use super::body::BodyError;
+use super::core::Core;
+use super::exchange::Exchange;
+use super::log;
+use crate::report::line;
+use crate::shm::board::{Wish, bump};
+use crate::sys::{clock, signal};
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+impl Core {
+    pub(super) fn choose_app(&mut self) {
+        self.app = self.mounts.choose(&mut self.request);
+    }
+
+    /// The exchange has begun: reads its body ahead, if it is to be, and puts the request on the board. `false`: the body
+    /// cannot be read, and that was answered.
+    pub(super) fn start(&mut self) -> bool {
+        self.enter_board();
+        let memory = self.shared.settings.post_buffering;
+        let mut exchange = self.lock();
+        let read = match exchange.body.failed() {
+            Some(error) => Err(error),
+            None if memory > 0 => exchange.buffer_body(memory),
+            None => Ok(()),
+        };
+        drop(exchange);
+        read.map_err(|error| self.refuse_body(error)).is_ok()
+    }
+
+    fn enter_board(&mut self) {
+        let now = clock::monotonic_us();
+        self.started_us = now;
+        self.running = true;
+        let deadline = self.shared.settings.harakiri.map_or(0, |time| now + time.as_micros() as u64);
+        let client = self.lock().client().map_or(0, |fd| std::os::fd::AsRawFd::as_raw_fd(&fd) as u64 + 1);
+        let request = &self.request;
+        let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
+        self.slot.begin(client, now, deadline, method, uri);
+        if self.counts_in_flight {
+            self.shared.progress_us.store(now, Relaxed);
+            self.claim();
+            if !self.shared.own_epoll() {
+                self.shared.call_successor();
+            }
+        } else {
+            self.shared.slot.in_flight().store(1, Relaxed);
+        }
+    }
+
+    /// Sends what is left of the answer, closes, counts and logs.
+    pub(super) fn finish(&mut self) {
+        if !self.running {
+            return;
+        }
+        self.running = false;
+        let exchange = self.exchange.clone();
+        let mut exchange = exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let client = exchange.finish();
+        let surplus = exchange.take_surplus();
+        self.slot.end();
+        let shared = self.shared.clone();
+        if self.counts_in_flight {
+            shared.progress_us.store(clock::monotonic_us(), Relaxed);
+            self.unclaim();
+        } else {
+            shared.slot.in_flight().store(0, Relaxed);
+        }
+        bump(self.slot.requests(), 1);
+        let served = self.count(&exchange);
+        if shared.settings.log_requests {
+            self.log(&exchange, served);
+        }
+        drop(exchange);
+        if let Some(conn) = self.current.take() {
+            self.after_http(conn, client, surplus);
+        }
+        if shared.limit.is_some_and(|limit| served >= limit) && shared.slot.wish() == Wish::None {
+            shared.slot.set_wish(Wish::MaxRequests);
+            shared.tell_master();
+        }
+    }
+
+    fn log(&mut self, exchange: &Exchange, served: u64) {
+        let now = clock::monotonic_us();
+        let total = self.shared.board.total_requests().fetch_add(1, Relaxed) + 1;
+        let mut text = std::mem::take(&mut self.line);
+        let entry = self.entry(exchange, now, served, total);
+        self.shared.log.push(now, &mut text, |date, out| {
+            line::push(out, &line::Entry { date, ..entry });
+            line::cut(out, 16 * 1024);
+        });
+        self.line = text;
+    }
+
+    /// The worker's counters; returns how many requests it has served.
+    fn count(&self, exchange: &Exchange) -> u64 {
+        let slot = self.shared.slot;
+        let add = |word: &AtomicU64, by: u64| {
+            if self.counts_in_flight { word.fetch_add(by, Relaxed) + by } else { bump(word, by) }
+        };
+        if exchange.is_gone() {
+            add(slot.gone_clients(), 1);
+        }
+        add(slot.bytes_sent(), exchange.head_bytes + exchange.body_bytes);
+        add(slot.requests(), 1)
+    }
+
+    fn entry<'a>(&'a self, exchange: &Exchange, now: u64, served: u64, total: u64) -> line::Entry<'a> {
+        let (request, known) = (&self.request, &self.request.known);
+        let settings = &self.shared.settings;
+        let forwarded = settings.log_x_forwarded_for && !known.forwarded_for.is_empty();
+        line::Entry {
+            pid: self.shared.pid,
+            app: self.app,
+            requests: served,
+            total,
+            addr: request.get(if forwarded { known.forwarded_for } else { known.remote_addr }),
+            user: request.get(known.remote_user),
+            vars: request.vars.len(),
+            vars_bytes: request.block_len,
+            date: "",
+            method: request.get(known.method),
+            uri: request.get(known.uri),
+            body_bytes: exchange.body_bytes,
+            micros: now - self.started_us,
+            in_micros: settings.log_micros,
+            by_sendfile: exchange.by_sendfile,
+            protocol: request.get(known.protocol),
+            // The client went away before it had the whole answer: nginx's mark for it.
+            status: if exchange.is_gone() { 499 } else { exchange.head.code() },
+            headers: exchange.head.headers(),
+            head_bytes: exchange.head_bytes,
+            core: self.index,
+        }
+    }
+
+    /// A body that could not be read ahead: the request ends here, answered and logged like any other.
+    fn refuse_body(&mut self, error: BodyError) {
+        let status = match error {
+            BodyError::TooLong => 413,
+            BodyError::TimedOut => 408,
+            BodyError::Spool => 500,
+            BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
+        };
+        self.lock().answer_plain(status);
+        log::say(&format!("{}: {error}; answered {status}", self.describe()));
+        self.finish();
+    }
+
+    /// No application is loaded that answers here.
+    pub fn answer_without_app(&mut self) {
+        self.lock().answer_plain(503);
+        log::say(&format!(
+            "{}: no application is loaded for it; answered 503. Look for an error at start, or for a mount that fits",
+            self.describe()
+        ));
+    }
+
+    pub fn count_exception(&self) {
+        self.shared.slot.exceptions().fetch_add(1, Relaxed);
+    }
+
+    /// Which request this is, for the log.
+    pub fn describe(&self) -> String {
+        let (request, known) = (&self.request, &self.request.known);
+        format!(
+            "worker {} core {}: {} {}",
+            self.shared.id,
+            self.index,
+            request.get(known.method).escape_ascii(),
+            request.get(known.uri).escape_ascii()
+        )
+    }
+
+    /// What a signal may have meant: asked after `Interrupted`.
+    pub fn obey_signals(&mut self) {
+        let noted = signal::take_noted();
+        if signal::is_in(noted, signal::SIGTERM) || signal::is_in(noted, signal::SIGHUP) {
+            self.shared.retire();
+        }
+    }
+}

@@ -1,0 +1,25 @@
+"""Waiting for facts that nobody announces. Whatever is announced (readiness, log lines) is waited for as an event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Long enough for a loaded machine; nothing that works comes near it.
+PATIENCE = 10.0
+STEP = 0.005
+
+
+def until(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """The first true answer of `ask`."""
+    deadline = time.monotonic() + patience
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {patience:.0f} s in vain for {what}; last answer: {answer!r}")
+        time.sleep(STEP)

@@ -1,0 +1,370 @@
+"""docs/signals.md, line by line."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from signal import Signals
+
+import pytest
+from harness import packet, procs
+from harness.packet import Response
+from harness.server import Server
+from harness.wait import until
+
+STOPPING = [Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT]
+
+
+@contextmanager
+def in_flight(server: Server, path: str = "/busy") -> Iterator[socket.socket]:
+    """A request of slow:waits that runs, until `finish` is called."""
+    with server.connect() as client:
+        client.sendall(packet.packet(packet.variables(path, "POST", b"done")))
+        server.log.wait(f"^waiting {re.escape(path.partition('?')[0])}$")
+        yield client
+
+
+def finish(client: socket.socket) -> bytes:
+    client.sendall(b"done")
+    return Response.parse(packet.read_all(client)).body
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Without an answer."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+# ── stopping ──
+
+
+@pytest.mark.parametrize("number", STOPPING)
+@pytest.mark.parametrize("options", [{}, {"threads": 3, "processes": 2}, {"lazy_apps": True}], ids=str)
+def test_a_stop_lets_requests_finish(boot, number, options):
+    server = boot("slow:waits", **options)
+    with in_flight(server) as client:
+        server.signal(number)
+        server.log.wait(f"{number.name}: stopping; requests in flight have 60 s")
+        server.notifications.wait("STOPPING=1")
+        assert finish(client).startswith(b"done ")
+    assert server.wait_exit() == 0
+    assert server.log.request("/busy")["status"] == "200"
+
+
+def test_a_stopping_server_accepts_nothing(boot):
+    server = boot("slow:waits")
+    with in_flight(server) as client, server.connect() as late:
+        server.signal(Signals.SIGTERM)
+        server.log.wait("SIGTERM: stopping")
+        late.sendall(packet.packet(packet.variables("/late")))
+        assert finish(client).startswith(b"done ")
+        assert server.wait_exit() == 0
+        assert is_closed(late)
+    assert "/late" not in server.log.text
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_second_signal_stops_at_once(boot, number):
+    server = boot("slow:waits", processes=2)
+    with in_flight(server) as client:
+        server.signal(number)
+        server.log.wait(f"{number.name}: stopping")
+        server.signal(number)
+        server.log.wait(f"{number.name} again: stopping at once")
+        server.log.expect(r"worker \d \(pid \d+\) was killed by SIGKILL")
+        assert server.wait_exit() == 0
+        assert is_closed(client)
+
+
+def test_ctrl_c_reaches_every_process_and_is_the_masters_business(boot):
+    server = boot("slow:waits", processes=2)
+    with in_flight(server) as client:
+        os.killpg(server.pid, Signals.SIGINT)
+        server.log.wait("SIGINT: stopping")
+        assert finish(client).startswith(b"done ")
+    assert server.wait_exit() == 0
+
+
+def test_a_worker_that_takes_longer_than_the_mercy_is_killed(boot):
+    server = boot("slow:waits", worker_reload_mercy=1)
+    with in_flight(server):
+        server.signal(Signals.SIGTERM)
+        server.log.wait(r"worker 1 \(pid \d+\) is still busy after worker-reload-mercy = 1 s; killed")
+        server.log.wait(r"worker 1 \(pid \d+\) was killed by SIGKILL")
+        assert server.wait_exit() == 0
+
+
+def test_a_server_without_requests_stops_at_once(boot):
+    server = boot("hello", processes=3, threads=2)
+    server.signal(Signals.SIGTERM)
+    assert server.wait_exit(2) == 0
+    server.log.wait("has left after 0 requests", count=3)
+
+
+# ── status, stacks, pause ──
+
+
+def test_usr1_tells_the_status(boot):
+    server = boot("slow:waits", processes=2, threads=2)
+    with in_flight(server, "/page?a=b") as client:
+        workers = server.workers()
+        assert [(worker.id, worker.stage, worker.generation) for worker in workers] == [
+            (1, "ready", 1),
+            (2, "ready", 1),
+        ]
+        status = server.log.entry("status: ").text
+        assert "status: Serving, generation 1, up 0 s" in status
+        assert f"\n  listens on 127.0.0.1:{server.address[1]}, 0 waiting" in status
+        assert "\n    core 0: POST /page?a=b for " in status or "\n    core 1: POST /page?a=b for " in status
+        finish(client)
+    until(lambda: sum(worker.requests for worker in server.workers()) == 1, "the request to be counted")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_usr2_tells_the_stacks(boot, threads):
+    server = boot("slow:waits", threads=threads, processes=2)
+    with in_flight(server, "/stuck") as client:
+        server.signal(Signals.SIGUSR2)
+        server.log.wait(r"SIGUSR2: worker 1 \(pid \d+\)")
+        server.log.wait(r"SIGUSR2: worker 2 \(pid \d+\)")
+        server.log.wait(r"hread 0x[0-9a-f]+ .*\[core \d: POST /stuck\]")
+        server.log.wait(r'  File ".*/slow.py", line \d+ in waits')
+        # Nothing is disturbed.
+        assert finish(client).startswith(b"done ")
+    assert server.request("/", "POST", b"").status == 200
+    server.log.expect("^waiting /$")
+
+
+def test_tstp_pauses_and_resumes(boot):
+    server = boot("hello", processes=2)
+    server.signal(Signals.SIGTSTP)
+    server.log.wait("SIGTSTP: paused")
+    with server.connect() as client:
+        client.sendall(packet.packet(packet.variables()))
+        until(lambda: _status(server, "1 waiting"), "the connection to wait in the backlog")
+        assert "paused" in server.log.text.split("status: ")[-1]
+        server.signal(Signals.SIGTSTP)
+        server.log.wait("SIGTSTP: resumed")
+        assert Response.parse(packet.read_all(client)).body == b"hello"
+
+
+def _status(server: Server, text: str) -> bool:
+    server.workers()
+    return text in server.log.text.split("status: ")[-1]
+
+
+def test_a_request_that_runs_is_finished_on_pause(boot):
+    server = boot("slow:waits")
+    with in_flight(server) as client:
+        server.signal(Signals.SIGTSTP)
+        server.log.wait("SIGTSTP: paused")
+        assert finish(client).startswith(b"done ")
+
+
+def test_a_paused_server_stops(boot):
+    server = boot("hello", threads=2)
+    server.signal(Signals.SIGTSTP)
+    server.log.wait("SIGTSTP: paused")
+    server.signal(Signals.SIGTERM)
+    assert server.wait_exit() == 0
+
+
+def test_a_paused_server_reloads_and_stays_paused(boot):
+    server = boot("hello")
+    server.signal(Signals.SIGTSTP)
+    server.log.wait("SIGTSTP: paused")
+    server.reload()
+    with server.connect() as client:
+        client.sendall(packet.packet(packet.variables()))
+        until(lambda: _status(server, "1 waiting"), "the connection to wait in the backlog")
+        server.signal(Signals.SIGTSTP)
+        server.log.wait("SIGTSTP: resumed")
+        assert Response.parse(packet.read_all(client)).body == b"hello"
+
+
+def test_pipe_is_ignored(boot):
+    server = boot("hello")
+    server.signal(Signals.SIGPIPE)
+    assert server.request().status == 200
+
+
+# ── workers ──
+
+
+@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}, {"threads": 2}], ids=str)
+@pytest.mark.parametrize("number", [Signals.SIGKILL, Signals.SIGSEGV])
+def test_a_killed_worker_is_replaced_and_the_log_says_of_what_it_died(boot, number, options):
+    server = boot("hello", processes=2, **options)
+    first, second = server.worker_pids()
+    os.kill(first, number)
+    server.log.wait(rf"worker 1 \(pid {first}\) was killed by {number.name}.* after 0 requests; replacing it")
+    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+    pids = server.worker_pids()
+    assert second in pids and first not in pids and len(pids) == 2
+    assert server.request().status == 200
+
+
+@pytest.mark.parametrize("number", [Signals.SIGTERM, Signals.SIGHUP])
+def test_a_worker_that_is_told_to_go_finishes_and_is_replaced(boot, number):
+    server = boot("slow:waits")
+    (old,) = server.worker_pids()
+    with in_flight(server) as client:
+        os.kill(old, number)
+        assert finish(client) == f"done {old}".encode()
+    server.log.wait(rf"worker 1 \(pid {old}\) has ended by itself; replacing it")
+    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+    assert server.request("/again", "POST", b"").status == 200
+    server.log.wait("^waiting /again$")
+
+
+@pytest.mark.parametrize("number", [Signals.SIGINT, Signals.SIGQUIT])
+def test_a_worker_ignores(boot, number):
+    server = boot("environment:facts")
+    (pid,) = server.worker_pids()
+    os.kill(pid, number)
+    assert server.request().status == 200
+    assert server.worker_pids() == [pid]
+
+
+def test_workers_end_when_the_master_is_gone(boot):
+    server = boot("slow:waits", processes=2, threads=2, lazy_apps=True)
+    with in_flight(server) as client:
+        server.status = -signal.SIGKILL
+        server.signal(Signals.SIGKILL)
+        server.process.wait()
+        # What runs is finished all the same.
+        assert finish(client).startswith(b"done ")
+    until(lambda: not server.processes, "the orphans to end")
+
+
+def test_the_template_ends_when_the_master_is_gone(boot):
+    server = boot("hello", processes=2)
+    server.status = -signal.SIGKILL
+    server.signal(Signals.SIGKILL)
+    server.process.wait()
+    until(lambda: not server.processes, "the orphans to end")
+
+
+def test_a_killed_template_is_started_again_when_it_is_needed(boot):
+    server = boot("hello")
+    (worker,) = server.worker_pids()
+    (template,) = set(procs.children(server.pid)) - {worker}
+    os.kill(template, Signals.SIGKILL)
+    server.log.wait("the process that loads the application was killed by SIGKILL")
+    os.kill(worker, Signals.SIGKILL)
+    server.log.wait(r"worker 1 \(pid \d+\) was killed by SIGKILL")
+    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+    assert server.request().status == 200
+
+
+# ── handlers of the application ──
+
+
+@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}, {"threads": 3}], ids=str)
+def test_handlers_of_the_application_run_in_workers(boot, options):
+    server = boot("handlers:with_handlers()", **options)
+    server.log.expect("^handler of SIGTERM")
+    (pid,) = server.worker_pids()
+    for number in (Signals.SIGUSR1, Signals.SIGUSR2):
+        os.kill(pid, number)
+        server.log.wait(f"^handler of {number.name} in main thread of {pid}$")
+    assert server.request().text == str(pid)
+
+
+def test_handlers_hear_of_a_stop(boot):
+    server = boot("handlers:with_handlers()")
+    (pid,) = server.worker_pids()
+    server.signal(Signals.SIGTERM)
+    server.log.wait(f"^handler of SIGTERM in main thread of {pid}$")
+    assert server.wait_exit() == 0
+
+
+def test_handlers_hear_of_a_reload(boot):
+    server = boot("handlers:with_handlers()")
+    (pid,) = server.worker_pids()
+    server.reload()
+    server.log.wait(f"^handler of SIGHUP in main thread of {pid}$")
+    server.log.expect("^handler of SIGTERM")
+
+
+def test_a_handler_that_exits_ends_its_worker_in_good_order(boot):
+    server = boot("handlers:with_exit()")
+    server.log.expect("^atexit in ")
+    (pid,) = server.worker_pids()
+    os.kill(pid, Signals.SIGUSR1)
+    server.log.wait(f"^atexit in {pid}$")
+    server.log.wait(rf"worker 1 \(pid {pid}\) has ended by itself; replacing it")
+    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+
+
+# ── the end of a worker's life ──
+
+
+@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}, {"threads": 2}], ids=str)
+def test_atexit_handlers_run_in_every_worker(boot, options):
+    server = boot("handlers:with_atexit()", processes=2, **options)
+    pids = server.worker_pids()
+    server.signal(Signals.SIGTERM)
+    assert server.wait_exit() == 0
+    ran = {int(line.split()[-1]) for line in server.log.lines if line.startswith("atexit in ")}
+    server.log.expect("^atexit in ")
+    assert set(pids) <= ran
+
+
+def test_atexit_handlers_run_at_a_reload(boot):
+    server = boot("handlers:with_atexit()")
+    server.log.expect("^atexit in ")
+    (pid,) = server.worker_pids()
+    server.reload()
+    server.log.wait(f"^atexit in {pid}$")
+
+
+def test_an_atexit_handler_that_raises_is_no_catastrophe(boot):
+    server = boot("handlers:with_bad_atexit()")
+    server.signal(Signals.SIGTERM)
+    server.log.expect("^Exception ignored in atexit callback|^Traceback|^  ", "^ZeroDivisionError: division by zero$")
+    assert server.wait_exit() == 0
+
+
+def test_an_atexit_handler_that_does_not_end_is_killed_after_the_mercy(boot):
+    server = boot("handlers:with_lingering_atexit()", worker_reload_mercy=1)
+    server.signal(Signals.SIGTERM)
+    server.log.wait(r"worker 1 .* is still busy after worker-reload-mercy = 1 s; killed")
+    server.log.wait(r"worker 1 \(pid \d+\) was killed by SIGKILL")
+    assert server.wait_exit() == 0
+
+
+def test_streams_are_flushed_at_the_end(boot):
+    server = boot("handlers:with_stdio()")
+    server.request()
+    server.signal(Signals.SIGTERM)
+    assert server.wait_exit() == 0
+    server.log.expect("unflushed stdout", "unflushed stderr")
+
+
+def test_threads_of_the_application_are_waited_for(boot):
+    server = boot("handlers:with_thread()")
+    pid = server.request().text
+    server.signal(Signals.SIGTERM)
+    server.log.wait(f"^thread ends in {pid}$")
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_all_fork_hooks_run_on_every_fork(boot, processes):
+    server = boot("handlers:with_fork_hooks()", processes=processes)
+    pids = server.worker_pids()
+    for pid in pids:
+        server.log.wait(f"^after fork in child {pid}$")
+    server.log.wait("^before fork in ", count=processes)
+    server.log.wait("^after fork in parent ", count=processes)
+    os.kill(pids[0], Signals.SIGKILL)
+    server.log.wait("was killed by SIGKILL")
+    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+    server.log.wait(f"^after fork in child {server.worker_pids()[0]}$")
