@@ -35,7 +35,8 @@ impl Outcome {
 const CHECK_USAGE: &str = "\
 Usage: rwsgi check [--strict] [--output text|json] [options] FILE…
 
-Reads a configuration as the server would and says all there is to say about it. Nothing is started.
+Reads a configuration as the server would and says all there is to say about it. Nothing is started, but for the
+commands that the configuration reads from (exec://).
 Exit status: 0, 1 with --strict where there are warnings, 2 where the server would not start.
 ";
 

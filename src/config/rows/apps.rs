@@ -166,6 +166,18 @@ pub const TABLE: Table = Table {
             ..Row::works("no-site", Flag, store_nothing, "do not import site")
         },
         Row::accepted(
+            "py-call-osafterfork",
+            Flag,
+            "tell Python of each fork",
+            "fork hooks of Python run always",
+        ),
+        Row::accepted(
+            "py-call-uwsgi-fork-hooks",
+            Flag,
+            "tell Python of each fork, before and after",
+            "fork hooks of Python run always",
+        ),
+        Row::accepted(
             "single-interpreter",
             Flag,
             "one interpreter for all applications",

@@ -458,8 +458,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "Python runs as it would without it",
         names: "
-            ini-paste-logged= paste-logger post-pymodule-alias= py-call-osafterfork
-            py-call-uwsgi-fork-hooks py-executable= py-program-name= py-programname= py-sharedarea=
+            ini-paste-logged= paste-logger post-pymodule-alias= py-executable= py-program-name= py-programname= py-sharedarea=
             py-sys-executable= py-tracebacker= pymodule-alias= start_response-nodelay
             wsgi-strict
         ",

@@ -1,8 +1,11 @@
 //! `rwsgi init`: a commented rwsgi.ini, and the files of nginx, systemd or supervisor that fit.
 
-use std::path::PathBuf;
+mod templates;
+
+use std::path::{Path, PathBuf};
 
 use super::command::{Outcome, misused, printed};
+use templates::*;
 
 const USAGE: &str = "\
 Usage: rwsgi init [--django[=PROJECT]] [--module MODULE] [--nginx] [--systemd] [--supervisor]
@@ -140,14 +143,47 @@ pub fn command(arguments: &[String]) -> Outcome {
         }
     }
     complete(&mut site);
-    let files = render(&site);
+    outcome(&site, &output, force, print)
+}
+
+/// The files of a site, for the caller to write, or all of them as one text.
+pub fn outcome(site: &Site, output: &Path, replace: bool, print: bool) -> Outcome {
+    let files = render(site);
     if print {
         return printed(files.iter().map(|(name, text)| format!("==> {name} <==\n{text}\n")).collect());
     }
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     let text = format!("Written: {}. Next: rwsgi check rwsgi.ini\n", names.join(", "));
     let files = files.into_iter().map(|(name, text)| (output.join(name), text)).collect();
-    Outcome { output: text, files, replace: force, ..Outcome::default() }
+    Outcome { output: text, files, replace, ..Outcome::default() }
+}
+
+/// What a person at a terminal wants: `ask` gets a question and its default, and gives an answer, or `None` at the end of
+/// the input. Answers that cannot be used are asked for again.
+pub fn interview(mut ask: impl FnMut(&str, &str) -> Option<String>) -> Option<Site> {
+    let mut site = Site::default();
+    let mut answer = |question: &str, default: &str, is_fine: &dyn Fn(&str) -> bool| loop {
+        let given = ask(question, default)?;
+        let given = if given.trim().is_empty() { default.to_owned() } else { given.trim().to_owned() };
+        if is_fine(&given) {
+            return Some(given);
+        }
+    };
+    let is_yes = |text: String| text.starts_with(['y', 'Y']);
+    let is_yes_or_no = |text: &str| text.starts_with(['y', 'Y', 'n', 'N']);
+    site.name = answer("Name of the site", "mysite", &is_name)?;
+    site.django = is_yes(answer("Is it a Django project?", "yes", &is_yes_or_no)?);
+    let module = if site.django { format!("{}.wsgi", site.name) } else { "app:application".to_owned() };
+    site.module = answer("Module with the application", &module, &is_plain)?;
+    site.directory = answer("Directory of the project", &format!("/srv/{}", site.name), &is_plain)?;
+    site.user = answer("User that it runs as", "www-data", &is_plain)?;
+    site.nginx = is_yes(answer("nginx in front?", "yes", &is_yes_or_no)?);
+    if site.nginx {
+        site.server_name = answer("Host name", "example.org", &is_plain)?;
+    }
+    let manager = answer("Started by systemd, supervisor or neither?", "systemd", &|_| true)?;
+    (site.systemd, site.supervisor) = (manager == "systemd", manager == "supervisor");
+    Some(site)
 }
 
 /// What was not said follows from what was.
@@ -190,174 +226,22 @@ fn number(slot: &mut u32, value: Option<String>) -> bool {
     value.map(|value| *slot = value).is_some()
 }
 
-const INI_HEAD: &str = "\
-; {name} under rwsgi. Look through it with: rwsgi check rwsgi.ini
-[uwsgi]
-; The directory of the project, and the module that has the application.
-chdir = {directory}
-module = {module}
-{django}env = DJANGO_SETTINGS_MODULE={settings}
-
-";
-
-const INI_HTTP: &str = "\
-; The site itself, for a browser on this machine. Put nginx in front before the world sees it.
-http = 127.0.0.1:8000
-";
-
-const INI_NGINX: &str = "\
-; nginx connects here. It runs as another user, so its group may write to the socket.
-socket = {socket}
-chmod-socket = 660
-chown-socket = {user}:www-data
-; Remove the socket at the end.
-vacuum = true
-";
-
-const INI_SYSTEMD: &str = "\
-; systemd holds the socket, so that a restart refuses nobody.
-socket = fd://3
-";
-
-const INI_WORKERS: &str = "
-; As many processes as there are processors is a start; threads serve requests that wait for a database.
-master = true
-processes = {processes}
-threads = {threads}
-
-; A request that takes longer than this is killed, and the log says where in the code it was. Keep it below
-; nginx's uwsgi_read_timeout.
-harakiri = 50
-; Each worker is replaced after this many requests, never all at once.
-max-requests = 10000
-
-; Names in ps: {name} master, {name} worker 1, …
-auto-procname = true
-procname-prefix-spaced = {name}
-
-; Typing errors stop the start instead of being ignored.
-strict = true
-";
-
-const INI_LOG: &str = "
-; The log goes to the standard error; uncomment for a file.
-;logto = /var/log/{name}.log
-";
-
-const INI_LOG_COLLECTED: &str = "
-; The log goes to the standard error, where the service manager collects it.
-";
-
-const NGINX: &str = "\
-# nginx in front of {name}. Goes into the http { } block, for instance as a file in conf.d or sites-enabled.
-
-upstream {name} {
-    server unix:{socket};
-}
-
-server {
-    listen 80;
-    server_name {server_name};
-
-    # Uploads up to this size. nginx reads the body before it asks rwsgi, so a slow client costs no worker.
-    client_max_body_size 50m;
-
-    # The server's own deadline (harakiri = 50) comes first, so that its log tells the story.
-    uwsgi_read_timeout 60s;
-
-    uwsgi_param QUERY_STRING    $query_string;
-    uwsgi_param REQUEST_METHOD  $request_method;
-    uwsgi_param CONTENT_TYPE    $content_type;
-    uwsgi_param CONTENT_LENGTH  $content_length;
-    uwsgi_param REQUEST_URI     $request_uri;
-    uwsgi_param PATH_INFO       $document_uri;
-    uwsgi_param DOCUMENT_ROOT   $document_root;
-    uwsgi_param SERVER_PROTOCOL $server_protocol;
-    uwsgi_param REQUEST_SCHEME  $scheme;
-    uwsgi_param HTTPS           $https if_not_empty;
-    uwsgi_param REMOTE_ADDR     $remote_addr;
-    uwsgi_param REMOTE_PORT     $remote_port;
-    uwsgi_param SERVER_PORT     $server_port;
-    uwsgi_param SERVER_NAME     $server_name;
-
-    location / {
-        uwsgi_pass {name};
-    }
-{django}
-{django}    # `python manage.py collectstatic` fills it; the same as STATIC_ROOT and STATIC_URL.
-{django}    location /static/ {
-{django}        alias {directory}/static/;
-{django}    }
-}
-";
-
-const SERVICE: &str = "\
-# {name} under rwsgi, with {name}.socket beside it. Reload with: systemctl reload {name}
-
-[Unit]
-Description={name} (rwsgi)
-Requires={name}.socket
-After=network.target {name}.socket
-
-[Service]
-Type=exec
-User={user}
-Group={user}
-WorkingDirectory={directory}
-ExecStart={directory}/.venv/bin/rwsgi --ini {directory}/rwsgi.ini
-ExecReload=/bin/kill -HUP $MAINPID
-# TERM goes to the master alone, which stops its workers gracefully; whatever is left after that is killed.
-KillMode=mixed
-# Longer than worker-reload-mercy (60 seconds).
-TimeoutStopSec=75
-Restart=on-failure
-PrivateTmp=true
-NoNewPrivileges=true
-
-[Install]
-WantedBy=multi-user.target
-";
-
-const SOCKET: &str = "\
-# The socket of {name}: it outlives every restart of the server.
-
-[Unit]
-Description=Socket of {name}
-
-[Socket]
-ListenStream={socket}
-SocketUser={user}
-SocketGroup=www-data
-SocketMode=0660
-
-[Install]
-WantedBy=sockets.target
-";
-
-const SUPERVISOR: &str = "\
-; {name} under supervisor. Reload with: supervisorctl signal HUP {name}
-
-[program:{name}]
-command={directory}/.venv/bin/rwsgi --ini {directory}/rwsgi.ini
-directory={directory}
-user={user}
-; TERM stops gracefully; wait longer than worker-reload-mercy (60 seconds) before the kill.
-stopsignal=TERM
-stopwaitsecs=75
-stopasgroup=false
-killasgroup=true
-autorestart=unexpected
-exitcodes=0
-redirect_stderr=true
-stdout_logfile=/var/log/{name}.log
-";
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn run(line: &str) -> Outcome {
         command(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn questions() {
+        let mut answers = vec!["shop/x", "shop", "", "", "", "", "maybe", "n", "supervisor"].into_iter();
+        let site = interview(|_, _| answers.next().map(str::to_owned)).unwrap();
+        assert_eq!(answers.next(), None);
+        assert_eq!((site.module.as_str(), site.directory.as_str()), ("shop.wsgi", "/srv/shop"));
+        assert!(site.django && site.supervisor && !site.nginx && !site.systemd);
+        assert_eq!(interview(|_, _| None), None);
     }
 
     #[test]
