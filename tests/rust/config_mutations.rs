@@ -123,7 +123,10 @@ impl Random {
         let (start, end) = (a.min(b), a.max(b));
         match self.below(6) {
             0 => text.replace_range(start..end, ""),
-            1 => text.insert_str(a, &text[start..end].to_owned()),
+            1 => {
+                let copy = text[start..end].to_owned();
+                text.insert_str(a, &copy);
+            }
             2 => text.truncate(a),
             3 => {
                 let other = &others[self.below(others.len())];
