@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from harness.server import APPS
 
 LAZY = [{}, {"lazy_apps": True, "processes": 2}, {"threads": 2}]

@@ -1,4 +1,4 @@
-"""docs/reload.md: a new generation is ready before the old one goes, and one that is not ready leaves the old one serving."""
+"""docs/reload.md: a new generation is ready before the old one goes; one that is not leaves the old one serving."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from signal import Signals
 
 import pytest
+
 from harness import packet, procs
 from harness.packet import Response
 from harness.wait import until

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from signal import Signals
 
 import pytest
+
 from harness import packet, procs
 from harness.packet import Response
 from harness.server import Server

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from harness import packet
 from harness.corpus import Case, cases
 from harness.packet import Response
