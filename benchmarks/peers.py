@@ -73,11 +73,7 @@ def uwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
     where = ["--socket", setup.address]
     if setup.protocol == "http":
         # its http-socket closes after every answer; only the router in front keeps connections
-        where = (
-            ["--http", setup.address, "--http-keepalive"]
-            if setup.keepalive
-            else ["--http-socket", setup.address]
-        )
+        where = ["--http", setup.address, "--http-keepalive"] if setup.keepalive else ["--http-socket", setup.address]
     virtualenv = str(Path(home.python).parent.parent)
     return [home.program, *where, *uwsgi_like(setup), "--virtualenv", virtualenv]
 
@@ -86,9 +82,7 @@ def gunicorn(home: Home, setup: Setup, _: Path) -> list[str]:
     bind = f"unix:{setup.address}" if setup.protocol == "uwsgi" else setup.address
     flags = ["--protocol", setup.protocol, "--bind", bind, "--backlog", str(BACKLOG)]
     flags += ["--workers", str(setup.processes)]
-    threads = (
-        4 if setup.protocol == "http" and setup.keepalive else setup.threads
-    )  # sync workers keep nothing
+    threads = 4 if setup.protocol == "http" and setup.keepalive else setup.threads  # sync workers keep nothing
     flags += ["--worker-class", "gthread", "--threads", str(threads)] if threads > 1 else []
     flags += ["--access-logfile", "-"] if setup.access_log else []
     return [home.program, *flags, setup.app]

@@ -83,12 +83,7 @@ def table(results: Results) -> list[str]:
 
 
 def goal_lines(results: Results) -> list[str]:
-    return [
-        line
-        for goal in results.work.goals
-        for case in results.cases()
-        if (line := goal_line(results, goal, case))
-    ]
+    return [line for goal in results.work.goals for case in results.cases() if (line := goal_line(results, goal, case))]
 
 
 def goal_line(results: Results, goal: Goal, case: str) -> str:
@@ -97,9 +92,7 @@ def goal_line(results: Results, goal: Goal, case: str) -> str:
         return ""
     against = rival(results, goal, case)
     values = (
-        results.ratios(ours, against, case, goal.metric)
-        if goal.of_ratio
-        else results.values(ours, case, goal.metric)
+        results.ratios(ours, against, case, goal.metric) if goal.of_ratio else results.values(ours, case, goal.metric)
     )
     if not values:
         return ""

@@ -27,13 +27,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py", description="Measures rwsgi against its peers.")
     parser.add_argument("works", nargs="*", metavar="work", help="which works (default: all); see --list")
     parser.add_argument("--list", action="store_true", help="list the works and peers, and end")
-    parser.add_argument(
-        "--peer", action="append", choices=sorted(PEERS), help="only this peer (repeat for more)"
-    )
+    parser.add_argument("--peer", action="append", choices=sorted(PEERS), help="only this peer (repeat for more)")
     parser.add_argument("--rounds", type=int, help="rounds per work (default: the work's own, 5 or 3)")
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round, to see that all runs; not written"
-    )
+    parser.add_argument("--quick", action="store_true", help="one short round, to see that all runs; not written")
     parser.add_argument("--python", default=sys.executable, help="the Python of the peers' virtualenvs")
     ours = str(REPO / ".venv" / "bin" / "python")
     parser.add_argument("--rwsgi-python", default=ours, help="the Python with rwsgi and Django (.venv's)")

@@ -28,9 +28,7 @@ def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
         warm_up(running, Load(connections=REFERENCE))
         loads = {count: measured(stage, running, Load(connections=count))[1] for count in allowed()}
     reference = loads[REFERENCE]["cpu_us"] or float("nan")
-    return {
-        case(count): {**figures, "flat": figures["cpu_us"] / reference} for count, figures in loads.items()
-    }
+    return {case(count): {**figures, "flat": figures["cpu_us"] / reference} for count, figures in loads.items()}
 
 
 WORK = Work(

@@ -1,5 +1,6 @@
 //! Addresses of sockets, from text.
 
+use super::glob::fits;
 use super::{Address, ValueError};
 
 /// A `sockaddr_un` holds this many bytes and a closing NUL.
@@ -68,11 +69,25 @@ fn tcp(text: &str) -> Result<Address, ValueError> {
         }
         None => host,
     };
-    if host.contains('*') {
-        let remedy = "write the address itself, or :port for all of them";
-        return Err(ValueError::new("patterns of addresses are not supported yet", remedy));
-    }
-    Ok(Address::Tcp { host: host.to_owned(), port: self::port(port).ok_or_else(wrong)? })
+    let host = if host.contains('*') { local_address(host)? } else { host.to_owned() };
+    Ok(Address::Tcp { host, port: self::port(port).ok_or_else(wrong)? })
+}
+
+/// `10.0.*`: the first address of this machine that fits.
+fn local_address(pattern: &str) -> Result<String, ValueError> {
+    let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+    let found = local_addresses(&table).find(|address| fits(pattern, address));
+    found.map(str::to_owned).ok_or_else(|| {
+        let text = format!("no address of this machine fits \"{pattern}\"");
+        ValueError::new(text, "write the address itself, or :port for all of them")
+    })
+}
+
+/// The kernel's table has a line with an address, and one below it that says whether it is one of its own.
+fn local_addresses(table: &str) -> impl Iterator<Item = &str> {
+    let is_local = |line: &str| line.trim() == "/32 host LOCAL";
+    let lines = table.lines().zip(table.lines().skip(1));
+    lines.filter(move |(_, next)| is_local(next)).filter_map(|(line, _)| line.split("|-- ").nth(1))
 }
 
 const REMEDY: &str = "write host:port, :port, [v6]:port, a path, @name or fd://N";
@@ -115,20 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn patterns_of_addresses() {
+        let table = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.0\n        /24 link UNICAST\n     |-- 10.0.0.7\n        /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n";
+        assert_eq!(local_addresses(table).collect::<Vec<_>>(), ["10.0.0.7", "127.0.0.1"]);
+        assert_eq!(parse("127.0.*:80"), Ok(inet("127.0.0.1", 80)));
+    }
+
+    #[test]
     fn wrong_ones_say_why() {
         for text in [
-            "",
-            "@",
-            ":http",
-            "a:70000",
-            "a:-1",
-            "::1:80",
-            "[]:80",
-            "[::1:80",
-            "=0",
-            "fd://x",
-            "fd://-1",
-            "10.0.*:80",
+            "", "@", ":http", "a:70000", "a:-1", "::1:80", "[]:80", "[::1:80", "=0", "fd://x", "fd://-1",
+            "300.*:80",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -1,10 +1,11 @@
 //! The command line, as getopt_long reads it: options first, then the files and applications between them.
 
 use super::draft::{is_file, is_module_name};
+use super::format::Format;
 use super::low::{Low, needs_value, unknown};
 use super::registry::{self, Match};
 use super::row::{Arg, Row};
-use super::{ConfigError, Origin};
+use super::{ConfigError, Origin, files};
 
 const HERE: &Origin = &Origin::CommandLine;
 /// Of an ambiguous prefix, so many candidates are shown.
@@ -116,10 +117,8 @@ fn read_positional(low: &mut Low<'_>, argument: &str) -> Result<(), ConfigError>
     if argument.starts_with('[') {
         // How an emperor names the process.
         Ok(())
-    } else if path.ends_with(".ini") {
-        low.read_ini(Some(argument), HERE)
-    } else if let Some(format) = other_format(path) {
-        low.push(format, Some(argument), HERE)
+    } else if let Some(format) = Format::of_path(path) {
+        files::read(low, format, argument, HERE)
     } else if is_file(path) && !(path.ends_with(".wsgi") && is_module(argument)) {
         low.push("wsgi-file", Some(argument), HERE)
     } else if argument.contains(':') || is_module(argument) {
@@ -131,15 +130,6 @@ fn read_positional(low: &mut Low<'_>, argument: &str) -> Result<(), ConfigError>
             format!("\"{argument}\" is neither an option nor a configuration"),
             remedy,
         ))
-    }
-}
-
-fn other_format(path: &str) -> Option<&'static str> {
-    match path.rsplit_once('.')?.1 {
-        "xml" => Some("xml"),
-        "yaml" | "yml" => Some("yaml"),
-        "json" | "js" => Some("json"),
-        _ => None,
     }
 }
 
@@ -203,7 +193,7 @@ mod tests {
             ),
             ("-?", "command line: unknown option \"-?\"; see the list of options"),
             ("nonsense", "command line: \"nonsense\" is neither an option nor a configuration; name a file"),
-            ("x.yaml", "command line: option \"yaml\" is not supported yet; write"),
+            ("x.yaml", "command line: cannot read \"x.yaml\": No such file"),
             ("--ini /no/such.ini", "command line: cannot read \"/no/such.ini\": No such file"),
         ] {
             let error = parse(line).unwrap_err();

@@ -8,9 +8,13 @@ use super::{Settings, Written};
 
 const HELP_HEAD: &str = "\
 Usage: rwsgi [options] [FILE.ini | FILE.py | MODULE:CALLABLE]
+       rwsgi check FILE…      look through a configuration, without starting anything
+       rwsgi init [--help]    write a configuration, and those of nginx, systemd or supervisor
+       rwsgi completion SHELL, rwsgi man
 
-Serve a WSGI application. The options are those of uWSGI; each can stand on the command line, in an ini file
-(without dashes), in the environment (UWSGI_MAX_REQUESTS or RWSGI_MAX_REQUESTS) and in rwsgi.serve(max_requests=…).
+Serve a WSGI application. The options are those of uWSGI; each can stand on the command line, in a file (ini, XML,
+YAML, JSON or TOML, without dashes), in the environment (UWSGI_MAX_REQUESTS or RWSGI_MAX_REQUESTS) and in
+rwsgi.serve(max_requests=…).
 ";
 
 /// Column at which the help of an option starts.
@@ -54,7 +58,7 @@ fn help_line(row: &Row) -> String {
     }
 }
 
-fn placeholder(row: &Row) -> &'static str {
+pub fn placeholder(row: &Row) -> &'static str {
     match row.arg {
         Arg::Flag => "",
         Arg::Required => " VALUE",
@@ -120,12 +124,12 @@ fn by_status(rows: &[&Row]) -> Vec<(String, Vec<String>)> {
     groups
 }
 
-fn is_built(row: &Row) -> bool {
+pub fn is_built(row: &Row) -> bool {
     matches!(row.status, Status::Works | Status::Accepted(_))
 }
 
 /// Rows by theme, in the order in which the themes appear first.
-fn themes() -> Vec<(&'static str, Vec<&'static Row>)> {
+pub fn themes() -> Vec<(&'static str, Vec<&'static Row>)> {
     let mut themes: Vec<(&str, Vec<&Row>)> = Vec::new();
     for row in registry::all() {
         match themes.iter_mut().find(|(theme, _)| *theme == row.theme) {

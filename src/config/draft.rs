@@ -1,5 +1,6 @@
 //! What the setters fill in: settings, and what can only be decided when every option has been read.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::{Address, App, AppSource, Listener, Origin, Protocol, Settings, ValueError, Warning, address};
@@ -9,6 +10,8 @@ pub struct Draft {
     pub settings: Settings,
     /// What the setters want to say about the value at hand; the caller adds option and origin.
     pub notes: Vec<String>,
+    /// What `print` says.
+    pub messages: Vec<String>,
     sockets: Vec<Socket>,
     /// What `socket` speaks.
     protocol: Option<Protocol>,
@@ -115,8 +118,6 @@ impl Draft {
             return Err(wrong());
         }
         let (source, callable) = app_source(what)?;
-        // The last one of a path wins.
-        self.mounts.retain(|mount| mount.mountpoint != path);
         self.mounts.push(named(path, what, source, callable, origin));
         Ok(())
     }
@@ -152,8 +153,8 @@ impl Draft {
 
     fn settle_apps(&mut self) {
         let callable = self.callable.take();
-        let apps: Vec<Named> =
-            self.default_app.take().into_iter().chain(std::mem::take(&mut self.mounts)).collect();
+        let mounts = last_of_each(std::mem::take(&mut self.mounts));
+        let apps: Vec<Named> = self.default_app.take().into_iter().chain(mounts).collect();
         if let (Some((name, origin)), true) = (&callable, apps.is_empty()) {
             self.warn(
                 origin.clone(),
@@ -238,6 +239,15 @@ fn default_listener() -> Listener {
         text: "127.0.0.1:8000".into(),
         origin: Origin::Default,
     }
+}
+
+/// Of several mounts of one path the last one counts, in its place.
+fn last_of_each(mut mounts: Vec<Named>) -> Vec<Named> {
+    let mut seen = HashSet::new();
+    mounts.reverse();
+    mounts.retain(|mount| seen.insert(mount.mountpoint.clone()));
+    mounts.reverse();
+    mounts
 }
 
 fn named(

@@ -1,8 +1,10 @@
 //! `$(VARIABLE)`, `@(file)` and `%(name)` in values, once everything has been read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::low::{bounded, index};
+use super::actions::acts;
+use super::low::{SEALED, index};
+use super::source::fetch;
 use super::{ConfigError, Origin, Written};
 
 /// A value that grows beyond this is a mistake: names that contain each other grow exponentially.
@@ -11,48 +13,61 @@ const LONGEST: usize = 1 << 20;
 const MOST: usize = 16 << 20;
 const DEEPEST: usize = 128;
 
+/// What references are resolved with.
+pub struct Known<'a> {
+    pub written: &'a [Written],
+    /// Where each name was written first.
+    pub index: &'a HashMap<String, usize>,
+    pub variables: &'a HashMap<&'a str, &'a str>,
+    /// `@(file)` is not read.
+    pub sealed: bool,
+}
+
 /// Every value with its references resolved, in place. Returns the names that `%(name)` read.
-pub fn all(written: &mut [Written], environment: &[(String, String)]) -> Result<Vec<String>, ConfigError> {
+pub fn all(
+    written: &mut [Written],
+    environment: &[(String, String)],
+    sealed: bool,
+) -> Result<HashSet<String>, ConfigError> {
     let variables: HashMap<&str, &str> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let mut total = 0;
-    for option in written.iter_mut() {
-        if let Some(value) = &option.value {
-            let value = outer(value, &variables, &option.origin)?;
-            total = grown(total, &value, &option.origin)?;
-            option.value = Some(value);
+    let index = index(written);
+    let mut names = Names::new(&Known { written, index: &index, variables: &variables, sealed }, 0);
+    for (i, option) in names.known.written.iter().enumerate() {
+        if !acts(&option.name) {
+            names.resolve(i, 0)?;
         }
     }
-    let mut names = Names::new(written);
-    for i in 0..written.len() {
-        names.resolve(i, 0)?;
-    }
-    let (values, used) = (names.values, names.used);
-    for (option, value) in written.iter_mut().zip(values) {
-        option.value = value.or(option.value.take());
+    let Names { mut values, used, .. } = names;
+    for (i, option) in written.iter_mut().enumerate() {
+        if !acts(&option.name) {
+            option.value = values.remove(&i).or(option.value.take());
+        }
     }
     Ok(used)
 }
 
-/// One value that is needed while reading, with what is known by then.
+/// One value that is needed while reading. `total` is what all such values have grown to.
 pub fn one(
     value: &str,
-    written: &[Written],
-    environment: &[(String, String)],
+    known: &Known<'_>,
+    used: &mut HashSet<String>,
+    total: &mut usize,
     origin: &Origin,
 ) -> Result<String, ConfigError> {
     if !value.contains("$(") && !value.contains("@(") && !value.contains("%(") {
         return Ok(value.to_owned());
     }
-    let mut known = written.to_vec();
-    known.push(Written { name: String::new(), value: Some(value.to_owned()), origin: origin.clone() });
-    all(&mut known, environment)?;
-    Ok(known.pop().and_then(|option| option.value).unwrap_or_default())
+    let mut names = Names::new(known, *total);
+    let value = names.value(value, 0, origin)?;
+    *total = grown(names.total, &value, origin)?;
+    used.extend(names.used);
+    Ok(value)
 }
 
 /// `$(VARIABLE)`, then `@(file)`.
-fn outer(value: &str, variables: &HashMap<&str, &str>, origin: &Origin) -> Result<String, ConfigError> {
-    let value = replace(value, "$(", |name| Ok(variable(name, variables)), origin)?;
-    replace(&value, "@(", |path| content(path, origin).map(Some), origin)
+fn outer(value: &str, known: &Known<'_>, origin: &Origin) -> Result<String, ConfigError> {
+    let value = replace(value, "$(", |name| Ok(variable(name, known.variables)), origin)?;
+    replace(&value, "@(", |path| content(path, known.sealed, origin).map(Some), origin)
 }
 
 /// `NAME`, or `NAME:-default` where the variable is not set or empty.
@@ -66,49 +81,50 @@ fn variable(name: &str, variables: &HashMap<&str, &str>) -> Option<String> {
     }
 }
 
-fn content(path: &str, origin: &Origin) -> Result<String, ConfigError> {
-    let bytes = bounded(path, LONGEST as u64).map_err(|why| {
+fn content(path: &str, sealed: bool, origin: &Origin) -> Result<String, ConfigError> {
+    let bytes = if sealed { Err(SEALED.to_owned()) } else { fetch(path, LONGEST) };
+    let bytes = bytes.map_err(|why| {
         ConfigError::new(origin, format!("cannot read \"{path}\" for @({path}): {why}"), "")
     })?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
 
-/// Resolves each `%(…)` once, whichever option asks first.
+/// Resolves the references of each option once, whichever option asks first.
 struct Names<'a> {
-    written: &'a [Written],
-    first: HashMap<&'a str, usize>,
-    /// `None`: not resolved yet, or without a value.
-    values: Vec<Option<String>>,
+    known: Known<'a>,
+    values: HashMap<usize, String>,
     /// Being resolved further up: a name that contains itself stays as it is.
-    busy: Vec<bool>,
-    used: Vec<String>,
+    busy: HashSet<usize>,
+    used: HashSet<String>,
     total: usize,
 }
 
 impl<'a> Names<'a> {
-    fn new(written: &'a [Written]) -> Names<'a> {
-        let first = index(written);
-        let (values, busy) = (vec![None; written.len()], vec![false; written.len()]);
-        Names { written, first, values, busy, used: Vec::new(), total: 0 }
+    fn new(known: &Known<'a>, total: usize) -> Names<'a> {
+        let known = Known { ..*known };
+        Names { known, values: HashMap::new(), busy: HashSet::new(), used: HashSet::new(), total }
     }
 
     fn resolve(&mut self, i: usize, depth: usize) -> Result<(), ConfigError> {
-        let Written { value: Some(value), origin, .. } = &self.written[i] else { return Ok(()) };
-        if self.values[i].is_some() {
+        let Written { value: Some(value), origin, .. } = &self.known.written[i] else { return Ok(()) };
+        if self.values.contains_key(&i) {
             return Ok(());
         }
-        let value = if value.contains("%(") {
-            self.busy[i] = true;
-            let resolved = replace(value, "%(", |inner| self.expression(inner, depth), origin)?;
-            self.busy[i] = false;
-            resolved
-        } else {
-            value.clone()
-        };
+        self.busy.insert(i);
+        let value = self.value(value, depth, origin)?;
+        self.busy.remove(&i);
         self.total = grown(self.total, &value, origin)?;
-        self.values[i] = Some(value);
+        self.values.insert(i, value);
         Ok(())
+    }
+
+    fn value(&mut self, value: &str, depth: usize, origin: &Origin) -> Result<String, ConfigError> {
+        let value = outer(value, &self.known, origin)?;
+        if !value.contains("%(") {
+            return Ok(value);
+        }
+        replace(&value, "%(", |inner| self.expression(inner, depth), origin)
     }
 
     /// A name, or names and numbers with operators between them.
@@ -145,13 +161,13 @@ impl<'a> Names<'a> {
 
     /// The value of the first option of that name, wherever it stands. Without a value it is true.
     fn value_of(&mut self, name: &str, depth: usize) -> Result<Option<String>, ConfigError> {
-        let Some(&i) = self.first.get(name) else { return Ok(None) };
-        if self.busy[i] || depth >= DEEPEST {
+        let Some(&i) = self.known.index.get(name) else { return Ok(None) };
+        if self.busy.contains(&i) || depth >= DEEPEST {
             return Ok(None);
         }
         self.resolve(i, depth + 1)?;
-        self.used.push(name.to_owned());
-        Ok(Some(self.values[i].clone().unwrap_or_else(|| "true".to_owned())))
+        self.used.insert(name.to_owned());
+        Ok(Some(self.values.get(&i).cloned().unwrap_or_else(|| "true".to_owned())))
     }
 }
 
@@ -219,7 +235,7 @@ mod tests {
         };
         let mut list: Vec<Written> = pairs.iter().map(written).collect();
         let environment = [("HOME".to_owned(), "/root".to_owned()), ("EMPTY".to_owned(), String::new())];
-        all(&mut list, &environment)?;
+        all(&mut list, &environment, false)?;
         Ok(list.into_iter().map(|w| w.value.unwrap_or_default()).collect())
     }
 

@@ -1,77 +1,216 @@
 //! Low configuration: what was written, by whichever source, in one ordered list.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
-use super::{Action, ConfigError, Origin, Warning, Written, expand, ini, magic, registry};
+use super::format::Format;
+use super::logic::{Block, Turns};
+use super::templates::{self, Template};
+use super::{Action, ConfigError, Origin, Warning, Written, actions, expand, logic, magic, registry, source};
 
 /// Bounds for what a configuration may make the reader do.
-const MOST_OPTIONS: usize = 100_000;
+pub const MOST_OPTIONS: usize = 100_000;
+const MOST_BYTES: usize = 16 << 20;
 const DEEPEST: usize = 16;
-const MOST_FILES: usize = 256;
-const LARGEST_FILE: u64 = 4 << 20;
 
 /// The list while it is being read. Options that concern the reading itself act here, so that what `ini` names
 /// is inserted in its place.
 pub struct Low<'a> {
     pub written: Vec<Written>,
+    /// Lines of a block whose condition does not hold.
+    pub skipped: Vec<Written>,
     pub warnings: Vec<Warning>,
     pub action: Option<Action>,
     /// Names that `set` made up: nobody mistook them for options.
-    pub placeholders: Vec<String>,
-    environment: &'a [(String, String)],
+    pub placeholders: HashSet<String>,
+    /// Names that references read so far.
+    pub used: HashSet<String>,
+    pub messages: Vec<String>,
+    /// What to read instead when this configuration is wrong.
+    pub fallback: Option<String>,
+    pub files: Files,
+    pub declared: HashMap<String, Rc<Template>>,
+    /// What comes behind everything else: `inherit`, and options made by `declare-option2`.
+    pub later: Vec<Later>,
+    pub context: actions::Context,
+    pub environment: &'a [(String, String)],
+    /// Nothing outside is read: no file, no command, no network.
+    pub sealed: bool,
+    variables: HashMap<&'a str, &'a str>,
+    /// Where each name was written first.
+    index: HashMap<String, usize>,
+    block: Option<Rc<Block>>,
+    /// The lines of a block are being read in: they are in no block themselves.
+    in_turn: bool,
     depth: usize,
-    files: usize,
-    /// The file that `:section` without a name stands for.
-    last_file: Option<String>,
+    bytes: usize,
+    /// What references that were resolved while reading have grown to.
+    expanded: usize,
+}
+
+/// What is known about the files that were read.
+#[derive(Default)]
+pub struct Files {
+    pub count: usize,
+    pub bytes: usize,
+    /// The file of each format that `:section` without a name stands for.
+    pub last: HashMap<Format, String>,
     /// The first file, which the upper-case magic variables describe.
-    first: Option<magic::File>,
+    pub first: Option<magic::File>,
+    pub latest: Option<magic::File>,
+    /// Names of what is put before and behind the text of each file.
+    pub before: Vec<(String, Origin)>,
+    pub after: Vec<(String, Origin)>,
+}
+
+pub enum Later {
+    Inherit(String, Origin),
+    Option(String, String, Origin),
 }
 
 impl<'a> Low<'a> {
     pub fn new(environment: &'a [(String, String)]) -> Low<'a> {
         Low {
             written: Vec::new(),
+            skipped: Vec::new(),
             warnings: Vec::new(),
             action: None,
-            placeholders: Vec::new(),
+            placeholders: HashSet::new(),
+            used: HashSet::new(),
+            messages: Vec::new(),
+            fallback: None,
+            files: Files::default(),
+            declared: HashMap::new(),
+            later: Vec::new(),
+            context: actions::Context::default(),
             environment,
+            sealed: false,
+            variables: environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+            index: HashMap::new(),
+            block: None,
+            in_turn: false,
             depth: 0,
-            files: 0,
-            last_file: None,
-            first: None,
+            bytes: 0,
+            expanded: 0,
         }
     }
 
+    /// Adds an option, as often as the block around it says, and acts on it.
     pub fn push(&mut self, name: &str, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
-        if self.written.len() >= MOST_OPTIONS {
-            return Err(ConfigError::new(origin, format!("more than {MOST_OPTIONS} options"), ""));
-        }
-        let option =
-            Written { name: name.to_owned(), value: value.map(str::to_owned), origin: origin.clone() };
-        self.written.push(option);
-        match registry::find(name).map(|row| row.name) {
-            Some("help") => self.action = Some(Action::Help),
-            Some("version") => self.action = Some(Action::Version),
-            Some("ini") => self.read_ini(value, origin)?,
-            Some("set" | "set-placeholder") => self.set(name, value, origin)?,
-            Some(format @ ("xml" | "yaml" | "json" | "config" | "include" | "inherit")) => {
-                return Err(ConfigError::new(
-                    origin,
-                    format!("option \"{format}\" is not supported yet"),
-                    USE_INI,
-                ));
+        self.context.check(name, origin)?;
+        if !self.in_turn {
+            if logic::is_end(name) {
+                self.block = None;
+            } else if let Some(block) = self.block.clone() {
+                return self.take_turns(&block, name, value, origin);
             }
-            _ => {}
         }
+        self.add(name, value, origin)
+    }
+
+    fn take_turns(
+        &mut self,
+        block: &Block,
+        name: &str,
+        value: Option<&str>,
+        origin: &Origin,
+    ) -> Result<(), ConfigError> {
+        let turns = block.turns(self);
+        if let Turns::None = turns {
+            return self.skip(name, value, origin);
+        }
+        self.in_turn = true;
+        let result = turns.items().try_for_each(|item| match (value, item) {
+            (Some(value), Some(item)) if value.contains(logic::ITEM) => {
+                self.add(name, Some(&value.replace(logic::ITEM, item)), origin)
+            }
+            _ => self.add(name, value, origin),
+        });
+        self.in_turn = false;
+        result
+    }
+
+    fn skip(&mut self, name: &str, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
+        let option = self.count(name, value, origin)?;
+        self.skipped.push(option);
         Ok(())
+    }
+
+    fn add(&mut self, name: &str, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
+        let option = self.count(name, value, origin)?;
+        self.index.entry(option.name.clone()).or_insert(self.written.len());
+        self.written.push(option);
+        actions::act(self, name, value, origin)
+    }
+
+    /// One option more, if there may be one.
+    fn count(&mut self, name: &str, value: Option<&str>, origin: &Origin) -> Result<Written, ConfigError> {
+        if self.written.len() + self.skipped.len() >= MOST_OPTIONS {
+            let remedy = "look for a loop that repeats too often";
+            return Err(ConfigError::new(origin, format!("more than {MOST_OPTIONS} options"), remedy));
+        }
+        self.bytes += name.len() + value.map_or(0, str::len);
+        if self.bytes > MOST_BYTES {
+            return Err(ConfigError::new(origin, "the options have more than 16 MiB together", ""));
+        }
+        Ok(Written { name: name.to_owned(), value: value.map(str::to_owned), origin: origin.clone() })
     }
 
     pub fn warn(&mut self, origin: &Origin, text: impl Into<String>) {
         self.warnings.push(Warning::new(origin, text));
     }
 
+    /// The options up to an end word belong to `block`.
+    pub fn open(&mut self, block: Block) -> Result<(), ConfigError> {
+        if let Some(outer) = &self.block {
+            let message = format!("\"{}\" stands inside \"{}\" ({})", block.name, outer.name, outer.origin);
+            let remedy = format!("blocks cannot stand in each other; close \"{}\" before", outer.name);
+            return Err(ConfigError::new(&block.origin, message, remedy));
+        }
+        self.block = Some(Rc::new(block));
+        Ok(())
+    }
+
+    /// Says so when the block at the end of a file or of everything was never closed.
+    pub fn warn_unclosed(&mut self, place: &str, is_here: impl Fn(&Origin) -> bool) {
+        if let Some(block) = self.block.clone().filter(|block| !self.in_turn && is_here(&block.origin)) {
+            let text = format!(
+                "\"{}\" is not closed{place}; write {} behind its last line",
+                block.name,
+                block.end()
+            );
+            self.warn(&block.origin.clone(), text);
+        }
+    }
+
+    /// What stands in a file, or behind a URL.
+    pub fn fetch(&self, name: &str, most: usize) -> Result<Vec<u8>, String> {
+        if self.sealed { Err(SEALED.to_owned()) } else { source::fetch(name, most) }
+    }
+
+    /// A value that is needed while reading, its references resolved with what is known by then.
+    pub fn resolve(&mut self, value: &str, origin: &Origin) -> Result<String, ConfigError> {
+        let known = expand::Known {
+            written: &self.written,
+            index: &self.index,
+            variables: &self.variables,
+            sealed: self.sealed,
+        };
+        expand::one(value, &known, &mut self.used, &mut self.expanded, origin)
+    }
+
+    /// The value of the first option of that name so far.
+    pub fn value_of(&self, name: &str) -> Option<&str> {
+        let option = &self.written[*self.index.get(name)?];
+        Some(option.value.as_deref().unwrap_or("true"))
+    }
+
+    pub fn variable(&self, name: &str) -> Option<&'a str> {
+        self.variables.get(name).copied()
+    }
+
     /// `UWSGI_…` and `RWSGI_…` variables; the latter stand for the same options and come last.
-    pub fn environment(&mut self) -> Result<(), ConfigError> {
+    pub fn read_environment(&mut self) -> Result<(), ConfigError> {
         for prefix in ["UWSGI_", "RWSGI_"] {
             for (variable, value) in self.environment {
                 if let Some(name) =
@@ -86,7 +225,7 @@ impl<'a> Low<'a> {
     }
 
     /// Keywords of `rwsgi.serve()`: option names with underscores.
-    pub fn keywords(&mut self, keywords: &[(String, Option<String>)]) -> Result<(), ConfigError> {
+    pub fn read_keywords(&mut self, keywords: &[(String, Option<String>)]) -> Result<(), ConfigError> {
         for (keyword, value) in keywords {
             let name = keyword.replace('_', "-");
             let name = if registry::find(&name).is_none() { keyword } else { &name };
@@ -99,79 +238,26 @@ impl<'a> Low<'a> {
         Ok(())
     }
 
-    fn set(&mut self, name: &str, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
-        let pair = value.and_then(|text| text.split_once('='));
-        let Some((key, value)) = pair.map(|(key, value)| (key.trim(), value.trim())) else {
-            return Err(ConfigError::new(
-                origin,
-                format!("option \"{name}\" sets nothing"),
-                "write NAME=VALUE",
-            ));
-        };
-        if name != "set" && registry::find(key).is_some() {
-            let remedy = format!("write set = {key}={value}");
-            return Err(ConfigError::new(
-                origin,
-                format!("placeholder \"{key}\" is the name of an option"),
-                remedy,
-            ));
-        }
-        self.placeholders.push(key.to_owned());
-        self.nested(origin, |low| low.push(key, Some(value), origin))
-    }
-
-    /// Reads `FILE`, `FILE:SECTION` or `:SECTION` in place.
-    pub fn read_ini(&mut self, value: Option<&str>, origin: &Origin) -> Result<(), ConfigError> {
-        let Some(value) = value.filter(|text| !text.is_empty()) else {
-            return Err(ConfigError::new(
-                origin,
-                "option \"ini\": needs a value",
-                "write the name of a file",
-            ));
-        };
-        let value = expand::one(value, &self.written, self.environment, origin)?;
-        let (path, section) = self.split_section(&value, origin)?;
-        self.files += 1;
-        if self.files > MOST_FILES {
-            return Err(ConfigError::new(origin, format!("more than {MOST_FILES} files are read"), LOOP));
-        }
-        let text = read(&path, origin)?;
-        self.last_file = Some(path.clone());
-        // Without a name, as in ":section", `%o` is empty.
-        let given = if value.starts_with(':') { "" } else { &path };
-        let file = magic::File::new(given, &path, section.as_deref());
-        self.first.get_or_insert_with(|| file.clone());
-        self.nested(origin, |low| ini::read(low, &text, &path, section.as_deref(), &file))
-    }
-
-    pub fn first_file(&self) -> Option<&magic::File> {
-        self.first.as_ref()
-    }
-
-    fn split_section(&self, value: &str, origin: &Origin) -> Result<(String, Option<String>), ConfigError> {
-        let is_file = !value.contains(':') || std::fs::metadata(value).is_ok();
-        let Some((path, section)) = value.rsplit_once(':').filter(|_| !is_file) else {
-            return Ok((value.to_owned(), None));
-        };
-        if value.contains("://") {
-            return Err(ConfigError::new(origin, format!("cannot read \"{value}\" yet"), USE_INI));
-        }
-        let path = match (path, &self.last_file) {
-            ("", Some(last)) => last.clone(),
-            ("", None) => {
-                let remedy = format!("write FILE{value}");
-                return Err(ConfigError::new(
-                    origin,
-                    format!("\"{value}\" names a section, but no file was read"),
-                    remedy,
-                ));
+    /// Every source has been read.
+    pub fn finish(&mut self) -> Result<(), ConfigError> {
+        self.warn_unclosed("", |origin| !matches!(origin, Origin::File { .. }));
+        self.block = None;
+        while !self.later.is_empty() {
+            for later in std::mem::take(&mut self.later) {
+                match later {
+                    Later::Inherit(file, origin) => {
+                        self.nested(&origin, |low| super::files::include(low, &file, &origin))?;
+                    }
+                    Later::Option(name, value, origin) => {
+                        self.nested(&origin, |low| templates::stand_for(low, &name, &value, &origin))?;
+                    }
+                }
             }
-            _ => path.to_owned(),
-        };
-        Ok((path, Some(section.to_owned()).filter(|name| !name.is_empty())))
+        }
+        Ok(())
     }
 
-    fn nested(
+    pub fn nested(
         &mut self,
         origin: &Origin,
         read: impl FnOnce(&mut Self) -> Result<(), ConfigError>,
@@ -180,7 +266,7 @@ impl<'a> Low<'a> {
             return Err(ConfigError::new(
                 origin,
                 format!("files name each other {DEEPEST} levels deep"),
-                LOOP,
+                super::files::LOOP,
             ));
         }
         self.depth += 1;
@@ -190,8 +276,8 @@ impl<'a> Low<'a> {
     }
 }
 
-const USE_INI: &str = "write the configuration to an ini file";
-const LOOP: &str = "look for a file that includes itself";
+/// Why nothing is read when only a text is looked at.
+pub const SEALED: &str = "nothing outside of this text is read here";
 
 /// Variables with such a prefix that are no options, as in uWSGI.
 const NO_OPTIONS: &[&str] = &[
@@ -216,37 +302,27 @@ pub fn needs_value(origin: &Origin, name: &str, help: &str) -> ConfigError {
 
 /// What is wrong with a name that no option has, and what to do.
 pub fn unknown(name: &str) -> (String, String) {
-    let remedy = registry::suggest(name).map(|likely| format!("did you mean \"{likely}\"?"));
-    (format!("unknown option \"{name}\""), remedy.unwrap_or_else(|| "see the list of options".to_owned()))
+    let remedy = match registry::suggest(name) {
+        Some(likely) => format!("did you mean \"{likely}\"?"),
+        None => without_equals(name).unwrap_or_else(|| "see the list of options".to_owned()),
+    };
+    (format!("unknown option \"{name}\""), remedy)
 }
 
-fn read(path: &str, origin: &Origin) -> Result<String, ConfigError> {
-    let bytes = bounded(path, LARGEST_FILE).map_err(|why| {
-        let remedy =
-            "the path is relative to the current directory; in a file, %d is the directory of that file";
-        let remedy = if path.starts_with('/') { "" } else { remedy };
-        ConfigError::new(origin, format!("cannot read \"{path}\": {why}"), remedy)
-    })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The content of a file of at most `most` bytes, or what is wrong with it.
-pub fn bounded(path: &str, most: u64) -> Result<Vec<u8>, String> {
-    use std::io::Read;
-    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > most {
-        return Err(format!("it has more than {most} bytes"));
-    }
-    Ok(bytes)
+/// `env NAME = x` for `env = NAME=x`.
+fn without_equals(name: &str) -> Option<String> {
+    let (option, rest) = name.split_once(char::is_whitespace)?;
+    registry::find(option)?;
+    Some(format!("the name ends at the first \"=\"; write {option} = {}=…", rest.trim()))
 }
 
 /// Where each name was written first: that is what `%(name)` reads.
-pub fn index(written: &[Written]) -> HashMap<&str, usize> {
+pub fn index(written: &[Written]) -> HashMap<String, usize> {
     let mut first = HashMap::with_capacity(written.len());
     for (i, option) in written.iter().enumerate() {
-        first.entry(option.name.as_str()).or_insert(i);
+        if !first.contains_key(&option.name) {
+            first.insert(option.name.clone(), i);
+        }
     }
     first
 }

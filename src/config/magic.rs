@@ -20,6 +20,11 @@ impl File {
         File { given: given.to_owned(), absolute, section: section.unwrap_or_default().to_owned() }
     }
 
+    /// Standard input, a command, a web page: only its name is new, as in uWSGI.
+    pub fn of_url(given: &str, latest: Option<&File>) -> File {
+        File { given: given.to_owned(), ..latest.cloned().unwrap_or_default() }
+    }
+
     /// The directory with its trailing slash, and the base name.
     fn split(&self) -> (&str, &str) {
         self.absolute.split_at(self.absolute.rfind('/').map_or(0, |slash| slash + 1))

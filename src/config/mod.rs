@@ -4,25 +4,42 @@
 //! resolved (`expand`), and the rows of the registry turn the list into `Settings` (`resolve`, `draft`).
 #![forbid(unsafe_code)]
 
+mod actions;
 mod address;
+pub mod check;
 mod cli;
+mod command;
+mod completion;
+mod details;
 mod docs;
 mod draft;
 mod error;
 mod expand;
-mod ini;
+mod files;
+pub mod format;
+mod glob;
+pub mod init;
+mod logic;
 mod low;
 mod magic;
+mod man;
 pub mod registry;
 mod resolve;
 mod row;
 mod rows;
 mod settings;
+mod source;
+mod templates;
 mod value;
 
+pub use command::{Outcome, command};
+pub use completion::{Shell, completion};
+pub use details::*;
 pub use docs::{help, options_md, show};
 pub use draft::Draft;
 pub use error::{ConfigError, ValueError, Warning};
+pub use format::Format;
+pub use man::man;
 pub use row::{Arg, Row, Status};
 pub use settings::*;
 
@@ -46,6 +63,8 @@ pub enum Action {
     Serve,
     Help,
     Version,
+    /// `exit`: end at once with this status.
+    Exit(u8),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -53,18 +72,66 @@ pub struct Loaded {
     /// The defaults, when `action` is not to serve.
     pub settings: Settings,
     pub warnings: Vec<Warning>,
+    /// What `print` and `iprint` want in the log.
+    pub messages: Vec<String>,
     pub action: Action,
 }
 
-/// Reads the whole configuration. Nothing but files is touched, and nothing is started.
+/// Reads the whole configuration. Nothing is started, except for the commands that `exec://` names.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut low = low::Low::new(&sources.environment);
-    low.environment()?;
-    cli::read(&mut low, &sources.arguments)?;
-    low.keywords(&sources.keywords)?;
-    if let Some(action) = low.action {
-        return Ok(Loaded { action, ..Loaded::default() });
+    let loaded = read(&mut low, sources).and_then(|()| finish(&mut low, sources));
+    match (loaded, low.fallback.take()) {
+        (Err(error), Some(file)) => load_fallback(sources, file, &error),
+        (loaded, _) => loaded,
     }
-    let (settings, warnings) = resolve::resolve(low, &sources.environment, sources.object)?;
-    Ok(Loaded { settings, warnings, action: Action::Serve })
+}
+
+/// What one text means. Nothing else is read: where it names a file, a command or a host, that is an error.
+pub fn load_text(
+    format: Format,
+    text: &str,
+    environment: &[(String, String)],
+) -> Result<Loaded, ConfigError> {
+    let mut low = low::Low::new(environment);
+    low.sealed = true;
+    files::read_text(&mut low, format, text)?;
+    low.finish()?;
+    finish(&mut low, &Sources { environment: environment.to_vec(), ..Sources::default() })
+}
+
+/// Every source, in order.
+fn read(low: &mut low::Low<'_>, sources: &Sources) -> Result<(), ConfigError> {
+    low.read_environment()?;
+    cli::read(low, &sources.arguments)?;
+    low.read_keywords(&sources.keywords)?;
+    // Nothing follows behind an exit.
+    if low.action.is_some() { Ok(()) } else { low.finish() }
+}
+
+fn finish(low: &mut low::Low<'_>, sources: &Sources) -> Result<Loaded, ConfigError> {
+    let messages = std::mem::take(&mut low.messages);
+    if let Some(action) = low.action {
+        return Ok(Loaded { action, messages, ..Loaded::default() });
+    }
+    let resolved = resolve::resolve(low, sources)?;
+    if let Some(error) = resolved.errors.into_iter().next() {
+        return Err(error);
+    }
+    let mut loaded =
+        Loaded { settings: resolved.settings, warnings: resolved.warnings, messages, ..Loaded::default() };
+    loaded.messages.extend(resolved.messages);
+    Ok(loaded)
+}
+
+/// `fallback-config`: that file alone, as uWSGI starts itself anew with it.
+fn load_fallback(sources: &Sources, file: String, error: &ConfigError) -> Result<Loaded, ConfigError> {
+    let text = format!("{}; \"{file}\" is read instead (fallback-config)", error.message);
+    let warning = Warning::new(&error.origin, text);
+    let sources = Sources { arguments: vec![file], ..sources.clone() };
+    let mut low = low::Low::new(&sources.environment);
+    read(&mut low, &sources)?;
+    let mut loaded = finish(&mut low, &sources)?;
+    loaded.warnings.insert(0, warning);
+    Ok(loaded)
 }

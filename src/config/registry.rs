@@ -47,9 +47,20 @@ pub fn find_prefix(prefix: &str) -> Match {
     }
 }
 
-/// The option that a misspelt name was probably meant to be.
+/// The option that a misspelt name was probably meant to be: a similar one, one that begins with it, or the one that has
+/// this letter on the command line.
 pub fn suggest(name: &str) -> Option<&'static str> {
-    nearest(name, names())
+    nearest(name, names()).or_else(|| begun(name)).or_else(|| {
+        let mut letters = name.chars();
+        let letter = letters.next().filter(|_| letters.next().is_none())?;
+        find_short(letter).map(|row| row.name)
+    })
+}
+
+/// `chown` for `chown-socket`.
+fn begun(name: &str) -> Option<&'static str> {
+    let is_it = |spelling: &&str| spelling.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+    names().find(is_it).filter(|_| name.len() > 2)
 }
 
 /// Every spelling; the options that work come first.

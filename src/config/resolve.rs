@@ -3,40 +3,59 @@
 use std::collections::{HashMap, HashSet};
 
 use super::draft::Draft;
+use super::files::before_comment;
 use super::low::{Low, needs_value, unknown};
 use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
-use super::{ConfigError, Origin, Settings, Warning, Written, expand, registry};
+use super::{ConfigError, Origin, Settings, Sources, Warning, Written, expand, logic, registry, rows};
 
-/// Applies every option in order; what they mean together is decided at the end.
-pub fn resolve(
-    low: Low<'_>,
-    environment: &[(String, String)],
-    object: bool,
-) -> Result<Resolved, ConfigError> {
-    let Low { mut written, warnings, placeholders, .. } = low;
-    let read = expand::all(&mut written, environment)?;
-    let variables = read.into_iter().chain(placeholders).collect();
-    let strict = is_strict(&written);
-    let mut resolver =
-        Resolver { draft: Draft::default(), warnings, variables, strict, unknown: 0, seen: HashMap::new() };
-    if object {
+/// What the options mean, and all that is to be said about them.
+pub struct Resolved {
+    pub settings: Settings,
+    pub warnings: Vec<Warning>,
+    /// Empty when the configuration can be used.
+    pub errors: Vec<ConfigError>,
+    /// What `print` says.
+    pub messages: Vec<String>,
+    /// Names that stand for something in the configuration itself.
+    pub variables: HashSet<String>,
+    /// Those that a reference reads.
+    pub used: HashSet<String>,
+}
+
+/// Applies every option in order; what they mean together is decided at the end. An option that is wrong does not
+/// hide what is wrong with the next one.
+pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigError> {
+    let mut written = std::mem::take(&mut low.written);
+    let used = expand::all(&mut written, &sources.environment, low.sealed)?;
+    let variables = used.iter().chain(&low.placeholders).chain(&low.used).cloned().collect();
+    let mut resolver = Resolver {
+        draft: Draft::default(),
+        warnings: std::mem::take(&mut low.warnings),
+        errors: Vec::new(),
+        variables,
+        strict: is_strict(&written),
+        unknown: 0,
+        seen: HashMap::new(),
+    };
+    if sources.object {
         resolver.draft.object();
     }
     for option in &written {
-        resolver.apply(option)?;
+        if let Err(error) = resolver.apply(option) {
+            resolver.errors.push(error);
+        }
     }
-    let Resolver { mut draft, mut warnings, .. } = resolver;
+    let Resolver { mut draft, mut warnings, errors, variables, .. } = resolver;
+    let messages = std::mem::take(&mut draft.messages);
     draft.settings.written = written;
     let (settings, contradictions) = draft.finish();
     warnings.extend(contradictions);
-    Ok((settings, warnings))
+    Ok(Resolved { settings, warnings, errors, messages, variables, used })
 }
 
 /// The search for the likely name takes time, and nobody reads on.
 const MOST_UNKNOWN: usize = 100;
-
-type Resolved = (Settings, Vec<Warning>);
 
 /// It counts wherever it stands, as in uWSGI.
 fn is_strict(written: &[Written]) -> bool {
@@ -47,6 +66,7 @@ fn is_strict(written: &[Written]) -> bool {
 struct Resolver<'a> {
     draft: Draft,
     warnings: Vec<Warning>,
+    errors: Vec<ConfigError>,
     /// Names that `%(name)` reads or `set` made up.
     variables: HashSet<String>,
     strict: bool,
@@ -60,7 +80,9 @@ impl<'a> Resolver<'a> {
     fn apply(&mut self, option: &'a Written) -> Result<(), ConfigError> {
         let Some(row) = registry::find(&option.name) else { return self.unknown(option) };
         let value = option.value.as_deref();
-        if row.arg == Arg::Required && value.is_none_or(str::is_empty) {
+        let needs_value =
+            row.arg == Arg::Required && row.status == Status::Works && row.theme != rows::BLOCKS;
+        if needs_value && value.is_none_or(str::is_empty) {
             return self.empty(row, option);
         }
         let is_first = !self.seen.contains_key(row.name);
@@ -69,17 +91,27 @@ impl<'a> Resolver<'a> {
             Status::Accepted(why) if row.arg == Arg::Flag && flag(value) == Ok(false) => {
                 self.warn(option, format!(" cannot be turned off: {why}"));
             }
-            Status::Accepted(_) => {}
-            Status::Planned(missing) if is_first => {
-                self.warn(option, format!(" is not supported yet: {missing}"))
-            }
+            Status::Accepted(_) => self.set(row, option)?,
+            Status::Planned(missing) => self.plan(row, option, missing, is_first),
             Status::Refused(instead) if is_first => {
                 self.warn(option, format!(" is not supported: {instead}"))
             }
-            Status::Planned(_) | Status::Refused(_) => {}
+            Status::Refused(_) => {}
         }
         self.seen.insert(row.name, option);
         Ok(())
+    }
+
+    /// The setting is stored for the day when somebody reads it. Until then a wrong value does no harm.
+    fn plan(&mut self, row: &'static Row, option: &'a Written, missing: &str, is_first: bool) {
+        let result = (row.set)(&mut self.draft, option.value.as_deref(), &option.origin);
+        let notes = std::mem::take(&mut self.draft.notes);
+        if is_first {
+            self.warn(option, format!(" is not supported yet: {missing}"));
+        }
+        for note in notes.into_iter().chain(result.err().map(|error| error.to_string())) {
+            self.warn(option, format!(": {note}"));
+        }
     }
 
     /// An empty variable of the environment is how people unset one.
@@ -93,7 +125,9 @@ impl<'a> Resolver<'a> {
 
     fn set(&mut self, row: &'static Row, option: &'a Written) -> Result<(), ConfigError> {
         let value = option.value.as_deref();
-        if row.arg == Arg::Flag && !is_flag(value.unwrap_or_default()) {
+        // Of a comment behind the value the reader of the file has spoken.
+        let is_odd = |value: &str| !is_flag(value) && before_comment(value).is_none();
+        if row.arg == Arg::Flag && is_odd(value.unwrap_or_default()) {
             let value = value.unwrap_or_default();
             self.warn(
                 option,
@@ -124,7 +158,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn unknown(&mut self, option: &Written) -> Result<(), ConfigError> {
-        if self.variables.contains(&option.name) {
+        if self.variables.contains(&option.name) || logic::is_end(&option.name) {
             return Ok(());
         }
         self.unknown += 1;

@@ -80,6 +80,15 @@ impl Row {
         Row { repeats: true, ..self }
     }
 
+    pub const fn setter(self, set: Setter) -> Row {
+        Row { set, ..self }
+    }
+
+    /// The setting is stored, but nothing reads it yet: what will not happen.
+    pub const fn soon(self, missing: &'static str) -> Row {
+        Row { status: Status::Planned(missing), ..self }
+    }
+
     pub fn spellings(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::details::*;
+
 /// Where an option was written: a file and line, the command line, the environment, or a keyword of `serve()`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -155,6 +157,18 @@ pub struct Settings {
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
     pub show_config: bool,
+    /// Start everything but the workers, and exit.
+    pub no_server: bool,
+    /// Workers end when the master is gone.
+    pub no_orphans: bool,
+    pub socket_options: SocketOptions,
+    pub limits: Limits,
+    pub recycle: Recycle,
+    pub watch: Watch,
+    pub client_errors: ClientErrors,
+    pub python: Python,
+    pub log: Log,
+    pub pidfiles: PidFiles,
 }
 
 /// One option as it was written.
@@ -211,6 +225,16 @@ impl Default for Settings {
             procnames: ProcNames::default(),
             written: Vec::new(),
             show_config: false,
+            no_server: false,
+            no_orphans: false,
+            socket_options: SocketOptions::default(),
+            limits: Limits::default(),
+            recycle: Recycle::default(),
+            watch: Watch::default(),
+            client_errors: ClientErrors::default(),
+            python: Python::default(),
+            log: Log::default(),
+            pidfiles: PidFiles::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Values of options, from text. uWSGI reads a number up to the first character that is none and takes the
 //! rest for granted; here the rest is an error, except for a comment behind the number.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ValueError;
@@ -46,6 +47,17 @@ pub fn some<T: for<'a> From<&'a str>>(value: Option<&str>) -> Value<Option<T>> {
     text(value).map(|text| Some(T::from(text)))
 }
 
+/// One more text, or path.
+pub fn push<T: for<'a> From<&'a str>>(list: &mut Vec<T>, value: Option<&str>) -> Value<()> {
+    list.push(T::from(text(value)?));
+    Ok(())
+}
+
+/// One more path.
+pub fn paths(list: &mut Vec<PathBuf>, value: Option<&str>) -> Value<()> {
+    push(list, value)
+}
+
 /// A whole number that fits into `T`.
 pub fn number<T: TryFrom<u64>>(value: Option<&str>) -> Value<T> {
     let (number, unit) = split(value)?;
@@ -74,6 +86,32 @@ pub fn size<T: TryFrom<u64>>(value: Option<&str>) -> Value<T> {
         _ => return Err(not_a_size(text(value)?)),
     };
     fit(number.checked_mul(factor).ok_or_else(|| too_large(value))?, value)
+}
+
+/// Megabytes of 1024 × 1024 where no unit says otherwise: `512`, `512M`, `2G`.
+pub fn megabytes<T: TryFrom<u64>>(value: Option<&str>) -> Value<T> {
+    match split(value)? {
+        (number, "") => fit(number.checked_mul(1 << 20).ok_or_else(|| too_large(value))?, value),
+        _ => size(value),
+    }
+}
+
+/// `Name: value`, or `Name=value`.
+pub fn header(value: Option<&str>) -> Value<(String, String)> {
+    let text = text(value)?;
+    let pair = text.split_once(':').or_else(|| text.split_once('='));
+    let is_token = |name: &str| {
+        let is_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        !name.is_empty() && name.bytes().all(is_char)
+    };
+    match pair.map(|(name, value)| (name.trim(), value.trim())) {
+        Some((name, value))
+            if is_token(name) && !value.contains(|c: char| c.is_ascii_control() && c != '\t') =>
+        {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err(ValueError::new(format!("\"{text}\" is no header"), "write Name: value")),
+    }
 }
 
 /// Seconds, with an optional unit: `30`, `30s`, `5m`, `1h`.
@@ -189,6 +227,26 @@ mod tests {
         assert_eq!(size::<u64>(Some("1G")), Ok(1 << 30));
         assert!(size::<u64>(Some("10 parsecs")).is_err());
         assert!(size::<u64>(Some("18446744073709551615G")).is_err());
+    }
+
+    #[test]
+    fn memory_is_in_megabytes() {
+        assert_eq!(megabytes::<u64>(Some("512")), Ok(512 << 20));
+        assert_eq!(megabytes::<u64>(Some("512M")), Ok(512 << 20));
+        assert_eq!(megabytes::<u64>(Some("2G")), Ok(2 << 30));
+        assert!(megabytes::<u64>(Some("99999999999999999")).is_err());
+    }
+
+    #[test]
+    fn headers_have_a_name() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(header(Some("Connection: close")), pair("Connection", "close"));
+        assert_eq!(
+            header(Some("X-A=b: c")),
+            Err(ValueError::new("\"X-A=b: c\" is no header", "write Name: value"))
+        );
+        assert_eq!(header(Some("X-A = b")), pair("X-A", "b"));
+        assert!(header(Some("no header")).is_err() && header(Some(": x")).is_err());
     }
 
     #[test]

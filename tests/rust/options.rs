@@ -106,7 +106,7 @@ fn every_option_of_uwsgi_has_a_row() {
 fn no_row_invents_an_option() {
     let known: HashSet<&str> = UWSGI_OPTIONS.lines().collect();
     let own: Vec<&str> = registry::names().filter(|name| !known.contains(name)).collect();
-    assert_eq!(own, ["dynamic-apps", "boot-timeout"]);
+    assert_eq!(own, ["toml", "dynamic-apps", "boot-timeout"]);
 }
 
 #[test]
@@ -140,8 +140,22 @@ fn misspelt_names() {
         ("thread", Some("threads")),
         ("log-to", Some("logto")),
         ("harakiri_graceful_timeout", Some("harakiri-graceful-timeout")),
+        // As real configurations have them.
+        ("vaccum", Some("vacuum")),
+        ("vaccuum", Some("vacuum")),
+        ("theads", Some("threads")),
+        ("enable-theads", Some("enable-threads")),
+        ("process", Some("processes")),
+        ("guid", Some("uid")),
+        ("zuid", Some("uid")),
+        ("chown", Some("chown-socket")),
+        ("chmod-sock", Some("chmod-socket")),
+        ("socker", Some("socket")),
+        ("proc-name-prefix", Some("procname-prefix")),
+        ("py-callos-afterfork", Some("py-call-osafterfork")),
+        ("b", Some("buffer-size")),
         ("bananas", None),
-        ("x", None),
+        ("?", None),
     ] {
         assert_eq!(registry::suggest(written), meant, "{written}");
     }
@@ -151,6 +165,11 @@ fn misspelt_names() {
 fn unknown_options_by_source() {
     let (_, warnings) = ini("unknown", "[uwsgi]\nmaster = true\nprocesess = 4\n").unwrap();
     assert_eq!(warnings, ["FILE:3: unknown option \"procesess\"; did you mean \"processes\"?"]);
+    let (_, warnings) = ini("blank", "[uwsgi]\nenv NAME = x\n").unwrap();
+    assert_eq!(
+        warnings,
+        ["FILE:2: unknown option \"env NAME\"; the name ends at the first \"=\"; write env = NAME=…"]
+    );
     let error = ini("strict", "[uwsgi]\nstrict = true\nprocesess = 4\n").unwrap_err();
     assert_eq!(error, "FILE:3: unknown option \"procesess\"; did you mean \"processes\"?");
     let error = load(&command_line("--bananas")).unwrap_err().to_string();
@@ -449,7 +468,7 @@ fn odd_values_are_read_as_uwsgi_reads_them() {
     assert_eq!(
         warnings,
         [
-            "FILE:3: the value of \"processes\" is \"4 ; four\"; a comment must stand on a line of its own",
+            "FILE:3: the value of \"processes\" is \"4 ; four\", which uWSGI reads as 4; a comment must stand on a line of its own",
             "FILE:2: option \"vacuum\": \"ture\" is neither true nor false and is read as true, as in uWSGI",
         ]
     );
@@ -664,4 +683,23 @@ fn no_text_makes_the_reader_fail() {
             }
         }
     }
+}
+
+/// How much is built, for whoever asks: `cargo test --test options -- --nocapture counts`.
+#[test]
+fn counts() {
+    let count = |is_it: fn(&Status) -> bool| {
+        let rows = registry::all().iter().filter(|row| is_it(&row.status));
+        rows.fold((0, 0), |(rows, names), row| (rows + 1, names + row.spellings().count()))
+    };
+    let all = [
+        ("works", count(|s| matches!(s, Status::Works))),
+        ("accepted", count(|s| matches!(s, Status::Accepted(_)))),
+        ("planned", count(|s| matches!(s, Status::Planned(_)))),
+        ("refused", count(|s| matches!(s, Status::Refused(_)))),
+    ];
+    for (status, (rows, names)) in all {
+        println!("{status}: {rows} options, {names} names");
+    }
+    assert_eq!(all.iter().map(|(_, (_, names))| names).sum::<usize>(), registry::names().count());
 }

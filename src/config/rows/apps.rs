@@ -1,8 +1,11 @@
 //! Applications and the Python that they run in.
 
+use std::path::{Path, PathBuf};
+
 use super::Table;
-use crate::config::row::{Arg::*, Row};
-use crate::config::value::{flag, put, some, text, timeout};
+use crate::config::glob::{glob, is_pattern};
+use crate::config::row::{Arg::*, Row, Status, store_nothing};
+use crate::config::value::{flag, number, push, put, some, text, timeout};
 use crate::config::{Draft, Origin, ValueError};
 
 pub const TABLE: Table = Table {
@@ -93,6 +96,87 @@ pub const TABLE: Table = Table {
             "sys.argv after its first entry, separated by blanks",
         ),
         Row::works("env", Required, env, "set an environment variable: NAME=VALUE").many(),
+        Row::works(
+            "unenv",
+            Required,
+            |d, v, _| push(&mut d.settings.python.unenv, v),
+            "remove an environment variable",
+        )
+        .many()
+        .soon("the environment stays as it is"),
+        Row::works(
+            "chdir2",
+            Required,
+            |d, v, _| put(&mut d.settings.python.chdir2, some(v)),
+            "change to this directory once the application has been loaded",
+        )
+        .soon("the directory stays the same"),
+        Row::works(
+            "optimize",
+            Required,
+            |d, v, _| put(&mut d.settings.python.optimize, number(v)),
+            "as -O of Python: 1 without assertions, 2 without docstrings",
+        )
+        .short('O')
+        .soon("Python runs as it would without it"),
+        Row::works(
+            "import",
+            Required,
+            |d, v, _| push(&mut d.settings.python.imports, v),
+            "import a module in each worker",
+        )
+        .alias(&["py-import", "pyimport", "python-import"])
+        .many()
+        .soon("the module is not imported"),
+        Row::works(
+            "shared-import",
+            Required,
+            |d, v, _| push(&mut d.settings.python.shared_imports, v),
+            "import a module before the fork",
+        )
+        .alias(&["shared-py-import", "shared-pyimport", "shared-python-import"])
+        .many()
+        .soon("the module is not imported"),
+        Row::works(
+            "wsgi-env-behaviour",
+            Required,
+            environ,
+            "cheat: use one environ again; holy: a fresh one for each request",
+        )
+        .alias(&["wsgi-env-behavior"])
+        .soon("the environ is made as always"),
+        Row::works(
+            "catch-exceptions",
+            Flag,
+            |d, v, _| put(&mut d.settings.python.catch_exceptions, flag(v)),
+            "send exceptions of the application to the client; never where strangers see it",
+        )
+        .soon("the client gets a plain error page"),
+        Row::works(
+            "wsgi-disable-file-wrapper",
+            Flag,
+            |d, v, _| put(&mut d.settings.python.no_file_wrapper, flag(v)),
+            "no wsgi.file_wrapper in the environ",
+        )
+        .soon("wsgi.file_wrapper is offered"),
+        Row {
+            status: Status::Refused(
+                "site has been imported when rwsgi starts; start python -S -m rwsgi instead",
+            ),
+            ..Row::works("no-site", Flag, store_nothing, "do not import site")
+        },
+        Row::accepted(
+            "py-call-osafterfork",
+            Flag,
+            "tell Python of each fork",
+            "fork hooks of Python run always",
+        ),
+        Row::accepted(
+            "py-call-uwsgi-fork-hooks",
+            Flag,
+            "tell Python of each fork, before and after",
+            "fork hooks of Python run always",
+        ),
         Row::accepted(
             "single-interpreter",
             Flag,
@@ -115,8 +199,31 @@ fn callable(draft: &mut Draft, value: Option<&str>, origin: &Origin) -> Result<(
     Ok(())
 }
 
+/// A pattern stands for the directories that fit, as in uWSGI.
 fn pythonpath(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
-    draft.settings.pythonpath.push(text(value)?.into());
+    let path = text(value)?;
+    if !is_pattern(path) || Path::new(path).exists() {
+        return push(&mut draft.settings.pythonpath, value);
+    }
+    let Some(found) = glob(path, MOST_DIRECTORIES) else {
+        return Err(ValueError::new(format!("\"{path}\" fits too many files"), "write a narrower pattern"));
+    };
+    if found.is_empty() {
+        draft.note(format!("\"{path}\" fits no directory"));
+    }
+    draft.settings.pythonpath.extend(found.into_iter().map(PathBuf::from));
+    Ok(())
+}
+
+const MOST_DIRECTORIES: usize = 1000;
+
+/// As uWSGI: anything but holy is cheat.
+fn environ(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let name = text(value)?;
+    draft.settings.python.fresh_environ = name == "holy";
+    if name != "holy" && name != "cheat" {
+        draft.note(format!("\"{name}\" is read as cheat; write cheat or holy"));
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Table;
 use crate::config::row::{Arg::*, Row};
-use crate::config::value::{flag, inverse, put, text};
+use crate::config::value::{flag, inverse, is_flag, paths, put, text};
 use crate::config::{Draft, Origin, ValueError};
 
 pub const TABLE: Table = Table {
@@ -19,6 +19,43 @@ pub const TABLE: Table = Table {
         .short('L')
         .default("false"),
         Row::works("logto", Required, logto, "append the log to this file"),
+        Row::works(
+            "logto2",
+            Required,
+            |d, v, _| put(&mut d.settings.log.to2, log_file(v).map(Some)),
+            "as logto, once privileges have been dropped",
+        )
+        .soon("the log goes where logto says, or to the standard error"),
+        Row::works(
+            "log-date",
+            Optional,
+            log_date,
+            "put a date in front of each line, by this strftime format",
+        )
+        .alias(&["logdate"])
+        .soon("the log keeps its standard lines"),
+        Row::works(
+            "log-truncate",
+            Flag,
+            |d, v, _| put(&mut d.settings.log.truncate, flag(v)),
+            "empty the log at the start",
+        )
+        .soon("the log is appended to"),
+        Row::works(
+            "log-reopen",
+            Flag,
+            |d, v, _| put(&mut d.settings.log.reopen, flag(v)),
+            "open the log anew on a reload",
+        )
+        .soon("the log stays open"),
+        Row::works(
+            "touch-logreopen",
+            Required,
+            |d, v, _| paths(&mut d.settings.watch.reopen_log, v),
+            "open the log anew when this file is touched",
+        )
+        .many()
+        .soon("the log stays open"),
         Row::works(
             "log-x-forwarded-for",
             Flag,
@@ -35,6 +72,16 @@ pub const TABLE: Table = Table {
         .default("false"),
     ],
 };
+
+/// A flag turns it on; any other text is the format.
+fn log_date(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let value = value.unwrap_or_default();
+    draft.settings.log.date = match is_flag(value) {
+        true => Some(String::new()).filter(|_| flag(Some(value)) == Ok(true)),
+        false => Some(value.to_owned()),
+    };
+    Ok(())
+}
 
 fn logto(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     draft.settings.logto = Some(log_file(value)?);

@@ -4,12 +4,16 @@ mod apps;
 mod configuration;
 mod limits;
 mod logging;
+mod logic;
 mod planned;
 mod processes;
+mod recycling;
 mod requests;
 mod sockets;
 
 use super::Row;
+pub use configuration::{THEME as READING, is_built_in};
+pub use logic::THEME as BLOCKS;
 
 pub struct Table {
     pub theme: &'static str,
@@ -18,9 +22,11 @@ pub struct Table {
 
 const TABLES: &[&Table] = &[
     &configuration::TABLE,
+    &logic::TABLE,
     &apps::TABLE,
     &sockets::TABLE,
     &processes::TABLE,
+    &recycling::TABLE,
     &requests::TABLE,
     &limits::TABLE,
     &logging::TABLE,

@@ -111,32 +111,11 @@ const PARTS: &[Part] = &[
         ",
     },
     Part {
-        theme: "Configuration files",
-        status: Status::Planned,
-        why: "the file is not read",
-        names: "
-            config= fallback-config= include= inherit= inject-after= inject-before= json|js=/j
-            xml|xmlconfig=/x yaml|yml=/y
-        ",
-    },
-    Part {
-        theme: "Conditions and loops",
-        status: Status::Planned,
-        why: "the lines up to the end of the block are read once, as if the block were not there",
-        names: "
-            end-for~ end-if~ endfor~ endif~ for= for-glob= for-readline= for-times= if-dir= if-directory=
-            if-env= if-exists= if-file= if-hostname= if-hostname-match= if-not-dir= if-not-env=
-            if-not-exists= if-not-file= if-not-hostname= if-not-hostname-match= if-not-opt= if-not-plugin=
-            if-not-reload if-opt= if-plugin= if-reload ifdir= ifenv= ifexists= ifplugin=
-        ",
-    },
-    Part {
         theme: "Configuration language",
         status: Status::Planned,
         why: "it has no effect on the configuration",
         names: "
-            blacklist= declare-option= declare-option2= early-envdir= end-blacklist end-whitelist get= mode=
-            resolve= whitelist=
+            early-envdir= get=
         ",
     },
     Part {
@@ -144,8 +123,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "nothing is printed and the server starts",
         names: "
-            clock-list clocks-list dump-options exit~ iprint= no-server plugin-list plugins-list print=
-            python-version
+            clock-list clocks-list dump-options plugin-list plugins-list python-version
         ",
     },
     Part {
@@ -153,7 +131,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the environment stays as it is",
         names: "
-            envdir= reload-os-env unenv=
+            envdir= reload-os-env
         ",
     },
     Part {
@@ -370,7 +348,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "requests are not routed, and headers stay as they are",
         names: "
-            add-header= allowed-modifiers= collect-header= del-header= error-page-403= error-page-404=
+            allowed-modifiers= collect-header= del-header= error-page-403= error-page-404=
             error-page-500= error-route= error-route-host= error-route-if= error-route-if-not=
             error-route-label= error-route-qs= error-route-referer= error-route-remote-addr=
             error-route-remote-user= error-route-run= error-route-status= error-route-uri=
@@ -404,9 +382,9 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the log keeps its standard lines",
         names: "
-            log-4xx log-5xx log-big= log-date~ log-drain= log-encoder= log-filter= log-format=
+            log-4xx log-5xx log-big= log-drain= log-encoder= log-filter= log-format=
             log-format-strftime log-ioerror= log-prefix~ log-req-encoder= log-req-route= log-route=
-            log-sendfile= log-slow= log-zero logdate~ logformat= logformat-strftime
+            log-sendfile= log-slow= log-zero logformat= logformat-strftime
         ",
     },
     Part {
@@ -415,9 +393,9 @@ const PARTS: &[Part] = &[
         why: "the log goes where logto says, or to the standard error",
         names: "
             log-backupname= log-master log-master-bufsize= log-master-req-stream log-master-stream
-            log-maxsize= log-reopen log-socket= log-syslog~ log-truncate log-zeromq= logfile-chmod=
-            logfile-chown= logger= logger-list logger-req= loggers-list logto2= req-logger=
-            rsyslog-packet-size= rsyslog-split-messages threaded-logger touch-logreopen= touch-logrotate=
+            log-maxsize= log-socket= log-syslog~ log-zeromq= logfile-chmod=
+            logfile-chown= logger= logger-list logger-req= loggers-list req-logger=
+            rsyslog-packet-size= rsyslog-split-messages threaded-logger touch-logrotate=
         ",
     },
     Part {
@@ -425,9 +403,9 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "a change of files reloads nothing",
         names: "
-            brutal-reload-on-fd= fs-brutal-reload= fs-reload= fs-signal= propagate-touch py-auto-reload=
-            py-auto-reload-ignore= py-autoreload= python-auto-reload= python-autoreload= reload-on-fd=
-            touch-chain-reload= touch-exec= touch-reload= touch-signal= touch-workers-reload=
+            brutal-reload-on-fd= fs-brutal-reload= fs-reload= fs-signal= propagate-touch
+            reload-on-fd=
+            touch-exec= touch-signal=
         ",
     },
     Part {
@@ -435,9 +413,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the worker is not replaced for this",
         names: "
-            evil-reload-on-as= evil-reload-on-rss= exception-handler= exit-on-reload max-worker-lifetime=
-            max-worker-lifetime-delta= min-worker-lifetime= reload-on-as= reload-on-exception
-            reload-on-exception-repr= reload-on-exception-type= reload-on-exception-value= reload-on-rss=
+            exception-handler=
         ",
     },
     Part {
@@ -445,9 +421,8 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the limit is not set",
         names: "
-            backtrace-depth= cpu-affinity= forkbomb-delay= ksm~ limit-as= limit-nproc= max-apps= max-fd=
-            never-swap prio= rpc-max= thread-stack-size= thread-stacksize= threads-stack-size=
-            threads-stacksize=
+            backtrace-depth= forkbomb-delay= ksm~ max-apps=
+            never-swap prio= rpc-max=
         ",
     },
     Part {
@@ -463,29 +438,11 @@ const PARTS: &[Part] = &[
         ",
     },
     Part {
-        theme: "Errors of clients",
-        status: Status::Planned,
-        why: "an error of the connection is counted and marked in the log as always",
-        names: "
-            disable-write-exception ignore-sigpipe ignore-write-errors write-errors-exception-only
-            write-errors-tolerance=
-        ",
-    },
-    Part {
         theme: "Python",
         status: Status::Planned,
         why: "no application is loaded from it",
         names: "
             eval= ini-paste= paste= pecan= pump= python-raw= test=/J web3= wsgi-lite=
-        ",
-    },
-    Part {
-        theme: "Python",
-        status: Status::Planned,
-        why: "the module is not imported",
-        names: "
-            import= py-import= pyimport= python-import= shared-import= shared-py-import= shared-pyimport=
-            shared-python-import=
         ",
     },
     Part {
@@ -501,10 +458,9 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "Python runs as it would without it",
         names: "
-            catch-exceptions ini-paste-logged= no-site optimize=/O paste-logger post-pymodule-alias= py-call-osafterfork
-            py-call-uwsgi-fork-hooks py-executable= py-program-name= py-programname= py-sharedarea=
+            ini-paste-logged= paste-logger post-pymodule-alias= py-executable= py-program-name= py-programname= py-sharedarea=
             py-sys-executable= py-tracebacker= pymodule-alias= start_response-nodelay
-            wsgi-disable-file-wrapper wsgi-env-behavior= wsgi-env-behaviour= wsgi-strict
+            wsgi-strict
         ",
     },
     Part {
@@ -524,11 +480,9 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the sockets keep the settings of the system",
         names: "
-            close-on-exec close-on-exec2 enable-proxy-protocol fd-safe= freebind honour-stdin
-            no-defer-accept no-fd-passing reuse-port safe-fd= shutdown-sockets skip-zero so-keepalive
-            so-send-timeout= so-write-timeout= socket-rcvbuf= socket-send-timeout= socket-sndbuf=
-            socket-write-timeout= tcp-fast-open= tcp-fast-open-client tcp-fastopen= tcp-fastopen-client
-            tcp-nodelay
+            enable-proxy-protocol fd-safe= honour-stdin
+            no-fd-passing safe-fd= shutdown-sockets skip-zero
+            tcp-fast-open-client tcp-fastopen-client
         ",
     },
     Part {
@@ -542,7 +496,7 @@ const PARTS: &[Part] = &[
             exec-in-jail= exec-post-app= exec-post-jail= exec-pre-app= exec-pre-jail= file-write=
             hook-accepting= hook-accepting-once= hook-accepting1= hook-accepting1-once= hook-as-gateway=
             hook-as-mule= hook-as-root= hook-as-user= hook-as-user-atexit= hook-asap= hook-in-jail=
-            hook-master-start= hook-post-app= hook-post-fork= hook-post-jail= hook-pre-app= hook-pre-jail=
+            hook-post-app= hook-post-fork= hook-post-jail= hook-pre-app= hook-pre-jail=
             hook-touch= mount-as-root= mount-asap= mount-check= mount-in-jail= mount-post-jail=
             mount-pre-jail= umount-as-root= umount-asap= umount-in-jail= umount-post-jail= umount-pre-jail=
             wait-for-dir= wait-for-file= wait-for-fs= wait-for-fs-timeout= wait-for-iface=
@@ -603,15 +557,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the file is not written",
         names: "
-            notify-socket= pidfile2= safe-pidfile= safe-pidfile2=
-        ",
-    },
-    Part {
-        theme: "Directories",
-        status: Status::Planned,
-        why: "the directory stays the same",
-        names: "
-            chdir2=
+            notify-socket=
         ",
     },
     Part {
@@ -620,7 +566,7 @@ const PARTS: &[Part] = &[
         why: "processes are started and end as always",
         names: "
             check-interval= check-mount= check-mountpoint= clock= force-gateway
-            imperial-monitor-list imperial-monitors-list mountpoint-check= no-orphans no-threads-wait
+            imperial-monitor-list imperial-monitors-list mountpoint-check= no-threads-wait
             offload-thread= offload-threads= pam= pam-user= ping= ping-timeout= reaper/r skip-atexit
             skip-atexit-teardown use-abort worker-mount=
         ",

@@ -1,8 +1,8 @@
 //! Master, workers, and their place in the system.
 
 use super::Table;
-use crate::config::row::{Arg::*, Row};
-use crate::config::value::{flag, mode, number, positive, put, seconds, some, text};
+use crate::config::row::{Arg::*, Row, Setter};
+use crate::config::value::{flag, megabytes, mode, number, positive, put, seconds, size, some, text};
 use crate::config::{Draft, Origin, ProcNames, ValueError};
 
 pub const TABLE: Table = Table {
@@ -78,6 +78,62 @@ pub const TABLE: Table = Table {
             |d, v, _| put(&mut d.settings.pidfile, some(v)),
             "write the master's pid to this file",
         ),
+        file(
+            "pidfile2",
+            |d, v, _| put(&mut d.settings.pidfiles.second, some(v)),
+            "as pidfile, once privileges have been dropped",
+        ),
+        file(
+            "safe-pidfile",
+            |d, v, _| put(&mut d.settings.pidfiles.safe, some(v)),
+            "as pidfile, if no process has the pid in it",
+        ),
+        file(
+            "safe-pidfile2",
+            |d, v, _| put(&mut d.settings.pidfiles.safe_second, some(v)),
+            "as pidfile2, if no process has the pid in it",
+        ),
+        Row::works(
+            "no-orphans",
+            Flag,
+            |d, v, _| put(&mut d.settings.no_orphans, flag(v)),
+            "end the workers when the master is gone",
+        )
+        .soon("processes are started and end as always"),
+        Row::accepted(
+            "hook-master-start",
+            Required,
+            "what to do when the master starts",
+            "SIGTERM always stops gracefully",
+        )
+        .many()
+        .setter(hook_master_start),
+        limit(
+            "limit-as",
+            |d, v, _| put(&mut d.settings.limits.address_space, megabytes(v).map(Some)),
+            "megabytes of address space of each process",
+        ),
+        limit(
+            "limit-nproc",
+            |d, v, _| put(&mut d.settings.limits.processes, number(v).map(Some)),
+            "number of processes of the user",
+        ),
+        limit(
+            "max-fd",
+            |d, v, _| put(&mut d.settings.limits.descriptors, number(v).map(Some)),
+            "number of open descriptors",
+        ),
+        limit(
+            "cpu-affinity",
+            |d, v, _| put(&mut d.settings.limits.cpu_affinity, number(v)),
+            "number of processors of each worker; 0: all of them",
+        ),
+        limit(
+            "thread-stack-size",
+            |d, v, _| put(&mut d.settings.limits.thread_stack, kilobytes(v).map(Some)),
+            "kilobytes of the stack of each thread",
+        )
+        .alias(&["thread-stacksize", "threads-stack-size", "threads-stacksize"]),
         Row::works("daemonize", Required, daemonize, "go to the background and log to this file")
             .alias(&["daemonize2"])
             .short('d'),
@@ -150,5 +206,31 @@ fn daemonize(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), V
 fn procname<T>(draft: &mut Draft, name: T, slot: fn(&mut ProcNames) -> &mut T) -> Result<(), ValueError> {
     draft.settings.procnames.auto = true;
     *slot(&mut draft.settings.procnames) = name;
+    Ok(())
+}
+
+const fn file(name: &'static str, set: Setter, help: &'static str) -> Row {
+    Row::works(name, Required, set, help).soon("the file is not written")
+}
+
+const fn limit(name: &'static str, set: Setter, help: &'static str) -> Row {
+    Row::works(name, Required, set, help).soon("the limit is not set")
+}
+
+fn kilobytes(value: Option<&str>) -> Result<usize, ValueError> {
+    match number::<usize>(value) {
+        Ok(count) => count
+            .checked_mul(1024)
+            .ok_or_else(|| ValueError::new("the stack is too large", "write kilobytes, such as 512")),
+        Err(_) => size(value),
+    }
+}
+
+/// The folk remedy for a graceful stop, which rwsgi does not need.
+fn hook_master_start(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let words: Vec<&str> = text(value)?.split_whitespace().collect();
+    if words != ["unix_signal:15", "gracefully_kill_them_all"] {
+        draft.note("this hook is not run; only unix_signal:15 gracefully_kill_them_all is known, which needs no hook");
+    }
     Ok(())
 }

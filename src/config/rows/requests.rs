@@ -1,8 +1,8 @@
 //! What a request may be, and how it is taken in.
 
 use super::Table;
-use crate::config::row::{Arg::*, Row};
-use crate::config::value::{positive, put, seconds, size};
+use crate::config::row::{Arg::*, Row, Setter};
+use crate::config::value::{flag, header, number, positive, put, seconds, size};
 use crate::config::{Draft, Origin, ValueError};
 
 pub const TABLE: Table = Table {
@@ -33,6 +33,37 @@ pub const TABLE: Table = Table {
             "largest body in bytes; 0: no limit",
         )
         .default("0"),
+        Row::works("add-header", Required, add_header, "put a header into each answer: Name: value")
+            .many()
+            .soon("headers stay as they are"),
+        client(
+            "ignore-sigpipe",
+            |d, v, _| put(&mut d.settings.client_errors.ignore_sigpipe, flag(v)),
+            "log nothing when a client has gone",
+        ),
+        client(
+            "ignore-write-errors",
+            |d, v, _| put(&mut d.settings.client_errors.ignore_write_errors, flag(v)),
+            "log nothing when a client cannot be written to",
+        ),
+        client(
+            "disable-write-exception",
+            |d, v, _| put(&mut d.settings.client_errors.disable_write_exception, flag(v)),
+            "no exception in the application when a client has gone",
+        ),
+        client(
+            "write-errors-exception-only",
+            |d, v, _| put(&mut d.settings.client_errors.exception_only, flag(v)),
+            "only an exception in the application when a client has gone",
+        ),
+        Row {
+            arg: Required,
+            ..client(
+                "write-errors-tolerance",
+                |d, v, _| put(&mut d.settings.client_errors.tolerance, number(v)),
+                "errors of a client that are tolerated",
+            )
+        },
         Row::works("socket-timeout", Required, socket_timeout, "seconds to wait for the peer")
             .short('z')
             .default("4"),
@@ -66,4 +97,14 @@ fn socket_timeout(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<
     }
     draft.settings.socket_timeout = time;
     Ok(())
+}
+
+fn add_header(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    draft.settings.python.add_headers.push(header(value)?);
+    Ok(())
+}
+
+const fn client(name: &'static str, set: Setter, help: &'static str) -> Row {
+    Row::works(name, Flag, set, help)
+        .soon("an error of the connection is counted and marked in the log as always")
 }

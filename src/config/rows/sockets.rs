@@ -1,8 +1,8 @@
 //! Where requests come in.
 
 use super::Table;
-use crate::config::row::{Arg::*, Row};
-use crate::config::value::{flag, mode, number, put, some, text};
+use crate::config::row::{Arg, Arg::*, Row, Setter};
+use crate::config::value::{flag, inverse, mode, number, put, size, some, text, timeout};
 use crate::config::{Draft, Origin, Protocol, ValueError};
 
 pub const TABLE: Table = Table {
@@ -56,6 +56,69 @@ pub const TABLE: Table = Table {
             "remove sockets and pid file at the end",
         )
         .default("false"),
+        option(
+            "so-keepalive",
+            Flag,
+            |d, v, _| put(&mut d.settings.socket_options.keepalive, flag(v)),
+            "let the kernel find out about dead clients",
+        ),
+        option(
+            "tcp-nodelay",
+            Flag,
+            |d, v, _| put(&mut d.settings.socket_options.nodelay, flag(v)),
+            "send small packets at once",
+        ),
+        option(
+            "so-send-timeout",
+            Required,
+            |d, v, _| put(&mut d.settings.socket_options.send_timeout, timeout(v)),
+            "seconds that sending may take",
+        )
+        .alias(&["so-write-timeout", "socket-send-timeout", "socket-write-timeout"]),
+        option(
+            "socket-sndbuf",
+            Required,
+            |d, v, _| put(&mut d.settings.socket_options.send_buffer, size(v).map(Some)),
+            "bytes of the kernel's buffer for sending",
+        ),
+        option(
+            "socket-rcvbuf",
+            Required,
+            |d, v, _| put(&mut d.settings.socket_options.receive_buffer, size(v).map(Some)),
+            "bytes of the kernel's buffer for receiving",
+        ),
+        option(
+            "reuse-port",
+            Flag,
+            |d, v, _| put(&mut d.settings.socket_options.reuse_port, flag(v)),
+            "let other servers bind the same port",
+        ),
+        option(
+            "freebind",
+            Flag,
+            |d, v, _| put(&mut d.settings.socket_options.free_bind, flag(v)),
+            "bind addresses that the machine does not have yet",
+        ),
+        option(
+            "close-on-exec",
+            Flag,
+            |d, v, _| put(&mut d.settings.socket_options.close_on_exec, flag(v)),
+            "keep the sockets from programs that the application starts",
+        )
+        .alias(&["close-on-exec2"]),
+        option(
+            "no-defer-accept",
+            Flag,
+            |d, v, _| put(&mut d.settings.socket_options.defer_accept, inverse(v)),
+            "accept connections before their first bytes are there",
+        ),
+        option(
+            "tcp-fast-open",
+            Required,
+            |d, v, _| put(&mut d.settings.socket_options.fast_open, number(v).map(Some)),
+            "connections that may send data with their first packet",
+        )
+        .alias(&["tcp-fastopen"]),
         Row::accepted("thunder-lock", Flag, "serialize accept between workers", "accept needs no lock"),
     ],
 };
@@ -73,4 +136,8 @@ fn listen(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), Valu
 fn chmod(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let value = value.filter(|text| !text.is_empty()).or(Some("666"));
     put(&mut draft.settings.chmod_socket, mode(value).map(Some))
+}
+
+const fn option(name: &'static str, arg: Arg, set: Setter, help: &'static str) -> Row {
+    Row::works(name, arg, set, help).soon("the sockets keep the settings of the system")
 }

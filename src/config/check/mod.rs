@@ -1,0 +1,188 @@
+//! `rwsgi check`: reads a configuration as the server would, and says all there is to say about it. Nothing is
+//! started, and no code of the application runs.
+
+mod files;
+mod harm;
+mod report;
+
+use std::collections::HashSet;
+
+use super::low::Low;
+use super::resolve::{Resolved, resolve};
+use super::row::{Row, Status};
+use super::{Origin, Settings, Sources, Written, logic, registry, rows};
+
+/// How bad it is. Errors keep the server from starting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Warning,
+    Error,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub severity: Severity,
+    pub origin: Origin,
+    pub text: String,
+}
+
+/// What becomes of one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Works,
+    Accepted,
+    Planned,
+    Refused,
+    /// A name that other values read.
+    Variable,
+    Unknown,
+    /// In a block whose condition does not hold.
+    Skipped,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub option: Written,
+    pub state: State,
+}
+
+/// What an option means in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    pub name: &'static str,
+    pub value: String,
+    pub origin: Origin,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub lines: Vec<Line>,
+    pub findings: Vec<Finding>,
+    pub values: Vec<Value>,
+}
+
+/// Everything that can be said about what `sources` lead to.
+pub fn check(sources: &Sources) -> Report {
+    let mut low = Low::new(&sources.environment);
+    let mut report = Report::default();
+    if let Err(error) = super::read(&mut low, sources) {
+        report.error(&error);
+    }
+    let skipped = std::mem::take(&mut low.skipped);
+    let raw = low.written.clone();
+    let made_up = low.placeholders.clone();
+    let used = std::mem::take(&mut low.used);
+    match resolve(&mut low, sources) {
+        Ok(resolved) => report.resolved(&resolved, &made_up, &used),
+        Err(error) => {
+            report.error(&error);
+            report.lines = raw.iter().map(|option| line(option, &made_up)).collect();
+        }
+    }
+    report.lines.extend(skipped.into_iter().map(|option| Line { option, state: State::Skipped }));
+    report
+}
+
+impl Report {
+    /// 0, 1 where there are warnings and they count, 2 where the server would not start.
+    pub fn status(&self, strict: bool) -> u8 {
+        match self.findings.iter().map(|finding| finding.severity).max() {
+            Some(Severity::Error) => 2,
+            Some(Severity::Warning) if strict => 1,
+            _ => 0,
+        }
+    }
+
+    fn resolved(&mut self, resolved: &Resolved, made_up: &HashSet<String>, used: &HashSet<String>) {
+        for error in &resolved.errors {
+            self.error(error);
+        }
+        for warning in &resolved.warnings {
+            self.warn(&warning.origin, warning.text.clone());
+        }
+        let settings = &resolved.settings;
+        self.lines = settings.written.iter().map(|option| line(option, &resolved.variables)).collect();
+        self.unused(settings, made_up, |name| used.contains(name) || resolved.used.contains(name));
+        self.values = values(settings);
+        harm::find(self, settings);
+        files::find(self, settings);
+    }
+
+    /// Placeholders that nothing reads.
+    fn unused(&mut self, settings: &Settings, made_up: &HashSet<String>, is_used: impl Fn(&str) -> bool) {
+        let mut seen = HashSet::new();
+        for option in &settings.written {
+            let name = option.name.as_str();
+            let is_own = made_up.contains(name) && registry::find(name).is_none();
+            if is_own && !is_used(name) && seen.insert(name) {
+                self.warn(
+                    &option.origin,
+                    format!("placeholder \"{name}\" is not used; %({name}) would read it"),
+                );
+            }
+        }
+    }
+
+    fn error(&mut self, error: &super::ConfigError) {
+        let text = match error.remedy.as_str() {
+            "" => error.message.clone(),
+            remedy => format!("{}; {remedy}", error.message),
+        };
+        self.findings.push(Finding { severity: Severity::Error, origin: error.origin.clone(), text });
+    }
+
+    fn warn(&mut self, origin: &Origin, text: impl Into<String>) {
+        self.findings.push(Finding {
+            severity: Severity::Warning,
+            origin: origin.clone(),
+            text: text.into(),
+        });
+    }
+}
+
+fn line(option: &Written, variables: &HashSet<String>) -> Line {
+    let state = match registry::find(&option.name).map(|row| row.status) {
+        Some(Status::Works) => State::Works,
+        Some(Status::Accepted(_)) => State::Accepted,
+        Some(Status::Planned(_)) => State::Planned,
+        Some(Status::Refused(_)) => State::Refused,
+        None if variables.contains(&option.name) || logic::is_end(&option.name) => State::Variable,
+        None => State::Unknown,
+    };
+    Line { option: option.clone(), state }
+}
+
+/// The last value of each option that works, all of those that repeat, and the defaults of the others.
+fn values(settings: &Settings) -> Vec<Value> {
+    let mut values = Vec::new();
+    for row in registry::all().iter().filter(|row| row.status == Status::Works && has_meaning(row)) {
+        let mut written: Vec<&Written> =
+            settings.written.iter().filter(|w| row.spellings().any(|name| name == w.name)).collect();
+        if !row.repeats {
+            written = written.pop().into_iter().collect();
+        }
+        let given = written.iter().map(|w| Value {
+            name: row.name,
+            value: w.value.clone().filter(|v| !v.is_empty()).unwrap_or_else(|| "true".to_owned()),
+            origin: w.origin.clone(),
+        });
+        values.extend(given);
+        if written.is_empty() && !row.default.is_empty() {
+            let value = row.default.to_owned();
+            values.push(Value { name: row.name, value, origin: Origin::Default });
+        }
+    }
+    values
+}
+
+/// What only led to other options means nothing by itself.
+fn has_meaning(row: &Row) -> bool {
+    row.theme != rows::BLOCKS && row.theme != rows::READING
+}
+
+/// Where an option was written last.
+fn origin_of(settings: &Settings, name: &str) -> Origin {
+    let is_it = |written: &str| registry::find(written).is_some_and(|row| row.name == name);
+    let found = settings.written.iter().rev().find(|w| is_it(&w.name));
+    found.map_or(Origin::Default, |w| w.origin.clone())
+}

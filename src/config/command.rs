@@ -1,0 +1,104 @@
+//! `rwsgi check`, `rwsgi init`, `rwsgi completion`, `rwsgi man`: words in front of the options that start no server.
+
+use std::path::PathBuf;
+
+use super::check::check;
+use super::{Shell, Sources, completion, init, man};
+
+/// What a command has to say, and what it wants to be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// For the standard output.
+    pub output: String,
+    /// For the standard error.
+    pub errors: String,
+    pub status: u8,
+    /// Files to write, with their content; none of them may exist unless `replace` is set.
+    pub files: Vec<(PathBuf, String)>,
+    pub replace: bool,
+}
+
+impl Outcome {
+    /// Writes the files: all of them, or none when one is there already.
+    pub fn write(&self) -> Result<(), String> {
+        let there = self.files.iter().find(|(path, _)| path.exists());
+        if let Some((path, _)) = there.filter(|_| !self.replace) {
+            return Err(format!("{} exists already; --force overwrites it", path.display()));
+        }
+        for (path, text) in &self.files {
+            std::fs::write(path, text).map_err(|why| format!("{}: {why}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+const CHECK_USAGE: &str = "\
+Usage: rwsgi check [--strict] [--output text|json] [options] FILE…
+
+Reads a configuration as the server would and says all there is to say about it. Nothing is started, but for the
+commands that the configuration reads from (exec://).
+Exit status: 0, 1 with --strict where there are warnings, 2 where the server would not start.
+";
+
+const COMPLETION_USAGE: &str = "Usage: rwsgi completion bash|zsh|fish\n";
+
+/// `None`: the arguments are those of a server.
+pub fn command(sources: &Sources, colour: bool) -> Option<Outcome> {
+    let (name, arguments) = sources.arguments.split_first()?;
+    Some(match name.as_str() {
+        "check" => run_check(sources, arguments, colour),
+        "init" => init::command(arguments),
+        "completion" => run_completion(arguments),
+        "man" => printed(man()),
+        _ => return None,
+    })
+}
+
+fn run_check(sources: &Sources, arguments: &[String], colour: bool) -> Outcome {
+    let mut strict = false;
+    let mut json = false;
+    let mut rest = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--strict" => strict = true,
+            "--output=json" => json = true,
+            "--output=text" => json = false,
+            "--output" => match arguments.next().map(String::as_str) {
+                Some("json") => json = true,
+                Some("text") => json = false,
+                _ => return misused(CHECK_USAGE),
+            },
+            "--help" | "-h" => return printed(CHECK_USAGE.to_owned()),
+            _ => rest.push(argument.clone()),
+        }
+    }
+    if rest.is_empty()
+        && sources
+            .environment
+            .iter()
+            .all(|(name, _)| !name.starts_with("UWSGI_") && !name.starts_with("RWSGI_"))
+    {
+        return misused(CHECK_USAGE);
+    }
+    let report = check(&Sources { arguments: rest, ..sources.clone() });
+    let output = if json { report.json() } else { report.text(colour) };
+    Outcome { output, status: report.status(strict), ..Outcome::default() }
+}
+
+fn run_completion(arguments: &[String]) -> Outcome {
+    match arguments {
+        [shell] if shell == "bash" => printed(completion(Shell::Bash)),
+        [shell] if shell == "zsh" => printed(completion(Shell::Zsh)),
+        [shell] if shell == "fish" => printed(completion(Shell::Fish)),
+        _ => misused(COMPLETION_USAGE),
+    }
+}
+
+pub fn printed(output: String) -> Outcome {
+    Outcome { output, ..Outcome::default() }
+}
+
+pub fn misused(usage: &str) -> Outcome {
+    Outcome { errors: usage.to_owned(), status: 2, ..Outcome::default() }
+}

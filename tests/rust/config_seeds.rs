@@ -1,0 +1,148 @@
+//! The configurations of five users' notes, as they wrote them: each loads, means what the note says, and every
+//! part that is not built yet is named.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rwsgi::config::*;
+
+const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/seeds");
+
+fn sources(line: &str) -> Sources {
+    let arguments = line.split_whitespace().map(|a| a.replace("SEEDS", SEEDS)).collect();
+    Sources { arguments, ..Sources::default() }
+}
+
+fn read(line: &str) -> Settings {
+    load(&sources(line)).unwrap_or_else(|e| panic!("{line}: {e}")).settings
+}
+
+fn sockets(settings: &Settings) -> Vec<(&str, Protocol)> {
+    settings.listeners.iter().map(|l| (l.text.as_str(), l.protocol)).collect()
+}
+
+/// Every way in which the notes start a server.
+const LINES: &[&str] = &[
+    "--xml SEEDS/fastrouter.xml",
+    "SEEDS/fastrouter.xml:fastrouter",
+    "--xml SEEDS/subserver1.xml",
+    "--xml SEEDS/subserver2.xml:subserver2",
+    "--ini SEEDS/route-cache.ini",
+    "-ini SEEDS/standard.ini",
+    "--ini SEEDS/alarm.ini",
+    "--ini SEEDS/max-requests.ini",
+    "--ini SEEDS/fragments.ini",
+    "--ini SEEDS/http.ini",
+    "--ini SEEDS/secstats.ini:secstats",
+    "--ini SEEDS/fastrouter.ini:fastrouter",
+    "SEEDS/fastrouter.ini:secstats1",
+    "--ini SEEDS/fastrouter.ini --ini :secstats2",
+    "--ini SEEDS/servers.ini:server1",
+    "--ini SEEDS/servers.ini:server2",
+];
+
+/// What is warned about stands in one file, so that a part that has been built is seen to disappear from it.
+#[test]
+fn warnings_name_the_parts_that_are_missing() {
+    let mut found = String::new();
+    for line in LINES {
+        let loaded = load(&sources(line)).unwrap_or_else(|e| panic!("{line}: {e}"));
+        found += &format!("{}\n", line.replace("SEEDS/", ""));
+        for warning in &loaded.warnings {
+            found += &format!("    {}\n", warning.to_string().replace(&format!("{SEEDS}/"), ""));
+        }
+    }
+    let path = format!("{SEEDS}/warnings.txt");
+    if std::env::var_os("RWSGI_BLESS").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), found, "RWSGI_BLESS=1 rewrites {path}");
+    for line in found.lines().filter(|line| line.contains("pypy")) {
+        assert!(line.contains("install rwsgi into the Python that you want"), "{line}");
+    }
+}
+
+#[test]
+fn a_note_about_the_fastrouter() {
+    for (name, socket) in [("subserver1", "127.0.0.1:3232"), ("subserver2", "127.0.0.1:3333")] {
+        let settings = read(&format!("--xml SEEDS/{name}.xml"));
+        assert_eq!(sockets(&settings), [(socket, Protocol::Uwsgi)]);
+        assert_eq!(settings.processes, 4);
+        assert_eq!(settings.apps[0].source, AppSource::File("./server.py".into()));
+    }
+    read("--xml SEEDS/fastrouter.xml");
+}
+
+#[test]
+fn a_note_with_a_standard_configuration() {
+    let cores = std::thread::available_parallelism().unwrap().get() as u32;
+    let s = read("--ini SEEDS/standard.ini");
+    assert_eq!(s.processes, cores * 4);
+    assert_eq!(s.listeners[0].address, Address::Unix("/tmp/standard.sock".into()));
+    assert_eq!(s.pidfile, Some("/tmp/standard.pid".into()));
+    assert_eq!(s.daemonize, Some("/home/log/uwsgi/standard_uwsgi.log".into()));
+    assert_eq!((s.harakiri, s.max_requests, s.listen), (Some(Duration::from_secs(50)), 10000, Some(8192)));
+    assert_eq!((s.chmod_socket, s.chdir.as_deref()), (Some(0o664), Some(Path::new("."))));
+    assert_eq!(s.procnames.master.as_deref(), Some("uwsgi --ini standard.ini (master)"));
+    assert_eq!(s.procnames.all.as_deref(), Some("uwsgi --ini standard.ini"));
+    assert!(s.vacuum && s.harakiri_verbose && s.need_app && !s.log_requests && s.log.truncate);
+    let s = read("--ini SEEDS/route-cache.ini");
+    assert_eq!(sockets(&s), [(":9090", Protocol::Http)]);
+    assert_eq!((s.apps[0].source.clone(), s.log_micros), (AppSource::Module("mysite.wsgi".into()), true));
+    let line = std::fs::read_to_string(format!("{SEEDS}/interactive.args")).unwrap();
+    let s = read(&line);
+    assert_eq!(s.apps[0].source, AppSource::File(PathBuf::from("mysite/wsgi.py")));
+    assert_eq!((s.apps[0].callable.as_str(), s.harakiri), ("application", Some(Duration::from_secs(10))));
+}
+
+#[test]
+fn a_note_about_single_options() {
+    let lines = std::fs::read_to_string(format!("{SEEDS}/options.args")).unwrap();
+    let s = read(&lines);
+    assert_eq!(sockets(&s), [("/tmp/uwsgi.sock", Protocol::Uwsgi)]);
+    assert_eq!((s.processes, s.buffer_size, s.socket_timeout), (8, 32768, Duration::from_secs(10)));
+    assert_eq!((s.harakiri, s.harakiri_verbose), (Some(Duration::from_secs(60)), true));
+    assert_eq!(s.daemonize, Some("/var/log/uwsgi.log".into()));
+    assert_eq!(read("--ini SEEDS/max-requests.ini").max_requests, 1000);
+}
+
+#[test]
+fn a_note_about_nginx_and_supervisor() {
+    let s = read("-ini SEEDS/fragments.ini");
+    assert_eq!((s.processes, s.threads, s.chmod_socket), (2, 4, Some(0o664)));
+    assert_eq!((s.uid.as_deref(), s.gid.as_deref()), (Some("1000"), Some("1000")));
+    let s = read("--ini SEEDS/http.ini");
+    assert_eq!(sockets(&s), [("0.0.0.0:8000", Protocol::Http), ("127.0.0.1:8000", Protocol::Http)]);
+}
+
+#[test]
+fn a_note_about_balance() {
+    for (line, port, processes) in [
+        ("--ini SEEDS/secstats.ini:secstats", 23081, 8),
+        ("--ini SEEDS/fastrouter.ini:secstats1", 23082, 4),
+        ("--ini SEEDS/fastrouter.ini:secstats2", 23083, 4),
+        ("--ini SEEDS/servers.ini:server1", 23082, 4),
+        ("--ini SEEDS/servers.ini:server2", 23083, 4),
+    ] {
+        let s = read(line);
+        assert_eq!(s.listeners[0].address, Address::Tcp { host: "127.0.0.1".into(), port }, "{line}");
+        assert_eq!((s.processes, s.threads, s.lazy_apps), (processes, 20, true), "{line}");
+        assert_eq!(s.apps[0].source, AppSource::Module("wsgi".into()));
+        assert_eq!(s.pythonpath, [PathBuf::from(".")]);
+        let format = s.written.iter().find(|w| w.name == "log-format").and_then(|w| w.value.as_deref());
+        let expected = "%(addr) [%(ltime)] \"%(method) %(uri)\" %(status) %(size) %(micros)";
+        assert_eq!(format, Some(expected));
+        assert!(s.socket_options.close_on_exec);
+    }
+    assert!(read("--ini SEEDS/fastrouter.ini:fastrouter").vacuum);
+}
+
+#[test]
+fn gevent_says_what_to_do() {
+    let loaded = load(&sources("--gevent 100 --module a")).unwrap();
+    let warning = loaded.warnings[0].to_string();
+    assert_eq!(
+        warning,
+        "command line: option \"gevent\" is not supported: requests run on threads; set threads instead"
+    );
+}
