@@ -44,8 +44,7 @@ def start(request: pytest.FixtureRequest) -> Iterator[Boot]:
             server.process.wait()
             server.notifications.close()
             server.log.finish()
-            request.node.add_report_section("call", "server log", server.log.text)
-            print(f"--- the server's log\n{server.log.text}")
+            print("--- the server's log", *server.log.lines[-100:], sep="\n")
         return
     with ExitStack() as stack:
         for server in servers:
