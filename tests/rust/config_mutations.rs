@@ -123,7 +123,10 @@ impl Random {
         let (start, end) = (a.min(b), a.max(b));
         match self.below(6) {
             0 => text.replace_range(start..end, ""),
-            1 => text.insert_str(a, &text[start..end].to_owned()),
+            1 => {
+                let part = text[start..end].to_owned();
+                text.insert_str(a, &part);
+            }
             2 => text.truncate(a),
             3 => {
                 let other = &others[self.below(others.len())];
