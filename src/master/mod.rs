@@ -242,7 +242,7 @@ impl<H: Host> Master<'_, H> {
             return;
         }
         child.kill_at = Some(now + mercy);
-        slot.set_order(Order::Retire);
+        slot.set_order(if why == Leaving::Stopped { Order::Drain } else { Order::Retire });
         child.signal(signal::kick());
         self.forward_signal(index, why);
     }

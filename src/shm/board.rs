@@ -32,8 +32,10 @@ pub enum Order {
     Serve = 0,
     /// Accept nothing new until told to serve again.
     Pause = 1,
-    /// Finish what was begun, then leave.
+    /// Finish what was begun, then leave; others take what comes.
     Retire = 2,
+    /// The same, but nobody else will: serve what waits in the backlog first.
+    Drain = 3,
 }
 
 /// Why a worker asks to be replaced.
@@ -180,6 +182,7 @@ impl WorkerSlot {
         match self.order_word().load(Acquire) {
             1 => Order::Pause,
             2 => Order::Retire,
+            3 => Order::Drain,
             _ => Order::Serve,
         }
     }

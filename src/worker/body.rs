@@ -138,6 +138,10 @@ impl Body {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        if self.buffered && self.spool.is_none() {
+            // All of it lies in `ahead`, where a seek may want it again.
+            return Ok(false);
+        }
         if self.at == self.ahead.len() {
             self.ahead.clear();
             self.at = 0;

@@ -35,6 +35,8 @@ const MOST_SKIPS: u32 = 32;
 /// computed at every look for a while.
 const SHORTEST_REST_US: u64 = 1_000;
 const LONGEST_REST_US: u64 = 32_000;
+/// How long a stopping worker takes what waits in the backlog.
+const DRAIN_US: u64 = 500_000;
 /// When nothing is begun or completed for so long, computations are long here: they must not starve the backlog.
 const STALLED_US: u64 = 1_000_000;
 
@@ -65,6 +67,7 @@ pub struct Core {
     next_skips: u32,
     /// With several threads a process takes a request only when it says so on the board first.
     pub(super) counts_in_flight: bool,
+    drain_until_us: Option<u64>,
     claimed: bool,
 }
 
@@ -96,6 +99,7 @@ impl Core {
             next_skips: 1,
             counts_in_flight: shared.board.threads() > 1,
             claimed: false,
+            drain_until_us: None,
             shared,
         }
     }
@@ -121,7 +125,10 @@ impl Core {
                     Some(step) => return step,
                     None => continue,
                 },
-                Order::Retire => {
+                order @ (Order::Retire | Order::Drain) => {
+                    if order == Order::Drain && self.drain_backlog() {
+                        return Step::Request;
+                    }
                     if self.has_left_nothing() {
                         return self.leave();
                     }
@@ -258,6 +265,22 @@ impl Core {
         if std::mem::take(&mut self.claimed) {
             self.shared.slot.in_flight().fetch_sub(1, AcqRel);
         }
+    }
+
+    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. Bounded in time,
+    /// since a front end that knows nothing of the stop goes on sending.
+    fn drain_backlog(&mut self) -> bool {
+        let now = clock::monotonic_us();
+        let until = *self.drain_until_us.get_or_insert(now + DRAIN_US);
+        if now >= until {
+            return false;
+        }
+        self.claim();
+        let found = (0..self.shared.listeners.len()).any(|listener| self.accept(listener));
+        if !found {
+            self.unclaim();
+        }
+        found
     }
 
     fn leave(&mut self) -> Step {

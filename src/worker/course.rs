@@ -69,6 +69,8 @@ impl Core {
         }
         bump(self.slot.requests(), 1);
         let served = self.count(&exchange);
+        // Who sees the end of the answer finds the request counted.
+        let client = client.and_then(|(client, goes_on)| goes_on.then_some(client));
         if shared.settings.log_requests {
             self.log(&exchange, served);
         }

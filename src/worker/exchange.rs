@@ -388,8 +388,9 @@ impl Exchange {
 
     // ── the end ──
 
-    /// Sends what is left, waiting for the client, and gives the connection back if it can carry another request.
-    pub fn finish(&mut self) -> Option<OwnedFd> {
+    /// Sends what is left, waiting for the client, and hands back the connection: to be kept (`true`) for another request,
+    /// or to be closed.
+    pub fn finish(&mut self) -> Option<(OwnedFd, bool)> {
         if !self.gone && !self.out.is_empty() {
             let _ = self.write_rest(&[]);
         }
@@ -402,7 +403,7 @@ impl Exchange {
         self.surplus = self.body.take_surplus();
         // Its memory or its temporary file must not wait for the next request.
         self.body.clear();
-        goes_on.then_some(client)
+        Some((client, goes_on))
     }
 
     /// Bytes of the next request that came with the last body; once, after [`Exchange::finish`].
