@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::actions::acts;
 use super::draft::Draft;
 use super::files::before_comment;
 use super::low::{Low, needs_value, unknown};
 use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
-use super::{ConfigError, Origin, Settings, Sources, Warning, Written, expand, logic, registry, rows};
+use super::{
+    ConfigError, Origin, Settings, Sources, ValueError, Warning, Written, expand, logic, registry, rows,
+};
 
 /// What the options mean, and all that is to be said about them.
 pub struct Resolved {
@@ -61,6 +64,17 @@ const MOST_UNKNOWN: usize = 100;
 fn is_strict(written: &[Written]) -> bool {
     let last = written.iter().rev().find(|option| option.name == "strict");
     last.is_some_and(|option| flag(option.value.as_deref()) == Ok(true))
+}
+
+/// A reference that was left as it is, and why.
+fn unresolved(value: &str) -> Option<String> {
+    let inside =
+        |open| value.split_once(open).and_then(|(_, rest)| rest.split_once(')')).map(|(name, _)| name);
+    if let Some(name) = inside("$(") {
+        return Some(format!("no variable {name} is set; $({name}:-VALUE) gives a default"));
+    }
+    let name = inside("%(").filter(|name| !name.is_empty())?;
+    Some(format!("%({name}) stays as it is: no option and no placeholder has this name"))
 }
 
 struct Resolver<'a> {
@@ -135,8 +149,14 @@ impl<'a> Resolver<'a> {
             );
         }
         self.check_override(row, option);
-        (row.set)(&mut self.draft, value, &option.origin)
-            .map_err(|error| ConfigError::of_value(&option.origin, &option.name, error))?;
+        let unresolved = value.filter(|_| !acts(row.name)).and_then(unresolved);
+        (row.set)(&mut self.draft, value, &option.origin).map_err(|error| {
+            let remedy = unresolved.clone().unwrap_or(error.remedy);
+            ConfigError::of_value(&option.origin, &option.name, ValueError { remedy, ..error })
+        })?;
+        if let Some(text) = unresolved {
+            self.warn(option, format!(": {text}"));
+        }
         for note in std::mem::take(&mut self.draft.notes) {
             self.warn(option, format!(": {note}"));
         }

@@ -558,6 +558,24 @@ fn environment() {
 }
 
 #[test]
+fn references_that_lead_nowhere() {
+    let error = ini("no-variable", "[uwsgi]\nprocesses = $(CORES)\n").unwrap_err();
+    assert_eq!(
+        error,
+        "FILE:2: option \"processes\": \"$(CORES)\" is not a whole number; no variable CORES is set; \
+         $(CORES:-VALUE) gives a default"
+    );
+    let (_, warnings) = ini("no-name", "[uwsgi]\nchdir = $(BASE)/x\npidfile = /tmp/%(site).pid\n").unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "FILE:2: option \"chdir\": no variable BASE is set; $(BASE:-VALUE) gives a default",
+            "FILE:3: option \"pidfile\": %(site) stays as it is: no option and no placeholder has this name",
+        ]
+    );
+}
+
+#[test]
 fn keywords() {
     let pair = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
     let keywords = vec![pair("http_socket", ":1"), pair("http_socket", ":2"), pair("need_app", "false")];
