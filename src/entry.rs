@@ -7,6 +7,8 @@ use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 pyo3::create_exception!(
     rwsgi,
@@ -28,6 +30,9 @@ fn environment() -> Vec<(String, String)> {
 }
 
 fn serve_loaded(loaded: Loaded, object: Option<Py<PyAny>>) -> i32 {
+    for message in &loaded.messages {
+        log::say(message);
+    }
     for warning in &loaded.warnings {
         log::say(&format!("warning: {warning}"));
     }
@@ -38,15 +43,43 @@ fn serve_loaded(loaded: Loaded, object: Option<Py<PyAny>>) -> i32 {
 }
 
 fn print(text: &str) {
-    use std::io::Write;
     // A closed pipe behind --help is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut output = std::io::stdout();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
+/// `rwsgi check`, `rwsgi init` and the like; `None`: the arguments are those of a server.
+fn run_command(sources: &Sources) -> Option<i32> {
+    let (input, output) = (std::io::stdin(), std::io::stdout());
+    let is_interview = sources.arguments == ["init"] && input.is_terminal() && output.is_terminal();
+    let outcome = if is_interview {
+        let ask = |question: &str, default: &str| {
+            print(&format!("{question} [{default}]: "));
+            let mut line = String::new();
+            let read = input.read_line(&mut line).ok()?;
+            (read > 0).then_some(line)
+        };
+        let site = config::init::interview(ask)?;
+        config::init::outcome(&site, Path::new("."), false, false)
+    } else {
+        config::command(sources, output.is_terminal())?
+    };
+    if let Err(error) = outcome.write() {
+        eprintln!("rwsgi: {error}");
+        return Some(2);
+    }
+    eprint!("{}", outcome.errors);
+    print(&outcome.output);
+    Some(i32::from(outcome.status))
 }
 
 /// Runs the command line (without the program's name) and returns the exit status. Errors are printed.
 #[pyfunction]
 pub fn main(argv: Vec<String>) -> i32 {
     let sources = Sources { environment: environment(), arguments: argv, ..Sources::default() };
+    if let Some(status) = run_command(&sources) {
+        return status;
+    }
     match config::load(&sources) {
         Ok(loaded) => match loaded.action {
             Action::Serve => serve_loaded(loaded, None),
@@ -54,6 +87,7 @@ pub fn main(argv: Vec<String>) -> i32 {
                 print(&config::help());
                 0
             }
+            Action::Exit(status) => i32::from(status),
             Action::Version => {
                 print(concat!(env!("CARGO_PKG_VERSION"), "\n"));
                 0

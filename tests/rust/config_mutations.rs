@@ -124,8 +124,8 @@ impl Random {
         match self.below(6) {
             0 => text.replace_range(start..end, ""),
             1 => {
-                let part = text[start..end].to_owned();
-                text.insert_str(a, &part);
+                let copy = text[start..end].to_owned();
+                text.insert_str(a, &copy);
             }
             2 => text.truncate(a),
             3 => {
