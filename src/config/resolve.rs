@@ -30,7 +30,7 @@ pub struct Resolved {
 /// hide what is wrong with the next one.
 pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigError> {
     let mut written = std::mem::take(&mut low.written);
-    let used = expand::all(&mut written, &sources.environment, low.sealed)?;
+    let expand::Resolved { used, emptied } = expand::all(&mut written, &sources.environment, low.sealed)?;
     let variables = used.iter().chain(&low.placeholders).chain(&low.used).cloned().collect();
     let mut resolver = Resolver {
         draft: Draft::default(),
@@ -44,8 +44,8 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
     if sources.object {
         resolver.draft.object();
     }
-    for option in &written {
-        if let Err(error) = resolver.apply(option) {
+    for (i, option) in written.iter().enumerate() {
+        if let Err(error) = resolver.apply(option, emptied.contains(&i)) {
             resolver.errors.push(error);
         }
     }
@@ -91,13 +91,13 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    fn apply(&mut self, option: &'a Written) -> Result<(), ConfigError> {
+    fn apply(&mut self, option: &'a Written, emptied: bool) -> Result<(), ConfigError> {
         let Some(row) = registry::find(&option.name) else { return self.unknown(option) };
         let value = option.value.as_deref();
         let needs_value =
             row.arg == Arg::Required && row.status == Status::Works && row.theme != rows::BLOCKS;
         if needs_value && value.is_none_or(str::is_empty) {
-            return self.empty(row, option);
+            return self.empty(row, option, emptied);
         }
         let is_first = !self.seen.contains_key(row.name);
         match row.status {
@@ -128,9 +128,9 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// An empty variable of the environment is how people unset one.
-    fn empty(&mut self, row: &Row, option: &Written) -> Result<(), ConfigError> {
-        if matches!(option.origin, Origin::Environment(_)) {
+    /// An empty variable of the environment is how people unset one, by its name or in a reference.
+    fn empty(&mut self, row: &Row, option: &Written, emptied: bool) -> Result<(), ConfigError> {
+        if emptied || matches!(option.origin, Origin::Environment(_)) {
             self.warn(option, " is empty and is not used".to_owned());
             return Ok(());
         }

@@ -573,6 +573,9 @@ fn references_that_lead_nowhere() {
             "FILE:3: option \"pidfile\": %(site) stays as it is: no option and no placeholder has this name",
         ]
     );
+    let (settings, warnings) = ini("emptied", "[uwsgi]\nharakiri = 20\nharakiri = $(NONE:-)\n").unwrap();
+    assert_eq!(settings.harakiri, Some(Duration::from_secs(20)));
+    assert_eq!(warnings, ["FILE:3: option \"harakiri\" is empty and is not used"]);
 }
 
 #[test]
