@@ -33,6 +33,9 @@ pub fn run_core(
     main: Option<&Option<OwnedFd>>,
 ) -> PyResult<()> {
     let mut engine = Engine::new(py, core, apps)?;
+    if main.is_some() {
+        core.shared.announce();
+    }
     loop {
         match py.detach(|| core.next_step()) {
             Step::Request => engine.answer(py, core),
