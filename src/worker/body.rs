@@ -25,6 +25,18 @@ pub enum BodyError {
     Spool,
 }
 
+impl BodyError {
+    /// What a client is answered whose request ends so.
+    pub fn status(self) -> u16 {
+        match self {
+            BodyError::TooLong => 413,
+            BodyError::TimedOut => 408,
+            BodyError::Spool => 500,
+            BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
+        }
+    }
+}
+
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -55,6 +67,8 @@ pub struct Body {
     rest: Rest,
     /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it.
     spool: Option<File>,
+    /// The file that it is written to, while it arrives.
+    sink: Option<File>,
     /// Bytes handed to the app.
     consumed: u64,
     /// The first failure; every later read repeats it.
@@ -66,6 +80,8 @@ pub struct Body {
 
 /// Received at most in one step.
 const STEP: usize = 65536;
+/// The same, on the way to a file.
+const FILE_STEP: usize = 4 * STEP;
 
 impl Body {
     pub fn clear(&mut self) {
@@ -76,6 +92,7 @@ impl Body {
         self.at = 0;
         self.rest = Rest::Nothing;
         self.spool = None;
+        self.sink = None;
         self.consumed = 0;
         self.failed = None;
         self.buffered = false;
@@ -167,7 +184,8 @@ impl Body {
         let got = match &mut self.rest {
             Rest::Nothing => return Ok(true),
             Rest::Bytes(left) => {
-                let most = (*left).min(STEP as u64) as usize;
+                let step = if self.sink.is_some() { FILE_STEP } else { STEP };
+                let most = (*left).min(step as u64) as usize;
                 self.ahead.reserve(most);
                 io::recv(fd, &mut self.ahead, most).inspect(|&got| *left -= got as u64)
             }
@@ -267,36 +285,59 @@ impl Body {
 
     /// Reads the whole body before the app runs: up to `memory` bytes stay in memory, more go to an unlinked file.
     pub fn buffer(&mut self, fd: BorrowedFd<'_>, memory: usize, timeout: Duration) -> Result<(), BodyError> {
-        let mut file: Option<File> = None;
+        while !self.gather(fd, memory, u64::MAX)? {
+            if !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+                return self.fail(BodyError::TimedOut);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has come.
+    pub fn gather(&mut self, fd: BorrowedFd<'_>, memory: usize, most: u64) -> Result<bool, BodyError> {
+        let mut taken = 0;
         loop {
-            if self.ahead.len() > memory || file.is_some() {
-                let target = match &mut file {
-                    Some(target) => target,
-                    None => match unlinked_file() {
-                        Ok(new) => file.insert(new),
-                        Err(_) => return self.fail(BodyError::Spool),
-                    },
-                };
-                if std::io::Write::write_all(target, &self.ahead).is_err() {
+            if let Some(error) = self.failed {
+                return Err(error);
+            }
+            if self.sink.is_none() && self.least_length() > memory as u64 {
+                match unlinked_file() {
+                    Ok(file) => self.sink = Some(file),
+                    Err(_) => return self.fail(BodyError::Spool),
+                }
+            }
+            if let Some(file) = &mut self.sink {
+                if std::io::Write::write_all(file, &self.ahead).is_err() {
                     return self.fail(BodyError::Spool);
                 }
                 self.ahead.clear();
             }
             if matches!(self.rest, Rest::Nothing) {
-                break;
+                return self.gathered();
             }
-            if !self.receive(fd)? && !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
-                return self.fail(BodyError::TimedOut);
+            let held = self.ahead.len();
+            if taken > most || !self.receive(fd)? {
+                return Ok(false);
             }
+            taken += (self.ahead.len() - held) as u64;
         }
-        if let Some(mut file) = file {
+    }
+
+    /// How long the part in memory is at least going to be.
+    fn least_length(&self) -> u64 {
+        let coming = if let Rest::Bytes(left) = self.rest { left } else { 0 };
+        self.ahead.len() as u64 + coming
+    }
+
+    fn gathered(&mut self) -> Result<bool, BodyError> {
+        if let Some(mut file) = self.sink.take() {
             if file.seek(SeekFrom::Start(0)).is_err() {
                 return self.fail(BodyError::Spool);
             }
             self.spool = Some(file);
         }
         self.buffered = true;
-        Ok(())
+        Ok(true)
     }
 
     pub fn is_seekable(&self) -> bool {

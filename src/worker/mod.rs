@@ -6,6 +6,7 @@ pub mod conns;
 pub mod core;
 mod course;
 pub mod exchange;
+mod forwarded;
 pub mod host;
 mod http;
 pub mod intake;
@@ -13,14 +14,16 @@ pub mod life;
 pub mod log;
 pub mod mounts;
 mod packet;
+mod parting;
 #[cfg(feature = "python")]
 pub mod python;
 mod refuse;
 pub mod request;
 pub mod rescue;
+mod upload;
 mod waiting;
 
-use crate::config::{Protocol, Settings};
+use crate::config::{CONNECTIONS, Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
 use crate::sys::epoll::Epoll;
@@ -28,7 +31,7 @@ use crate::sys::{process, signal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -86,6 +89,10 @@ pub struct Shared {
     pub conns: Mutex<conns::Conns>,
     /// When waiting connections are looked over next.
     pub next_sweep_us: AtomicU64,
+    /// Bytes of answers that wait for their clients.
+    pub leftovers: AtomicUsize,
+    /// The table of connections is full.
+    crowded: AtomicBool,
     /// Set once the listeners are out of the worker's own epoll.
     deaf: AtomicBool,
     /// Threads of the process can run application code at the same time.
@@ -134,7 +141,9 @@ impl Shared {
             epoll,
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
-            conns: Mutex::default(),
+            conns: Mutex::new(conns::Conns::new(most_connections(settings))),
+            leftovers: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
             deaf: AtomicBool::new(false),
             parallel,
@@ -217,6 +226,22 @@ impl Shared {
         self.conns.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// No more connections fit into the table.
+    fn set_crowded(&self) {
+        self.crowded.store(true, Relaxed);
+        self.set_deaf(true);
+    }
+
+    /// Is the table full, or was it a moment ago?
+    fn is_crowded(&self) -> bool {
+        if !self.crowded.load(Relaxed) {
+            return false;
+        }
+        let crowded = !self.conns().has_room();
+        self.crowded.store(crowded, Relaxed);
+        crowded
+    }
+
     /// Takes the listeners out of the worker's own epoll, or puts them back.
     pub fn set_deaf(&self, deaf: bool) {
         if self.own_epoll() && self.deaf.swap(deaf, AcqRel) != deaf {
@@ -260,4 +285,14 @@ impl Shared {
         // A full pipe has woken the master already.
         let _ = crate::sys::io::write_now(std::os::fd::AsFd::as_fd(&*self.news), b"n");
     }
+}
+
+/// Descriptors that a worker needs beside its connections, the application's own among them.
+pub const SPARE_DESCRIPTORS: u64 = 128;
+
+/// How many connections a worker may hold.
+fn most_connections(settings: &Settings) -> usize {
+    let wanted = settings.http.connections.unwrap_or(CONNECTIONS);
+    let allowed = process::descriptor_limit().unwrap_or(1024).saturating_sub(SPARE_DESCRIPTORS);
+    wanted.min(usize::try_from(allowed).unwrap_or(usize::MAX)).max(16)
 }
