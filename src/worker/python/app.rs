@@ -36,6 +36,9 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
             }
         }
     }
+    if settings.apps.is_empty() && settings.dynamic_apps {
+        return Some(apps);
+    }
     if settings.apps.is_empty() {
         log::say("no application is named: use module, wsgi-file or mount");
     }
@@ -169,7 +172,7 @@ fn find<'py>(py: Python<'py>, app: &App, object: Option<&Py<PyAny>>) -> PyResult
     callable(found, &app.callable)
 }
 
-fn callable<'py>(object: Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn callable<'py>(object: Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     if object.is_callable() {
         return Ok(object);
     }
@@ -178,7 +181,7 @@ fn callable<'py>(object: Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, P
 }
 
 /// A name in a module, dotted if need be; `name()` calls a factory.
-fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     let (path, is_factory) = match name.strip_suffix("()") {
         Some(path) => (path, true),
         None => (name, false),
@@ -191,7 +194,7 @@ fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py,
 }
 
 /// Executes a file as a module of its own, named as uWSGI names it.
-fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
     let path = text(path);
     let stem = path.replace(['/', '.'], "_");
     let name = format!("uwsgi_file_{}", stem.strip_suffix("_py").unwrap_or(&stem));
