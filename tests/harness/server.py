@@ -197,6 +197,7 @@ class Server:
         except subprocess.TimeoutExpired:
             text = self.log.text
             procs.kill(self.processes)
+            self.process.wait()
             raise AssertionError(f"the server did not end within {patience:.0f} s\n{text}") from None
         self.log.finish()
         return status
