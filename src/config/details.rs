@@ -158,6 +158,24 @@ pub struct Log {
     pub reopen: bool,
     /// As `logto`, but opened when privileges have been dropped.
     pub to2: Option<PathBuf>,
+    /// Bytes after which the file is moved to `backup`, or to its own name with the time behind it; 0: never.
+    pub max_size: u64,
+    pub backup: Option<PathBuf>,
+    /// Requests that are logged though `disable-logging` is set.
+    pub always: Logged,
+}
+
+/// Requests that are worth a line, whatever else is logged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logged {
+    /// By the first digit of their status.
+    pub status_4xx: bool,
+    pub status_5xx: bool,
+    /// Those without a body.
+    pub empty: bool,
+    pub slower_than: Option<Duration>,
+    /// By the bytes of their body.
+    pub larger_than: Option<u64>,
 }
 
 /// Further files with the master's pid.

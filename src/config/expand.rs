@@ -23,12 +23,20 @@ pub struct Known<'a> {
     pub sealed: bool,
 }
 
-/// Every value with its references resolved, in place. Returns the names that `%(name)` read.
+/// What came of resolving every value.
+pub struct Resolved {
+    /// The names that `%(name)` read.
+    pub used: HashSet<String>,
+    /// The options that have lost their value by it.
+    pub emptied: HashSet<usize>,
+}
+
+/// Every value with its references resolved, in place.
 pub fn all(
     written: &mut [Written],
     environment: &[(String, String)],
     sealed: bool,
-) -> Result<HashSet<String>, ConfigError> {
+) -> Result<Resolved, ConfigError> {
     let variables: HashMap<&str, &str> = environment.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let index = index(written);
     let mut names = Names::new(&Known { written, index: &index, variables: &variables, sealed }, 0);
@@ -37,13 +45,19 @@ pub fn all(
             names.resolve(i, 0)?;
         }
     }
-    let Names { mut values, used, .. } = names;
-    for (i, option) in written.iter_mut().enumerate() {
-        if !acts(&option.name) {
-            option.value = values.remove(&i).or(option.value.take());
+    let Names { values, used, .. } = names;
+    let mut emptied = HashSet::new();
+    for (i, value) in values {
+        if acts(&written[i].name) {
+            continue;
         }
+        let former = &mut written[i].value;
+        if value.is_empty() && former.as_deref().is_some_and(|text| !text.is_empty()) {
+            emptied.insert(i);
+        }
+        *former = Some(value);
     }
-    Ok(used)
+    Ok(Resolved { used, emptied })
 }
 
 /// One value that is needed while reading. `total` is what all such values have grown to.

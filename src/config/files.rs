@@ -10,7 +10,7 @@ const LARGEST_FILE: usize = 4 << 20;
 const MOST_BYTES: usize = 32 << 20;
 pub const LOOP: &str = "look for a file that includes itself";
 
-/// `include`, `config`, `inherit`: the name says which format it is.
+/// `include`, `config`, `inherit`: the name, which has been resolved, says which format it is.
 pub fn include(low: &mut Low<'_>, value: &str, origin: &Origin) -> Result<(), ConfigError> {
     let (path, _) = split_section(low, None, value, origin)?;
     let Some(format) = Format::of_path(&path) else {
@@ -19,13 +19,17 @@ pub fn include(low: &mut Low<'_>, value: &str, origin: &Origin) -> Result<(), Co
             "let it end in .ini, .xml, .yaml, .json or .toml, or name it with one of the options ini, xml, …";
         return Err(ConfigError::new(origin, message, remedy));
     };
-    read(low, format, value, origin)
+    read_resolved(low, format, value, origin)
 }
 
 /// Reads `FILE`, `FILE:SECTION`, `:SECTION` or a URL in place.
 pub fn read(low: &mut Low<'_>, format: Format, value: &str, origin: &Origin) -> Result<(), ConfigError> {
     let value = low.resolve(value, origin)?;
-    let (path, section) = split_section(low, Some(format), &value, origin)?;
+    read_resolved(low, format, &value, origin)
+}
+
+fn read_resolved(low: &mut Low<'_>, format: Format, value: &str, origin: &Origin) -> Result<(), ConfigError> {
+    let (path, section) = split_section(low, Some(format), value, origin)?;
     let text = text_of(low, &path, origin)?;
     // Without a name, as in ":section", `%o` is empty.
     let given = if value.starts_with(':') { "" } else { &path };

@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::actions::acts;
 use super::draft::Draft;
 use super::files::before_comment;
 use super::low::{Low, needs_value, unknown};
 use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
-use super::{ConfigError, Origin, Settings, Sources, Warning, Written, expand, logic, registry, rows};
+use super::{
+    ConfigError, Origin, Settings, Sources, ValueError, Warning, Written, expand, logic, registry, rows,
+};
 
 /// What the options mean, and all that is to be said about them.
 pub struct Resolved {
@@ -27,7 +30,7 @@ pub struct Resolved {
 /// hide what is wrong with the next one.
 pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigError> {
     let mut written = std::mem::take(&mut low.written);
-    let used = expand::all(&mut written, &sources.environment, low.sealed)?;
+    let expand::Resolved { used, emptied } = expand::all(&mut written, &sources.environment, low.sealed)?;
     let variables = used.iter().chain(&low.placeholders).chain(&low.used).cloned().collect();
     let mut resolver = Resolver {
         draft: Draft::default(),
@@ -41,8 +44,8 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
     if sources.object {
         resolver.draft.object();
     }
-    for option in &written {
-        if let Err(error) = resolver.apply(option) {
+    for (i, option) in written.iter().enumerate() {
+        if let Err(error) = resolver.apply(option, emptied.contains(&i)) {
             resolver.errors.push(error);
         }
     }
@@ -63,6 +66,17 @@ fn is_strict(written: &[Written]) -> bool {
     last.is_some_and(|option| flag(option.value.as_deref()) == Ok(true))
 }
 
+/// A reference that was left as it is, and why.
+fn unresolved(value: &str) -> Option<String> {
+    let inside =
+        |open| value.split_once(open).and_then(|(_, rest)| rest.split_once(')')).map(|(name, _)| name);
+    if let Some(name) = inside("$(") {
+        return Some(format!("no variable {name} is set; $({name}:-VALUE) gives a default"));
+    }
+    let name = inside("%(").filter(|name| !name.is_empty())?;
+    Some(format!("%({name}) stays as it is: no option and no placeholder has this name"))
+}
+
 struct Resolver<'a> {
     draft: Draft,
     warnings: Vec<Warning>,
@@ -77,13 +91,13 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    fn apply(&mut self, option: &'a Written) -> Result<(), ConfigError> {
+    fn apply(&mut self, option: &'a Written, emptied: bool) -> Result<(), ConfigError> {
         let Some(row) = registry::find(&option.name) else { return self.unknown(option) };
         let value = option.value.as_deref();
         let needs_value =
             row.arg == Arg::Required && row.status == Status::Works && row.theme != rows::BLOCKS;
         if needs_value && value.is_none_or(str::is_empty) {
-            return self.empty(row, option);
+            return self.empty(row, option, emptied);
         }
         let is_first = !self.seen.contains_key(row.name);
         match row.status {
@@ -114,9 +128,9 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// An empty variable of the environment is how people unset one.
-    fn empty(&mut self, row: &Row, option: &Written) -> Result<(), ConfigError> {
-        if matches!(option.origin, Origin::Environment(_)) {
+    /// An empty variable of the environment is how people unset one, by its name or in a reference.
+    fn empty(&mut self, row: &Row, option: &Written, emptied: bool) -> Result<(), ConfigError> {
+        if emptied || matches!(option.origin, Origin::Environment(_)) {
             self.warn(option, " is empty and is not used".to_owned());
             return Ok(());
         }
@@ -135,8 +149,14 @@ impl<'a> Resolver<'a> {
             );
         }
         self.check_override(row, option);
-        (row.set)(&mut self.draft, value, &option.origin)
-            .map_err(|error| ConfigError::of_value(&option.origin, &option.name, error))?;
+        let unresolved = value.filter(|_| !acts(row.name)).and_then(unresolved);
+        (row.set)(&mut self.draft, value, &option.origin).map_err(|error| {
+            let remedy = unresolved.clone().unwrap_or(error.remedy);
+            ConfigError::of_value(&option.origin, &option.name, ValueError { remedy, ..error })
+        })?;
+        if let Some(text) = unresolved {
+            self.warn(option, format!(": {text}"));
+        }
         for note in std::mem::take(&mut self.draft.notes) {
             self.warn(option, format!(": {note}"));
         }

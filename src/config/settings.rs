@@ -161,6 +161,12 @@ pub struct Settings {
     pub no_server: bool,
     /// Workers end when the master is gone.
     pub no_orphans: bool,
+    /// The master keeps its privileges; only the workers drop them.
+    pub master_as_root: bool,
+    /// Paths that no mount answers to get 404 instead of the default application.
+    pub no_default_app: bool,
+    /// The longest wait for a client of an HTTP socket.
+    pub http_timeout: Option<Duration>,
     pub socket_options: SocketOptions,
     pub limits: Limits,
     pub recycle: Recycle,
@@ -227,6 +233,9 @@ impl Default for Settings {
             show_config: false,
             no_server: false,
             no_orphans: false,
+            master_as_root: false,
+            no_default_app: false,
+            http_timeout: None,
             socket_options: SocketOptions::default(),
             limits: Limits::default(),
             recycle: Recycle::default(),

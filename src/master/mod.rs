@@ -242,9 +242,11 @@ impl<H: Host> Master<'_, H> {
             return;
         }
         child.kill_at = Some(now + mercy);
+        // First what the application's own handlers wait for: once the worker knows its order it may be gone.
+        self.forward_signal(index, why);
+        let child = &self.children[index];
         slot.set_order(if why == Leaving::Stopped { Order::Drain } else { Order::Retire });
         child.signal(signal::kick());
-        self.forward_signal(index, why);
     }
 
     /// An application with handlers of its own for TERM or HUP hears of it.

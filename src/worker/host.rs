@@ -28,7 +28,7 @@ pub trait Host {
     /// After loading, before the first fork: makes what was loaded cheap to share.
     fn settle(&self);
 
-    /// Runs every core of a worker until it is told to leave.
+    /// Runs every core of a worker until it is told to leave; announces the worker when the first core can serve.
     fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>);
 
     /// At the end of a worker's life: exit handlers run and streams are flushed.

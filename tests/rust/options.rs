@@ -558,6 +558,27 @@ fn environment() {
 }
 
 #[test]
+fn references_that_lead_nowhere() {
+    let error = ini("no-variable", "[uwsgi]\nprocesses = $(CORES)\n").unwrap_err();
+    assert_eq!(
+        error,
+        "FILE:2: option \"processes\": \"$(CORES)\" is not a whole number; no variable CORES is set; \
+         $(CORES:-VALUE) gives a default"
+    );
+    let (_, warnings) = ini("no-name", "[uwsgi]\nchdir = $(BASE)/x\npidfile = /tmp/%(site).pid\n").unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "FILE:2: option \"chdir\": no variable BASE is set; $(BASE:-VALUE) gives a default",
+            "FILE:3: option \"pidfile\": %(site) stays as it is: no option and no placeholder has this name",
+        ]
+    );
+    let (settings, warnings) = ini("emptied", "[uwsgi]\nharakiri = 20\nharakiri = $(NONE:-)\n").unwrap();
+    assert_eq!(settings.harakiri, Some(Duration::from_secs(20)));
+    assert_eq!(warnings, ["FILE:3: option \"harakiri\" is empty and is not used"]);
+}
+
+#[test]
 fn keywords() {
     let pair = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
     let keywords = vec![pair("http_socket", ":1"), pair("http_socket", ":2"), pair("need_app", "false")];
@@ -702,4 +723,192 @@ fn counts() {
         println!("{status}: {rows} options, {names} names");
     }
     assert_eq!(all.iter().map(|(_, (_, names))| names).sum::<usize>(), registry::names().count());
+}
+
+// Options whose settings are there before the server reads them
+
+#[test]
+fn settings_of_options_to_come() {
+    let text = "[uwsgi]
+no-default-app = true
+unenv = A
+unenv = B
+chdir2 = /c
+optimize = 2
+import = a.b
+shared-import = c
+wsgi-env-behaviour = holy
+catch-exceptions = true
+wsgi-disable-file-wrapper = true
+add-header = Connection: close
+add-header = X-A=b
+no-server = true
+logto2 = /l2
+log-date = %%Y
+log-truncate = true
+log-reopen = true
+touch-logreopen = /r
+log-maxsize = 10M
+log-backupname = /b
+log-4xx = true
+log-5xx = true
+log-zero = true
+log-slow = 1500
+log-big = 1M
+pidfile2 = /p2
+safe-pidfile = /sp
+safe-pidfile2 = /sp2
+no-orphans = true
+master-as-root = true
+limit-as = 512
+limit-nproc = 10
+max-fd = 4096
+cpu-affinity = 2
+thread-stack-size = 512
+reload-on-rss = 300
+reload-on-as = 1G
+evil-reload-on-rss = 400
+evil-reload-on-as = 2048
+max-worker-lifetime = 3600
+max-worker-lifetime-delta = 30
+min-worker-lifetime = 20
+exit-on-reload = true
+reload-on-exception = true
+reload-on-exception-type = OSError
+reload-on-exception-value = gone away
+reload-on-exception-repr = OSError:gone
+touch-reload = /t
+touch-workers-reload = /tw
+touch-chain-reload = /tc
+py-autoreload = 3
+py-auto-reload-ignore = m
+ignore-sigpipe = true
+ignore-write-errors = true
+disable-write-exception = true
+write-errors-exception-only = true
+write-errors-tolerance = 4
+http-timeout = 90
+so-keepalive = true
+tcp-nodelay = true
+so-send-timeout = 7
+socket-sndbuf = 64k
+socket-rcvbuf = 32768
+reuse-port = true
+freebind = true
+close-on-exec = true
+no-defer-accept = true
+tcp-fast-open = 8
+hook-master-start = unix_signal:15 gracefully_kill_them_all
+";
+    let (s, warnings) = ini("to-come", text).unwrap();
+    // Each is warned about until the server reads it, and none for its value.
+    assert!(warnings.iter().all(|w| w.contains(" is not supported yet: ")), "{warnings:#?}");
+    let (seconds, path) = (Duration::from_secs, |text: &str| Some(PathBuf::from(text)));
+    let texts = |text: &str| vec![text.to_owned()];
+    let python = Python {
+        unenv: vec!["A".into(), "B".into()],
+        chdir2: path("/c"),
+        optimize: 2,
+        imports: texts("a.b"),
+        shared_imports: texts("c"),
+        fresh_environ: true,
+        catch_exceptions: true,
+        no_file_wrapper: true,
+        add_headers: vec![("Connection".into(), "close".into()), ("X-A".into(), "b".into())],
+    };
+    assert_eq!(s.python, python);
+    let always = Logged {
+        status_4xx: true,
+        status_5xx: true,
+        empty: true,
+        slower_than: Some(Duration::from_millis(1500)),
+        larger_than: Some(1 << 20),
+    };
+    let log = Log {
+        date: Some("%Y".into()),
+        truncate: true,
+        reopen: true,
+        to2: path("/l2"),
+        max_size: 10 << 20,
+        backup: path("/b"),
+        always,
+    };
+    assert_eq!(s.log, log);
+    let pidfiles = PidFiles { second: path("/p2"), safe: path("/sp"), safe_second: path("/sp2") };
+    assert_eq!(s.pidfiles, pidfiles);
+    let limits = Limits {
+        address_space: Some(512 << 20),
+        processes: Some(10),
+        descriptors: Some(4096),
+        cpu_affinity: 2,
+        thread_stack: Some(512 << 10),
+    };
+    assert_eq!(s.limits, limits);
+    let recycle = Recycle {
+        address_space: 1 << 30,
+        resident: 300 << 20,
+        evil_address_space: 2 << 30,
+        evil_resident: 400 << 20,
+        max_lifetime: Some(seconds(3600)),
+        max_lifetime_delta: seconds(30),
+        min_lifetime: seconds(20),
+        exit_on_reload: true,
+        on_exception: true,
+        on_exception_type: texts("OSError"),
+        on_exception_value: texts("gone away"),
+        on_exception_repr: texts("OSError:gone"),
+    };
+    assert_eq!(s.recycle, recycle);
+    let watch = Watch {
+        python: Some(seconds(3)),
+        python_ignore: texts("m"),
+        reload: vec!["/t".into()],
+        reload_workers: vec!["/tw".into()],
+        reload_chain: vec!["/tc".into()],
+        reopen_log: vec!["/r".into()],
+    };
+    assert_eq!(s.watch, watch);
+    let errors = ClientErrors {
+        ignore_sigpipe: true,
+        ignore_write_errors: true,
+        disable_write_exception: true,
+        exception_only: true,
+        tolerance: 4,
+    };
+    assert_eq!(s.client_errors, errors);
+    let sockets = SocketOptions {
+        keepalive: true,
+        nodelay: true,
+        send_timeout: Some(seconds(7)),
+        send_buffer: Some(64 << 10),
+        receive_buffer: Some(32768),
+        reuse_port: true,
+        free_bind: true,
+        close_on_exec: true,
+        defer_accept: false,
+        fast_open: Some(8),
+    };
+    assert_eq!(s.socket_options, sockets);
+    assert!(s.no_orphans && s.no_server && s.master_as_root && s.no_default_app);
+    assert_eq!(s.http_timeout, Some(seconds(90)));
+}
+
+/// An option that does nothing yet must not keep a configuration from running.
+#[test]
+fn wrong_values_of_options_to_come_are_warnings() {
+    let text = "[uwsgi]\nreload-on-rss = much\nadd-header = nothing\nmax-fd =\nhook-master-start = exec:ls\n";
+    let (_, warnings) = ini("to-come-wrong", text).unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "FILE:2: option \"reload-on-rss\" is not supported yet: the worker is not replaced for this",
+            "FILE:2: option \"reload-on-rss\": \"much\" is not a whole number; write digits only, such as 4",
+            "FILE:3: option \"add-header\" is not supported yet: headers stay as they are",
+            "FILE:3: option \"add-header\": \"nothing\" is no header; write Name: value",
+            "FILE:4: option \"max-fd\" is not supported yet: the limit is not set",
+            "FILE:4: option \"max-fd\": needs a value",
+            "FILE:5: option \"hook-master-start\": this hook is not run; only unix_signal:15 gracefully_kill_them_all \
+             is known, which needs no hook",
+        ]
+    );
 }

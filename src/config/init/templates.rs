@@ -110,7 +110,8 @@ Requires={name}.socket
 After=network.target {name}.socket
 
 [Service]
-Type=exec
+Type=notify
+NotifyAccess=main
 User={user}
 Group={user}
 WorkingDirectory={directory}

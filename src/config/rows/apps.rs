@@ -43,6 +43,13 @@ pub const TABLE: Table = Table {
         )
         .default("false"),
         Row::works(
+            "no-default-app",
+            Flag,
+            |d, v, _| put(&mut d.settings.no_default_app, flag(v)),
+            "answer 404 where no mount fits",
+        )
+        .soon("the default application answers"),
+        Row::works(
             "need-app",
             Flag,
             |d, v, _| put(&mut d.settings.need_app, flag(v)),

@@ -69,12 +69,8 @@ pub const TABLE: Table = Table {
         )
         .default("false"),
         Row::works("exit", Optional, store_nothing, "exit at once with this status [1]"),
-        Row::works("print", Required, print, "log a text when the configuration has been read")
-            .many()
-            .soon("the text is not logged"),
-        Row::works("iprint", Required, store_nothing, "log a text while the configuration is read")
-            .many()
-            .soon("the text is not logged"),
+        Row::works("print", Required, print, "log a text when the configuration has been read").many(),
+        Row::works("iprint", Required, store_nothing, "log a text while the configuration is read").many(),
         Row::works(
             "no-server",
             Flag,

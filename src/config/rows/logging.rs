@@ -1,10 +1,11 @@
 //! What is logged, and where to.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Table;
-use crate::config::row::{Arg::*, Row};
-use crate::config::value::{flag, inverse, is_flag, paths, put, text};
+use crate::config::row::{Arg, Arg::*, Row, Setter};
+use crate::config::value::{flag, inverse, is_flag, number, paths, put, size, some, text};
 use crate::config::{Draft, Origin, ValueError};
 
 pub const TABLE: Table = Table {
@@ -57,6 +58,51 @@ pub const TABLE: Table = Table {
         .many()
         .soon("the log stays open"),
         Row::works(
+            "log-maxsize",
+            Required,
+            |d, v, _| put(&mut d.settings.log.max_size, size(v)),
+            "bytes after which the log is moved away; 0: never",
+        )
+        .default("0")
+        .soon("the log grows; rotate it with logrotate and its copytruncate"),
+        Row::works(
+            "log-backupname",
+            Required,
+            |d, v, _| put(&mut d.settings.log.backup, some(v)),
+            "where log-maxsize moves the log to",
+        )
+        .soon("the log grows; rotate it with logrotate and its copytruncate"),
+        line(
+            "log-4xx",
+            Flag,
+            |d, v, _| put(&mut d.settings.log.always.status_4xx, flag(v)),
+            "log requests with a status 4xx, whatever else is logged",
+        ),
+        line(
+            "log-5xx",
+            Flag,
+            |d, v, _| put(&mut d.settings.log.always.status_5xx, flag(v)),
+            "log requests with a status 5xx, whatever else is logged",
+        ),
+        line(
+            "log-zero",
+            Flag,
+            |d, v, _| put(&mut d.settings.log.always.empty, flag(v)),
+            "log answers without a body, whatever else is logged",
+        ),
+        line(
+            "log-slow",
+            Required,
+            |d, v, _| put(&mut d.settings.log.always.slower_than, milliseconds(v)),
+            "log requests that take more milliseconds, whatever else is logged",
+        ),
+        line(
+            "log-big",
+            Required,
+            |d, v, _| put(&mut d.settings.log.always.larger_than, size(v).map(Some)),
+            "log answers of more bytes, whatever else is logged",
+        ),
+        Row::works(
             "log-x-forwarded-for",
             Flag,
             |d, v, _| put(&mut d.settings.log_x_forwarded_for, flag(v)),
@@ -72,6 +118,14 @@ pub const TABLE: Table = Table {
         .default("false"),
     ],
 };
+
+const fn line(name: &'static str, arg: Arg, set: Setter, help: &'static str) -> Row {
+    Row::works(name, arg, set, help).soon("what is logged depends on disable-logging alone")
+}
+
+fn milliseconds(value: Option<&str>) -> Result<Option<Duration>, ValueError> {
+    number(value).map(|count| Some(Duration::from_millis(count)))
+}
 
 /// A flag turns it on; any other text is the format.
 fn log_date(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {

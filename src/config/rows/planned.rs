@@ -319,7 +319,7 @@ const PARTS: &[Part] = &[
             http-enable-proxy-protocol~ http-events= http-gid= http-harakiri= http-headers-timeout=
             http-keepalive~ http-manage-expect~ http-manage-rtsp http-manage-source http-modifier1=
             http-modifier2= http-processes= http-quiet= http-raw-body http-server-name-as-http-host=
-            http-ss= http-stats= http-stats-server= http-timeout= http-uid= http-var= http-websockets
+            http-ss= http-stats= http-stats-server= http-uid= http-var= http-websockets
             http-workers=
         ",
     },
@@ -382,9 +382,9 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the log keeps its standard lines",
         names: "
-            log-4xx log-5xx log-big= log-drain= log-encoder= log-filter= log-format=
+            log-drain= log-encoder= log-filter= log-format=
             log-format-strftime log-ioerror= log-prefix~ log-req-encoder= log-req-route= log-route=
-            log-sendfile= log-slow= log-zero logformat= logformat-strftime
+            log-sendfile= logformat= logformat-strftime
         ",
     },
     Part {
@@ -392,8 +392,8 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the log goes where logto says, or to the standard error",
         names: "
-            log-backupname= log-master log-master-bufsize= log-master-req-stream log-master-stream
-            log-maxsize= log-socket= log-syslog~ log-zeromq= logfile-chmod=
+            log-master log-master-bufsize= log-master-req-stream log-master-stream
+            log-socket= log-syslog~ log-zeromq= logfile-chmod=
             logfile-chown= logger= logger-list logger-req= loggers-list req-logger=
             rsyslog-packet-size= rsyslog-split-messages threaded-logger touch-logrotate=
         ",
@@ -531,7 +531,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "users and groups are those that uid and gid name",
         names: "
-            add-gid= immediate-gid= immediate-uid= master-as-root no-initgroups
+            add-gid= immediate-gid= immediate-uid= no-initgroups
         ",
     },
     Part {
@@ -549,7 +549,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "every host gets the same application",
         names: "
-            force-cwd= ignore-script-name no-default-app vhost vhost-host
+            force-cwd= ignore-script-name vhost vhost-host
         ",
     },
     Part {

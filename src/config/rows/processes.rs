@@ -100,6 +100,13 @@ pub const TABLE: Table = Table {
             "end the workers when the master is gone",
         )
         .soon("processes are started and end as always"),
+        Row::works(
+            "master-as-root",
+            Flag,
+            |d, v, _| put(&mut d.settings.master_as_root, flag(v)),
+            "only the workers drop their privileges",
+        )
+        .soon("users and groups are those that uid and gid name"),
         Row::accepted(
             "hook-master-start",
             Required,

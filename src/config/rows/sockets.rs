@@ -26,6 +26,13 @@ pub const TABLE: Table = Table {
         )
         .many(),
         Row::works(
+            "http-timeout",
+            Required,
+            |d, v, _| put(&mut d.settings.http_timeout, timeout(v)),
+            "seconds to wait for a client of an HTTP socket",
+        )
+        .soon("the workers speak HTTP themselves and keep their own settings"),
+        Row::works(
             "protocol",
             Required,
             |d, v, _| d.protocol(text(v)?),

@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// The objects that a core uses for request after request.
@@ -23,20 +24,42 @@ pub struct Engine<'a> {
     start_response: Py<StartResponse>,
 }
 
-/// Runs a core until the worker leaves. `is_main`: this is the thread that Python's signal handlers run in.
-pub fn run_core(py: Python<'_>, core: &mut Core, apps: &[Py<PyAny>], is_main: bool) -> PyResult<()> {
+/// Runs a core until the worker leaves. `main` is given to the thread that Python's signal handlers run in: the pipe that
+/// Python writes to when a signal comes, if there is one.
+pub fn run_core(
+    py: Python<'_>,
+    core: &mut Core,
+    apps: &[Py<PyAny>],
+    main: Option<&Option<OwnedFd>>,
+) -> PyResult<()> {
     let mut engine = Engine::new(py, core, apps)?;
+    if main.is_some() {
+        core.shared.announce();
+    }
     loop {
         match py.detach(|| core.next_step()) {
             Step::Request => engine.answer(py, core),
             Step::Interrupted => {
-                if is_main && let Err(error) = py.check_signals() {
-                    interrupted(py, core, &error);
-                }
+                run_handlers(py, core, main);
                 core.obey_signals();
             }
-            Step::Leave => return Ok(()),
+            Step::Leave => {
+                // A signal that came with the order has its handler run, too.
+                run_handlers(py, core, main);
+                return Ok(());
+            }
         }
+    }
+}
+
+fn run_handlers(py: Python<'_>, core: &Core, main: Option<&Option<OwnedFd>>) {
+    let Some(pipe) = main else { return };
+    if let Some(pipe) = pipe {
+        let mut numbers = [0; 64];
+        while io::read(pipe.as_fd(), &mut numbers).is_ok_and(|got| got == numbers.len()) {}
+    }
+    if let Err(error) = py.check_signals() {
+        interrupted(py, core, &error);
     }
 }
 
