@@ -108,6 +108,13 @@ impl Core {
         }
     }
 
+    /// Does the request name code of its own for a mountpoint that no configured application has?
+    pub fn is_dynamic(&self) -> bool {
+        self.shared.settings.dynamic_apps
+            && self.request.wants_code()
+            && (self.request.app_key().is_empty() || self.mounts.exact(&self.request).is_none())
+    }
+
     /// The exchange of the running request. A thread that panicked with it left nothing half-done that the next request
     /// would not overwrite.
     pub fn lock(&self) -> MutexGuard<'_, Exchange> {

@@ -1,6 +1,7 @@
 //! CPython as the server's host language.
 
 use super::app::{self, Apps};
+use super::dynamic::Dynamic;
 use super::ffi::PythonForkHooks;
 use super::run::{run_core, traceback};
 use super::timeout;
@@ -27,11 +28,12 @@ pub struct Interpreter {
     /// The application that `serve()` was given.
     object: Option<Py<PyAny>>,
     apps: Apps,
+    dynamic: Dynamic,
 }
 
 impl Interpreter {
     pub fn new(object: Option<Py<PyAny>>) -> Interpreter {
-        Interpreter { object, apps: Apps::default() }
+        Interpreter { object, apps: Apps::default(), dynamic: Dynamic::default() }
     }
 
     fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, mounts: &Arc<Mounts>, index: usize) {
@@ -39,7 +41,9 @@ impl Interpreter {
         core.slot.ident().store(thread_ident(py), Relaxed);
         // Only the main thread runs Python's signal handlers.
         let wakeup = (index == 0).then(|| watch_signals(py)).flatten();
-        if let Err(error) = run_core(py, &mut core, &self.apps.callables, (index == 0).then_some(&wakeup)) {
+        if let Err(error) =
+            run_core(py, &mut core, &self.apps.callables, &self.dynamic, (index == 0).then_some(&wakeup))
+        {
             log::say(&format!("worker {} core {index}: cannot go on\n{}", shared.id, traceback(py, &error)));
             shared.retire();
         }

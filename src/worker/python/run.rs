@@ -1,5 +1,6 @@
 //! One core's loop: a request in, the application called, its answer out.
 
+use super::dynamic::Dynamic;
 use super::environ::Environ;
 use super::ffi;
 use super::filewrapper::{self, FileWrapper};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 /// The objects that a core uses for request after request.
 pub struct Engine<'a> {
     apps: &'a [Py<PyAny>],
+    dynamic: &'a Dynamic,
     environ: Environ,
     input: Py<Input>,
     start_response: Py<StartResponse>,
@@ -30,9 +32,10 @@ pub fn run_core(
     py: Python<'_>,
     core: &mut Core,
     apps: &[Py<PyAny>],
+    dynamic: &Dynamic,
     main: Option<&Option<OwnedFd>>,
 ) -> PyResult<()> {
-    let mut engine = Engine::new(py, core, apps)?;
+    let mut engine = Engine::new(py, core, apps, dynamic)?;
     if main.is_some() {
         core.shared.announce();
     }
@@ -83,21 +86,31 @@ pub fn traceback(py: Python<'_>, error: &PyErr) -> String {
 }
 
 impl<'a> Engine<'a> {
-    pub fn new(py: Python<'_>, core: &Core, apps: &'a [Py<PyAny>]) -> PyResult<Engine<'a>> {
+    pub fn new(
+        py: Python<'_>,
+        core: &Core,
+        apps: &'a [Py<PyAny>],
+        dynamic: &'a Dynamic,
+    ) -> PyResult<Engine<'a>> {
         let input = Py::new(py, Input::new(core.exchange.clone()))?;
         let start_response = Py::new(py, StartResponse::new(py, core.exchange.clone())?)?;
         let base = base_environ(py, &core.shared, core.index)?;
         let mut environ = Environ::new(base);
         environ.set_fixed(intern!(py, "wsgi.input"), input.bind(py).as_any())?;
-        Ok(Engine { apps, environ, input, start_response })
+        Ok(Engine { apps, dynamic, environ, input, start_response })
     }
 
     /// Has the application answer the request that the core has taken.
     fn answer(&mut self, py: Python<'_>, core: &mut Core) {
-        let Some(app) = core.app.and_then(|index| self.apps.get(index)) else {
+        let outcome = if core.is_dynamic() {
+            core.app = None;
+            self.dynamic.find(py, &core.request).and_then(|app| self.call(py, core, &app))
+        } else if let Some(app) = core.app.and_then(|index| self.apps.get(index)) {
+            self.call(py, core, app.bind(py))
+        } else {
             return core.answer_without_app();
         };
-        if let Err(error) = self.call(py, core, app.bind(py)) {
+        if let Err(error) = outcome {
             self.failed(py, core, &error);
         }
     }
