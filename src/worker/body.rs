@@ -17,6 +17,8 @@ pub enum BodyError {
     TimedOut,
     /// The chunks are not chunks (RFC 9112 §7.1).
     Malformed,
+    /// Header fields behind the chunks, more than anybody needs.
+    Trailers,
     /// Longer than `limit-post`.
     TooLong,
     /// The request is over; the input belongs to nobody now.
@@ -30,6 +32,7 @@ impl BodyError {
     pub fn status(self) -> u16 {
         match self {
             BodyError::TooLong => 413,
+            BodyError::Trailers => 431,
             BodyError::TimedOut => 408,
             BodyError::Spool => 500,
             BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
@@ -43,6 +46,7 @@ impl fmt::Display for BodyError {
             BodyError::Closed => "the client closed the connection before the end of the body",
             BodyError::TimedOut => "no bytes of the body came within socket-timeout",
             BodyError::Malformed => "the chunks of the body are malformed",
+            BodyError::Trailers => "the trailer section of the body is too large",
             BodyError::TooLong => "the body is longer than limit-post allows",
             BodyError::Over => "wsgi.input was read after its request had ended",
             BodyError::Spool => "the temporary file of the body cannot be used",

@@ -180,7 +180,12 @@ impl Conns {
 
     /// Those that nothing would be lost with.
     pub fn take_idle(&mut self) -> Vec<Conn> {
-        self.take_where(|conn| matches!(conn.waits, Waits::Idle | Waits::Close))
+        self.take_where(|conn| match conn.waits {
+            Waits::Idle | Waits::Close => true,
+            // Browsers open connections in advance.
+            Waits::Head => conn.buf.is_empty() && conn.protocol == Protocol::Http,
+            Waits::Body | Waits::Reader => false,
+        })
     }
 
     fn take_where(&mut self, wanted: impl Fn(&Conn) -> bool) -> Vec<Conn> {

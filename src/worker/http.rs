@@ -31,8 +31,7 @@ pub struct Http {
 
 impl Http {
     pub fn new(settings: &Settings) -> Http {
-        // The variables made of a head must fit a packet's 16-bit block.
-        let head = settings.buffer_size.clamp(1024, 48 * 1024);
+        let head = settings.buffer_size.clamp(1024, 65535);
         let http = &settings.http;
         Http {
             head: Head::default(),
@@ -111,7 +110,13 @@ impl Core {
     }
 
     pub(super) fn reject(&mut self, conn: Conn, reject: &Reject) -> bool {
-        self.turn_away(conn, reject.status, &format!("{} ({})", reject.reason, reject.clause))
+        let option = match reject.status {
+            414 => "; see http-request-line",
+            431 => "; see buffer-size and http-headers",
+            _ => "",
+        };
+        let text = format!("{} ({}){option}", reject.reason, reject.clause);
+        self.turn_away(conn, reject.status, &text)
     }
 
     /// The head in `conn.buf[..length]` is whole.

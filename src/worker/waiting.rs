@@ -118,7 +118,7 @@ impl Core {
         let idle = self.shared.conns().take_idle();
         for mut conn in idle {
             let has_bytes = |client: &OwnedFd| io::has_bytes(client.as_fd());
-            let begun = conn.waits == Waits::Idle && conn.client.as_ref().is_some_and(has_bytes);
+            let begun = conn.waits != Waits::Close && conn.client.as_ref().is_some_and(has_bytes);
             if begun {
                 conn.waits = Waits::Head;
                 self.keep(conn);
