@@ -258,6 +258,10 @@ impl Core {
             return true;
         }
         self.claimed = self.shared.slot.in_flight().compare_exchange(0, 1, AcqRel, Acquire).is_ok();
+        if self.claimed {
+            // Now, not when the request runs: reading it may take a slow client's time.
+            self.shared.call_successor();
+        }
         self.claimed
     }
 
@@ -265,6 +269,9 @@ impl Core {
         if self.counts_in_flight && !self.claimed {
             self.shared.slot.in_flight().fetch_add(1, AcqRel);
             self.claimed = true;
+            if !self.shared.own_epoll() {
+                self.shared.call_successor();
+            }
         }
     }
 
