@@ -307,7 +307,9 @@ impl<H: Host> Master<'_, H> {
     fn look_at_board(&mut self) {
         for index in 0..self.children.len() {
             let child = &mut self.children[index];
-            if !child.was_ready && child.leaving.is_none() && child.is_ready_on(&self.board) {
+            // Not before its pid is known: who is ready is signalled.
+            let is_known = child.pid.is_some() && child.is_ready_on(&self.board);
+            if !child.was_ready && child.leaving.is_none() && is_known {
                 child.was_ready = true;
                 child.kill_at = None;
                 self.worker_is_ready(index);

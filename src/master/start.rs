@@ -203,12 +203,15 @@ fn build<H: Host>(
     } else {
         Vec::new()
     };
+    let letters =
+        if !only_uwsgi && processes > 1 { crate::worker::handover::make(slots)? } else { Vec::new() };
     let base = Setup {
         settings: settings.clone(),
         board,
         lines,
         listeners: Arc::new(listeners),
         tiers: Arc::new(tiers),
+        letters: Arc::new(letters),
         alive: Arc::new(alive_reading),
         news: Arc::new(news),
         dumps: Arc::new(dump_writing),

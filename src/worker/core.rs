@@ -190,6 +190,12 @@ impl Core {
                     return Some(Step::Request);
                 }
             }
+            Arrival::Given => {
+                let conn = self.shared.take_given();
+                if conn.is_some_and(|conn| self.read(conn)) {
+                    return Some(Step::Request);
+                }
+            }
             Arrival::TimedOut => self.shared.log.flush(),
             Arrival::Orphaned => self.shared.set_orphaned(),
             Arrival::Interrupted => return Some(Step::Interrupted),
@@ -275,6 +281,10 @@ impl Core {
             return true;
         }
         self.claimed = self.shared.slot.in_flight().compare_exchange(0, 1, AcqRel, Acquire).is_ok();
+        if self.claimed {
+            // Now, not when the request runs: reading it may take a slow client's time.
+            self.shared.call_successor();
+        }
         self.claimed
     }
 
@@ -282,6 +292,9 @@ impl Core {
         if self.counts_in_flight && !self.claimed {
             self.shared.slot.in_flight().fetch_add(1, AcqRel);
             self.claimed = true;
+            if !self.shared.own_epoll() {
+                self.shared.call_successor();
+            }
         }
     }
 

@@ -42,12 +42,10 @@ impl Core {
         if self.counts_in_flight {
             self.shared.progress_us.store(now, Relaxed);
             self.claim();
-            if !self.shared.own_epoll() {
-                self.shared.call_successor();
-            }
         } else {
             self.shared.slot.in_flight().store(1, Relaxed);
         }
+        self.shared.rouse_watcher();
     }
 
     /// Sends what is left of the answer, closes, counts and logs.

@@ -24,6 +24,8 @@ pub const MOST_TIERS: usize = 16;
 const ALIVE: u64 = 1 << 32;
 /// Connections: this bit and their key.
 pub const CONNECTION: u64 = 1 << 33;
+/// Another worker has given a connection.
+pub const GIVEN: u64 = 1 << 34;
 
 /// Where listeners and the master's pipe are watched.
 pub fn watch(epoll: &Epoll, listeners: &[Bound], alive: &OwnedFd) -> Result<()> {
@@ -54,6 +56,8 @@ pub enum Arrival {
     Listener(usize),
     /// A connection of the worker's table has bytes, or is closed.
     Connection(u64),
+    /// Another worker has given a connection.
+    Given,
     /// The master is gone.
     Orphaned,
     /// A signal came: look at orders, let Python look at its handlers.
@@ -90,6 +94,7 @@ impl Intake {
             if let Some((token, _)) = event {
                 return Some(match token {
                     ALIVE => Arrival::Orphaned,
+                    GIVEN => Arrival::Given,
                     token if token & CONNECTION != 0 => Arrival::Connection(token & !CONNECTION),
                     token => Arrival::Listener(token as usize),
                 });
@@ -125,7 +130,7 @@ impl Intake {
 
     fn wait_in_line(&mut self, shared: &Shared, timeout: Option<Duration>) -> Result<()> {
         let Some(line) = shared.enter_line() else {
-            shared.stand_by();
+            self.sit(shared);
             return Err(ErrorKind::Interrupted.into());
         };
         let result = shared.tiers[line].wait(&mut self.events, timeout, Some(&self.mask));
@@ -133,11 +138,19 @@ impl Intake {
         result
     }
 
+    /// Waits until this thread is needed in a line.
+    fn sit(&mut self, shared: &Shared) {
+        if shared.sit_down() {
+            let _ = shared.idle_epoll.wait(&mut self.events, Some(Duration::from_secs(1)), Some(&self.mask));
+            shared.stand_up();
+        }
+    }
+
     /// Waits for nothing but time, or a signal: the listeners have connections that this process should not take yet.
     pub fn rest(&mut self, shared: &Shared, time: Duration) {
         (self.next, self.count) = (0, 0);
         // It keeps its place in line meanwhile: nobody needs to be called for it.
-        let Some(line) = shared.enter_line() else { return shared.stand_by() };
+        let Some(line) = shared.enter_line() else { return self.sit(shared) };
         let _ = shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask));
         shared.leave_line(line);
     }

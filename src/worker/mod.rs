@@ -7,6 +7,7 @@ pub mod core;
 mod course;
 pub mod exchange;
 mod forwarded;
+pub mod handover;
 pub mod host;
 mod http;
 pub mod intake;
@@ -22,18 +23,18 @@ pub mod request;
 pub mod rescue;
 mod upload;
 mod waiting;
+mod watcher;
 
 use crate::config::{CONNECTIONS, Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
-use crate::sys::epoll::Epoll;
+use crate::sys::epoll::{self, Epoll};
 use crate::sys::{process, signal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
-use std::sync::{Condvar, Mutex};
-use std::time::Duration;
 
 /// A worker's way to say that it retired as told, or that it could not load the application.
 pub const EXIT_DONE: i32 = 0;
@@ -60,6 +61,8 @@ pub struct Setup {
     pub listeners: Arc<Vec<Bound>>,
     /// Empty when each worker watches the listeners itself.
     pub tiers: Arc<Vec<Epoll>>,
+    /// Through which workers give each other connections; empty when there are no others, or no such connections.
+    pub letters: Arc<Vec<handover::Letters>>,
     /// Its other end is the master's alone: end of file means that the master is gone.
     pub alive: Arc<OwnedFd>,
     /// A byte written here makes the master look at the board.
@@ -81,6 +84,8 @@ pub struct Shared {
     pub pid: i32,
     pub listeners: Arc<Vec<Bound>>,
     pub tiers: Arc<Vec<Epoll>>,
+    pub letters: Arc<Vec<handover::Letters>>,
+    watcher: watcher::Watcher,
     /// The worker's own epoll: connections, and the listeners too where there are no tiers.
     pub epoll: Epoll,
     /// Watches nothing but the master: for workers on pause.
@@ -104,8 +109,7 @@ pub struct Shared {
     /// The lines that threads of this process wait in, a bit each.
     lines_taken: AtomicU64,
     /// Threads that are not needed in a line wait here.
-    bench: Mutex<()>,
-    called: Condvar,
+    bench: Mutex<Vec<i32>>,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
@@ -119,6 +123,9 @@ impl Shared {
         let (epoll, idle_epoll) = (Epoll::new()?, Epoll::new()?);
         if setup.tiers.is_empty() {
             intake::watch(&epoll, &setup.listeners, &setup.alive)?;
+        }
+        if let Some(letters) = setup.letters.get(setup.slot) {
+            epoll.add(&letters.taking, epoll::READ, intake::GIVEN)?;
         }
         intake::watch(&idle_epoll, &[], &setup.alive)?;
         let pid = process::pid();
@@ -138,6 +145,8 @@ impl Shared {
             pid,
             listeners: setup.listeners.clone(),
             tiers: setup.tiers.clone(),
+            letters: setup.letters.clone(),
+            watcher: watcher::Watcher::default(),
             epoll,
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
@@ -151,7 +160,6 @@ impl Shared {
             progress_us: AtomicU64::new(0),
             lines_taken: AtomicU64::new(0),
             bench: Mutex::default(),
-            called: Condvar::new(),
             threads: Mutex::default(),
             limit,
             news: setup.news.clone(),
@@ -180,26 +188,37 @@ impl Shared {
         self.lines_taken.fetch_and(!(1 << line), AcqRel);
     }
 
-    /// Waits until this thread is needed in a line.
-    fn stand_by(&self) {
-        let bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if balance::line(
-            self.slot.in_flight().load(Acquire),
-            self.lines_taken.load(Acquire),
-            self.tiers.len(),
-        )
-        .is_none()
-        {
-            let _ = self.called.wait_timeout(bench, Duration::from_secs(1));
-        }
+    /// Is a thread that has nothing to do needed in a line?
+    fn needs_another(&self) -> bool {
+        let (in_flight, taken) = (self.slot.in_flight().load(Acquire), self.lines_taken.load(Acquire));
+        balance::line(in_flight, taken, self.tiers.len()).is_some()
     }
 
-    /// A thread has taken a request: another may be needed in line for the next.
+    /// Puts the calling thread on the bench: [`Shared::call_successor`] kicks it when it is needed. `false`: it is needed
+    /// now. The kick is blocked until the thread waits, so that none is lost.
+    fn sit_down(&self) -> bool {
+        let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.needs_another() {
+            return false;
+        }
+        bench.push(process::thread_id());
+        true
+    }
+
+    fn stand_up(&self) {
+        let me = process::thread_id();
+        self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).retain(|&tid| tid != me);
+    }
+
+    /// A thread has taken a connection: another may be needed in line for the next.
     fn call_successor(&self) {
         let in_flight = self.slot.in_flight().load(Acquire).min(63);
-        if self.lines_taken.load(Acquire) >> in_flight == 0 {
-            drop(self.bench.lock());
-            self.called.notify_one();
+        if self.lines_taken.load(Acquire) >> in_flight != 0 {
+            return;
+        }
+        let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(tid) = bench.pop() {
+            process::signal_thread(tid, signal::kick());
         }
     }
 
@@ -213,7 +232,6 @@ impl Shared {
     /// Wakes every waiting thread, so that each looks at its orders.
     pub fn kick_all(&self) {
         let me = process::thread_id();
-        self.called.notify_all();
         if let Ok(threads) = self.threads.lock() {
             for &tid in threads.iter().filter(|&&tid| tid != me) {
                 process::signal_thread(tid, signal::kick());

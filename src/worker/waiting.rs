@@ -1,5 +1,6 @@
 //! The connections of a worker that wait: kept, looked over, and let go.
 
+use super::Shared;
 use super::conns::{Conn, Limits, Waits};
 use super::core::Core;
 use super::intake::CONNECTION;
@@ -11,29 +12,21 @@ use std::sync::atomic::Ordering::*;
 
 /// How often waiting connections are looked over.
 pub(super) const SWEEP_US: u64 = 1_000_000;
-impl Core {
-    pub(super) fn read(&mut self, conn: Conn) -> bool {
-        match conn.protocol {
-            Protocol::Uwsgi => self.read_packet(conn),
-            Protocol::Http => self.read_http(conn),
-        }
-    }
-
-    /// Puts a connection into the table until it has bytes.
-    pub(super) fn keep(&mut self, mut conn: Conn) {
-        let shared = &self.shared;
+impl Shared {
+    pub(super) fn keep(&self, mut conn: Conn) {
+        let one_at_a_time = self.board.threads() > 1;
         let wanted = if conn.waits == Waits::Reader { epoll::WRITE } else { epoll::READ };
-        let flags = if self.counts_in_flight { wanted | epoll::ONESHOT } else { wanted };
+        let flags = if one_at_a_time { wanted | epoll::ONESHOT } else { wanted };
         let before = std::mem::replace(&mut conn.events, flags);
-        let mut conns = shared.conns();
+        let mut conns = self.conns();
         let known = conn.key;
         let key = known.unwrap_or_else(|| conns.reserve());
         conn.key = Some(key);
         let Some(client) = &conn.client else { return };
         let token = CONNECTION | key as u64;
         let watched = match known {
-            None => shared.epoll.add(client, flags, token),
-            Some(_) if self.counts_in_flight || before != flags => shared.epoll.modify(client, flags, token),
+            None => self.epoll.add(client, flags, token),
+            Some(_) if one_at_a_time || before != flags => self.epoll.modify(client, flags, token),
             Some(_) => Ok(()),
         };
         match watched {
@@ -43,8 +36,23 @@ impl Core {
         let full = conns.is_full();
         drop(conns);
         if full {
-            shared.set_crowded();
+            self.set_crowded();
         }
+    }
+}
+
+impl Core {
+    pub(super) fn read(&mut self, conn: Conn) -> bool {
+        match conn.protocol {
+            Protocol::Uwsgi => self.read_packet(conn),
+            Protocol::Http => self.read_http(conn),
+        }
+    }
+
+    /// Puts a connection into the table until it has bytes, or room for some.
+    pub(super) fn keep(&mut self, conn: Conn) {
+        self.shared.need_watcher();
+        self.shared.keep(conn);
     }
 
     /// A connection is closed, or was never in the table.
