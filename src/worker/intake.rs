@@ -76,7 +76,8 @@ pub struct Intake {
 
 impl Intake {
     pub fn new(shared: &Shared) -> Intake {
-        let batch = if shared.own_epoll() { 64 } else { 1 };
+        // What one of several threads took, another that is idle could not serve.
+        let batch = if shared.own_epoll() && shared.board.threads() == 1 { 64 } else { 1 };
         Intake {
             mask: WaitMask::opening(&[signal::kick()]),
             events: Events::with_capacity(batch),
