@@ -10,7 +10,7 @@ use crate::shm::lines::Lines;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::{clock, io, process, proctitle, signal, user};
 use crate::worker::host::Host;
-use crate::worker::{Setup, intake, log};
+use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, log};
 use std::fs::OpenOptions;
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -41,8 +41,9 @@ struct Prepared {
 /// Everything that may fail for reasons of the configuration, before anything is started.
 fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
     io::open_standard_streams();
-    if let Err(error) = process::raise_descriptor_limit() {
-        log::say(&format!("cannot raise the limit on open files: {error}"));
+    match process::raise_descriptor_limit() {
+        Ok(limit) => warn_of_few_descriptors(settings, limit),
+        Err(error) => log::say(&format!("cannot raise the limit on open files: {error}")),
     }
     if let Some(mask) = settings.umask {
         process::set_umask(mask);
@@ -283,5 +284,18 @@ fn address(bound: &crate::worker::Bound) -> String {
         Protocol::Http if bound.name.starts_with(['/', '@']) => format!("http (unix) {}", bound.name),
         Protocol::Http => format!("http://{}", bound.name),
         Protocol::Uwsgi => format!("uwsgi {}", bound.name),
+    }
+}
+
+/// A limit that nobody wrote is lowered in silence.
+fn warn_of_few_descriptors(settings: &Settings, limit: u64) {
+    let Some(connections) = settings.http.connections else { return };
+    let needed = connections as u64 + SPARE_DESCRIPTORS;
+    if needed > limit {
+        log::say(&format!(
+            "http-connections = {connections} needs {needed} open files in each worker, and the system allows {limit}: \
+             workers take only {} connections. Raise the limit (ulimit -n, LimitNOFILE=)",
+            limit.saturating_sub(SPARE_DESCRIPTORS)
+        ));
     }
 }

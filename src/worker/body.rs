@@ -243,6 +243,36 @@ impl Body {
         Ok(())
     }
 
+    /// How much a read of up to `most` bytes gives, where that is known without waiting for the client; `None` also where a
+    /// client has only said how much it is going to send.
+    pub fn known_length(&self, most: u64) -> Option<usize> {
+        if self.failed.is_some() || !matches!(self.rest, Rest::Nothing) {
+            return None;
+        }
+        let left = match self.spool {
+            Some(_) => self.buffered_len().saturating_sub(self.consumed),
+            None => self.ready().len() as u64,
+        };
+        usize::try_from(left.min(most)).ok()
+    }
+
+    /// Fills `out` with the next bytes of a body that is here, as many as [`Body::known_length`] has told.
+    pub fn fill(&mut self, out: &mut [u8]) -> Result<(), BodyError> {
+        let held = self.ready().len().min(out.len());
+        let (first, rest) = out.split_at_mut(held);
+        first.copy_from_slice(&self.ahead[self.at..self.at + held]);
+        self.advance(held);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let read = self.spool.as_mut().is_some_and(|file| file.read_exact(rest).is_ok());
+        if !read {
+            return self.fail(BodyError::Spool);
+        }
+        self.consumed += rest.len() as u64;
+        Ok(())
+    }
+
     /// Hands out one line with its newline, cut at `most` bytes.
     pub fn read_line(
         &mut self,
