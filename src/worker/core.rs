@@ -149,6 +149,10 @@ impl Core {
                 }
             }
             if self.may_wait_in_accept() {
+                // One that came while the application ran has interrupted no wait.
+                if signal::has_noted() {
+                    return Step::Interrupted;
+                }
                 match self.wait_in_accept() {
                     Some(step) => return step,
                     None => continue,
