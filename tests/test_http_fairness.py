@@ -54,33 +54,34 @@ def test_the_busy_worker_serves_what_nobody_else_can(boot):
         assert len(pids) == 2
 
 
+def hold(server, connection: Connection, path: str) -> None:
+    """Has a request running that waits for its body."""
+    connection.send(request(path, "POST", Content_Length="1"))
+    server.log.wait(f"waiting {path}$")
+
+
 def test_a_connection_that_was_given_away_goes_on_as_it_was(boot):
-    """Half a request moves with its connection, and its next requests are answered in its new worker."""
-    server = boot("slow", uwsgi=False, http=True, processes=2)
+    """Half a request moves with its connection, wherever the other half finds a worker that is idle."""
+    server = boot("slow:waits", uwsgi=False, http=True, processes=2, http_stream_body=True)
+    server.log.expect("waiting /$")
     with ExitStack() as stack:
-        first, second = kept(stack, server, 1)[0], kept(stack, server, 1)[0]
-        other = stack.enter_context(Connection(server.http_address))
-        for busy in (first, second):
-            other.send(b"GET / HT") if busy is first else None
-            busy.send(request("/?sleep=0.3"))
-            time.sleep(0.05)
-            if busy is first:
-                other.send(b"TP/1.1\r\nHost: x\r\n\r\n")
-                assert other.answer().status == 200
-            assert busy.answer().status == 200
-        for _ in range(3):
-            other.send(request("/"))
-            assert other.answer().status == 200
+        busy, other = kept(stack, server, 2)
+        for number in range(6):
+            other.send(b"GET / HT")
+            hold(server, busy, f"/{number}")
+            other.send(b"TP/1.1\r\nHost: x\r\n\r\n")
+            first = other.answer().body
+            busy.send(b".")
+            # Another process.
+            assert busy.answer().body.split()[-1] != first.split()[-1]
 
 
 def test_a_killed_worker_takes_only_its_own_connections_along(boot):
-    server = boot("slow", uwsgi=False, http=True, processes=2)
+    server = boot("slow:waits", uwsgi=False, http=True, processes=2, http_stream_body=True)
     server.log.accept_anything()
     with ExitStack() as stack:
-        connections = kept(stack, server, 8)
-        busy = connections.pop()
-        busy.send(request("/?sleep=5"))
-        time.sleep(0.1)
+        busy, *connections = kept(stack, server, 8)
+        hold(server, busy, "/held")
         for connection in connections:
             connection.send(request("/"))
         pids = {int(connection.answer().body) for connection in connections}

@@ -35,6 +35,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+use std::time::Duration;
 
 /// A worker's way to say that it retired as told, or that it could not load the application.
 pub const EXIT_DONE: i32 = 0;
@@ -65,6 +66,8 @@ pub struct Setup {
     pub letters: Arc<Vec<handover::Letters>>,
     /// Its other end is the master's alone: end of file means that the master is gone.
     pub alive: Arc<OwnedFd>,
+    /// Workers wait in accept(): one thread, one listener, uwsgi.
+    pub waits_in_accept: bool,
     /// A byte written here makes the master look at the board.
     pub news: Arc<OwnedFd>,
     /// Where stack dumps go.
@@ -100,6 +103,8 @@ pub struct Shared {
     crowded: AtomicBool,
     /// Set once the listeners are out of the worker's own epoll.
     deaf: AtomicBool,
+    /// The only thread waits in accept() as long as it has nothing else to look after.
+    pub waits_in_accept: bool,
     /// Threads of the process can run application code at the same time.
     pub parallel: bool,
     /// When a request was last begun or completed.
@@ -114,6 +119,7 @@ pub struct Shared {
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
     news: Arc<OwnedFd>,
+    alive: Arc<OwnedFd>,
     orphaned: AtomicBool,
 }
 
@@ -155,6 +161,7 @@ impl Shared {
             crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
             deaf: AtomicBool::new(false),
+            waits_in_accept: setup.waits_in_accept,
             parallel,
             rest_us: AtomicU64::new(0),
             progress_us: AtomicU64::new(0),
@@ -163,6 +170,7 @@ impl Shared {
             threads: Mutex::default(),
             limit,
             news: setup.news.clone(),
+            alive: setup.alive.clone(),
             orphaned: AtomicBool::new(false),
         }))
     }
@@ -280,6 +288,11 @@ impl Shared {
     pub fn set_orphaned(&self) {
         self.orphaned.store(true, Relaxed);
         self.retire();
+    }
+
+    /// The master's end of the pipe is closed.
+    pub fn has_lost_its_master(&self) -> bool {
+        crate::sys::epoll::wait_one(&*self.alive, false, Duration::ZERO).unwrap_or(false)
     }
 
     pub fn is_orphaned(&self) -> bool {
