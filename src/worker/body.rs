@@ -86,6 +86,8 @@ pub struct Body {
 const STEP: usize = 65536;
 /// The same, on the way to a file.
 const FILE_STEP: usize = 4 * STEP;
+/// Bytes that a reader gets room for before they have come.
+const MOST_ANNOUNCED: u64 = 1 << 20;
 
 impl Body {
     pub fn clear(&mut self) {
@@ -243,34 +245,67 @@ impl Body {
         Ok(())
     }
 
-    /// How much a read of up to `most` bytes gives, where that is known without waiting for the client; `None` also where a
-    /// client has only said how much it is going to send.
+    /// How much a read of up to `most` bytes gives, unless the body breaks; `None` where that is not known, or where memory
+    /// would be taken for what a client has only announced.
     pub fn known_length(&self, most: u64) -> Option<usize> {
-        if self.failed.is_some() || !matches!(self.rest, Rest::Nothing) {
-            return None;
-        }
-        let left = match self.spool {
+        let here = match self.spool {
             Some(_) => self.buffered_len().saturating_sub(self.consumed),
             None => self.ready().len() as u64,
         };
-        usize::try_from(left.min(most)).ok()
+        let known = match self.rest {
+            _ if self.failed.is_some() => None,
+            Rest::Nothing => Some(here.min(most)),
+            Rest::Bytes(left) => Some((here + left).min(most)).filter(|&length| length <= MOST_ANNOUNCED),
+            Rest::Chunks(_) => None,
+        };
+        known.and_then(|length| usize::try_from(length).ok())
     }
 
-    /// Fills `out` with the next bytes of a body that is here, as many as [`Body::known_length`] has told.
-    pub fn fill(&mut self, out: &mut [u8]) -> Result<(), BodyError> {
+    /// Fills `out` with the next bytes, as many as [`Body::known_length`] has told, waiting where it must.
+    pub fn fill(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        mut out: &mut [u8],
+        timeout: Duration,
+    ) -> Result<(), BodyError> {
         let held = self.ready().len().min(out.len());
-        let (first, rest) = out.split_at_mut(held);
-        first.copy_from_slice(&self.ahead[self.at..self.at + held]);
+        out[..held].copy_from_slice(&self.ahead[self.at..self.at + held]);
         self.advance(held);
-        if rest.is_empty() {
+        out = &mut out[held..];
+        if let Some(file) = &mut self.spool {
+            if file.read_exact(out).is_err() {
+                return self.fail(BodyError::Spool);
+            }
+            self.consumed += out.len() as u64;
             return Ok(());
         }
-        let read = self.spool.as_mut().is_some_and(|file| file.read_exact(rest).is_ok());
-        if !read {
-            return self.fail(BodyError::Spool);
+        while !out.is_empty() {
+            match io::recv_slice(fd, out) {
+                Ok(0) => return self.fail(BodyError::Closed),
+                Ok(got) => {
+                    out = &mut out[got..];
+                    self.consumed += got as u64;
+                    self.came(got as u64);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+                        return self.fail(BodyError::TimedOut);
+                    }
+                }
+                Err(_) => return self.fail(BodyError::Closed),
+            }
         }
-        self.consumed += rest.len() as u64;
         Ok(())
+    }
+
+    /// So many bytes came that were never in `ahead`.
+    fn came(&mut self, count: u64) {
+        if let Rest::Bytes(left) = &mut self.rest {
+            *left -= count.min(*left);
+            if *left == 0 {
+                self.rest = Rest::Nothing;
+            }
+        }
     }
 
     /// Hands out one line with its newline, cut at `most` bytes.

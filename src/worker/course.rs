@@ -72,7 +72,7 @@ impl Core {
         if shared.settings.log_requests {
             self.log(&exchange, served);
         }
-        if exchange.is_timed_out() {
+        if exchange.is_timed_out() && self.current.is_some() {
             self.note_slow_reader(&exchange);
         }
         drop(exchange);

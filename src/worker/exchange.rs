@@ -425,6 +425,15 @@ impl Exchange {
         }
     }
 
+    /// Reads as many bytes as [`Body::known_length`] has told.
+    pub fn fill(&mut self, out: &mut [u8]) -> Result<(), BodyError> {
+        if self.expects_continue && !self.body.is_ready_for(1) {
+            self.invite_body()?;
+        }
+        let Some(client) = &self.client else { return Err(BodyError::Over) };
+        self.body.fill(client.as_fd(), out, self.timeout)
+    }
+
     /// Sends `100 Continue`, once, unless the answer has begun.
     fn invite_body(&mut self) -> Result<(), BodyError> {
         self.expects_continue = false;

@@ -16,6 +16,9 @@ pub struct Input {
     serial: AtomicU64,
 }
 
+/// Copying more than this is worth letting go of the interpreter.
+const ATTACHED: usize = 64 * 1024;
+
 fn raise(error: BodyError) -> PyErr {
     match error {
         BodyError::Over => PyValueError::new_err(error.to_string()),
@@ -38,19 +41,21 @@ impl Input {
         if exchange.serial == self.serial.load(Relaxed) { Ok(exchange) } else { Err(BodyError::Over) }
     }
 
-    fn known_length(&self, most: u64) -> Option<usize> {
+    /// What a read is going to give, and whether all of it is here.
+    fn known_length(&self, most: u64) -> Option<(usize, bool)> {
         let exchange = self.exchange.try_lock().ok()?;
         if exchange.serial != self.serial.load(Relaxed) {
             return None;
         }
-        exchange.body.known_length(most)
+        let length = exchange.body.known_length(most)?;
+        Some((length, length <= ATTACHED && exchange.body.is_ready_for(length as u64)))
     }
 
-    /// So many bytes of a body that is here, straight into the object that the app gets.
-    fn fill<'py>(&self, py: Python<'py>, length: usize) -> PyResult<Bound<'py, PyBytes>> {
+    /// So many bytes, straight into the object that the app gets.
+    fn fill<'py>(&self, py: Python<'py>, length: usize, is_here: bool) -> PyResult<Bound<'py, PyBytes>> {
         PyBytes::new_with(py, length, |out| {
-            let mut fill = || self.lock()?.body.fill(out);
-            if length > 64 * 1024 { py.detach(fill) } else { fill() }.map_err(raise)
+            let mut fill = || self.lock()?.fill(out);
+            if is_here { fill() } else { py.detach(fill) }.map_err(raise)
         })
     }
 
@@ -82,7 +87,7 @@ impl Input {
     fn read<'py>(&self, py: Python<'py>, size: Option<i64>) -> PyResult<Bound<'py, PyBytes>> {
         let most = limit(size);
         match self.known_length(most) {
-            Some(length) => self.fill(py, length),
+            Some((length, is_here)) => self.fill(py, length, is_here),
             None => Ok(PyBytes::new(py, &self.take(py, most, false)?)),
         }
     }
