@@ -234,7 +234,8 @@ impl Core {
                 if self.shared.has_lost_its_master() {
                     self.shared.set_orphaned();
                 }
-                None
+                // A signal that came just before the wait has not interrupted it.
+                Some(Step::Interrupted)
             }
             Err(_) => None,
         }
