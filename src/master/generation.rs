@@ -51,8 +51,7 @@ impl<H: Host> Master<'_, H> {
         }
         let predecessor = self.children.iter().position(|child| child.successor == Some(slot));
         if let Some(old) = predecessor {
-            let served = self.children[old].served(&self.board);
-            log::say(&format!("{} has served {served} requests; replaced", self.children[old].name()));
+            self.say_why_replaced(old);
             self.retire(old, Leaving::Recycled);
         }
         if self.phase == Phase::Serving {

@@ -8,6 +8,7 @@ mod generation;
 mod harakiri;
 pub mod notify;
 mod reap;
+mod recycle;
 mod spawn;
 pub mod start;
 mod status;
@@ -15,7 +16,7 @@ pub mod template;
 
 use crate::config::Settings;
 use crate::policy::backoff::Backoff;
-use crate::shm::board::{Board, Order, Stage, Wish};
+use crate::shm::board::{Board, Order, Stage};
 use crate::shm::lines::Lines;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::{clock, io, signal};
@@ -90,6 +91,7 @@ pub struct Master<'h, H: Host> {
     reload_again: bool,
     started_us: u64,
     last_tick_us: u64,
+    last_second_us: u64,
     exit_status: i32,
 }
 
@@ -259,10 +261,20 @@ impl<H: Host> Master<'_, H> {
 
     // ── time ──
 
+    /// What costs a system call or more for each worker or file, and may wait.
+    fn tick_each_second(&mut self, now: u64) {
+        if now.saturating_sub(self.last_second_us) < 1_000_000 {
+            return;
+        }
+        self.last_second_us = now;
+        self.watch_memory(now);
+    }
+
     fn tick(&mut self) {
         let now = clock::monotonic_us();
         self.kill_overdue(now);
         self.turn_dumps(now);
+        self.tick_each_second(now);
         // After a suspend every deadline looks missed: let one round pass (PITFALLS 51).
         let was_away = now.saturating_sub(self.last_tick_us) > 5_000_000;
         self.last_tick_us = now;
@@ -312,31 +324,5 @@ impl<H: Host> Master<'_, H> {
             }
         }
         self.recycle();
-    }
-
-    /// Replaces workers that have served enough, few at a time and each only when its successor is ready.
-    fn recycle(&mut self) {
-        if self.phase != Phase::Serving {
-            return;
-        }
-        let most = crate::policy::recycle::at_once(self.settings.processes);
-        let mut busy = self
-            .children
-            .iter()
-            .filter(|child| child.successor.is_some() || child.leaving == Some(Leaving::Recycled))
-            .count();
-        for index in 0..self.children.len() {
-            let child = &self.children[index];
-            let wishes = child.is_up()
-                && child.successor.is_none()
-                && child.on(&self.board).wish() == Wish::MaxRequests;
-            if wishes && busy < most {
-                let id = child.id;
-                if let Some(slot) = self.spawn(id) {
-                    self.children[index].successor = Some(slot);
-                    busy += 1;
-                }
-            }
-        }
     }
 }

@@ -8,6 +8,7 @@ use crate::policy::backoff::Backoff;
 use crate::shm::board::Board;
 use crate::shm::lines::Lines;
 use crate::sys::epoll::{self, Epoll};
+use crate::sys::process::Resource;
 use crate::sys::{clock, io, process, proctitle, signal, user};
 use crate::worker::host::Host;
 use crate::worker::{Setup, intake, log};
@@ -41,15 +42,13 @@ struct Prepared {
 /// Everything that may fail for reasons of the configuration, before anything is started.
 fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
     io::open_standard_streams();
-    if let Err(error) = process::raise_descriptor_limit() {
-        log::say(&format!("cannot raise the limit on open files: {error}"));
-    }
     if let Some(mask) = settings.umask {
         process::set_umask(mask);
     }
     if let Some(path) = settings.logto.as_ref().or(settings.daemonize.as_ref()) {
         log_to(path).map_err(|error| format!("cannot write the log to {}: {error}", path.display()))?;
     }
+    set_limits(settings);
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let pidfile = settings.pidfile.as_ref().map(absolute);
     if let Some(dir) = &settings.chdir {
@@ -67,6 +66,27 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
 fn log_to(path: &Path) -> Result<()> {
     let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
     io::redirect_output(&file)
+}
+
+/// A limit that the system refuses is named, and the server starts without it.
+fn set_limits(settings: &Settings) {
+    let limits = &settings.limits;
+    if limits.descriptors.is_none()
+        && let Err(error) = process::raise_descriptor_limit()
+    {
+        log::say(&format!("cannot raise the limit on open files: {error}"));
+    }
+    for (option, resource, value) in [
+        ("max-fd", Resource::Descriptors, limits.descriptors),
+        ("limit-as", Resource::AddressSpace, limits.address_space),
+        ("limit-nproc", Resource::Processes, limits.processes),
+    ] {
+        if let Some(value) = value
+            && let Err(error) = process::set_limit(resource, value)
+        {
+            log::say(&format!("cannot set {option} to {value}: {error}"));
+        }
+    }
 }
 
 fn drop_privileges(settings: &Settings, pidfile: Option<&Path>) -> std::result::Result<(), String> {
@@ -238,6 +258,7 @@ fn build<H: Host>(
         reload_again: false,
         started_us: now,
         last_tick_us: now,
+        last_second_us: now,
         exit_status: 0,
         settings,
     })

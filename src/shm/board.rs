@@ -44,6 +44,10 @@ pub enum Order {
 pub enum Wish {
     None = 0,
     MaxRequests = 1,
+    /// After an exception of the application (`reload-on-exception`).
+    Exception = 2,
+    /// Not the worker alone, everything: a module has changed (`py-autoreload`).
+    Reload = 3,
 }
 
 /// What a core does. The step from `Running` to `Answering` is the request thread's, the one from `Running` to
@@ -194,6 +198,8 @@ impl WorkerSlot {
     pub fn wish(&self) -> Wish {
         match self.wish_word().load(Acquire) {
             1 => Wish::MaxRequests,
+            2 => Wish::Exception,
+            3 => Wish::Reload,
             _ => Wish::None,
         }
     }

@@ -84,7 +84,7 @@ impl Core {
             slot,
             request,
             app: None,
-            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.socket_timeout))),
+            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.clone()))),
             mounts,
             intake: Intake::new(&shared),
             http: Http::new(shared.settings.buffer_size),

@@ -851,7 +851,7 @@ hook-master-start = unix_signal:15 gracefully_kill_them_all
         evil_resident: 400 << 20,
         max_lifetime: Some(seconds(3600)),
         max_lifetime_delta: seconds(30),
-        min_lifetime: seconds(20),
+        min_lifetime: Some(seconds(20)),
         exit_on_reload: true,
         on_exception: true,
         on_exception_type: texts("OSError"),

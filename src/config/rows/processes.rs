@@ -93,13 +93,13 @@ pub const TABLE: Table = Table {
             |d, v, _| put(&mut d.settings.pidfiles.safe_second, some(v)),
             "as pidfile2, if no process has the pid in it",
         ),
-        Row::works(
+        Row::accepted(
             "no-orphans",
             Flag,
-            |d, v, _| put(&mut d.settings.no_orphans, flag(v)),
             "end the workers when the master is gone",
+            "workers end with their master always",
         )
-        .soon("processes are started and end as always"),
+        .setter(|d, v, _| put(&mut d.settings.no_orphans, flag(v))),
         Row::works(
             "master-as-root",
             Flag,
@@ -221,7 +221,7 @@ const fn file(name: &'static str, set: Setter, help: &'static str) -> Row {
 }
 
 const fn limit(name: &'static str, set: Setter, help: &'static str) -> Row {
-    Row::works(name, Required, set, help).soon("the limit is not set")
+    Row::works(name, Required, set, help)
 }
 
 fn kilobytes(value: Option<&str>) -> Result<usize, ValueError> {

@@ -22,6 +22,7 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
         log::say(&format!("cannot prepare the interpreter\n{}", traceback(py, &error)));
         return None;
     }
+    super::imports::run(py, &settings.python.shared_imports, "shared-import");
     let mut apps = Apps::default();
     let mut failed = false;
     for app in &settings.apps {
@@ -38,6 +39,12 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
     }
     if settings.apps.is_empty() {
         log::say("no application is named: use module, wsgi-file or mount");
+    }
+    if let Some(dir) = &settings.python.chdir2
+        && let Err(error) = std::env::set_current_dir(dir)
+    {
+        log::say(&format!("cannot chdir to {} (chdir2): {error}", dir.display()));
+        return None;
     }
     (!failed && !apps.callables.is_empty()).then_some(apps)
 }
@@ -79,7 +86,11 @@ fn is_missing(py: Python<'_>, error: &PyErr, module: &str) -> bool {
 fn prepare(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let sys = py.import("sys")?;
     ready_streams(&sys)?;
+    super::imports::optimize(py, settings.python.optimize)?;
     let os_environ = py.import("os")?.getattr("environ")?;
+    for name in &settings.python.unenv {
+        os_environ.call_method1("pop", (name, py.None()))?;
+    }
     for (name, value) in &settings.env {
         os_environ.set_item(name, value)?;
     }
@@ -191,7 +202,7 @@ fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py,
 }
 
 /// Executes a file as a module of its own, named as uWSGI names it.
-fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
+pub fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
     let path = text(path);
     let stem = path.replace(['/', '.'], "_");
     let name = format!("uwsgi_file_{}", stem.strip_suffix("_py").unwrap_or(&stem));

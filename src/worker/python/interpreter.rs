@@ -2,6 +2,7 @@
 
 use super::app::{self, Apps};
 use super::ffi::PythonForkHooks;
+use super::imports;
 use super::run::{run_core, traceback};
 use super::timeout;
 use crate::config::Settings;
@@ -22,6 +23,8 @@ use std::time::Duration;
 
 /// Python code recurses on the C stack; this is what its own threads get on Linux.
 const STACK: usize = 8 * 1024 * 1024;
+/// Less than this does not carry an import.
+const SMALLEST_STACK: usize = 256 * 1024;
 
 pub struct Interpreter {
     /// The application that `serve()` was given.
@@ -76,7 +79,14 @@ impl Host for Interpreter {
         }
     }
 
+    fn begin(&self, settings: &Settings) {
+        if !settings.python.imports.is_empty() {
+            Python::attach(|py| imports::run(py, &settings.python.imports, "import"));
+        }
+    }
+
     fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>) {
+        let stack = shared.settings.limits.thread_stack.map_or(STACK, |bytes| bytes.max(SMALLEST_STACK));
         Python::attach(|py| {
             if shared.settings.harakiri_graceful_timeout.is_some()
                 && let Err(error) = timeout::arm(py, shared)
@@ -88,7 +98,7 @@ impl Host for Interpreter {
                     for index in 1..shared.board.threads() {
                         let started = std::thread::Builder::new()
                             .name(format!("rwsgi core {index}"))
-                            .stack_size(STACK)
+                            .stack_size(stack)
                             .spawn_scoped(scope, move || {
                                 Python::attach(|py| self.run_thread(py, shared, mounts, index));
                             });

@@ -2,8 +2,10 @@
 
 pub mod app;
 mod environ;
+mod exceptions;
 mod ffi;
 mod filewrapper;
+mod imports;
 mod input;
 mod interpreter;
 mod response;
