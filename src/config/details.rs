@@ -183,7 +183,7 @@ pub struct Logged {
 pub struct PidFiles {
     /// Written when privileges have been dropped.
     pub second: Option<PathBuf>,
-    /// The server does not start when the pid in it is alive.
+    /// Written when the server is ready.
     pub safe: Option<PathBuf>,
     pub safe_second: Option<PathBuf>,
 }

@@ -121,6 +121,11 @@ impl Core {
             }
             match self.shared.slot.order() {
                 Order::Serve => self.shared.set_deaf(false),
+                Order::ReopenLog => {
+                    self.shared.follow_log();
+                    self.shared.slot.replace_order(Order::ReopenLog, Order::Serve);
+                    continue;
+                }
                 Order::Pause => match self.rest() {
                     Some(step) => return step,
                     None => continue,

@@ -71,6 +71,8 @@ fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
 fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
     host.begin(&setup.settings);
     let shared = Shared::new(setup, host.is_parallel())?;
+    // The template, whose log it has, may be older than the file.
+    shared.follow_log();
     shared.slot.app_signals().store(host.app_signals(&REPLACEABLE), Relaxed);
     rescue::prepare(setup.board, setup.slot, setup.dumps.as_raw_fd());
     signal::set_dump(rescue::after_dump)?;

@@ -86,12 +86,12 @@ pub const TABLE: Table = Table {
         file(
             "safe-pidfile",
             |d, v, _| put(&mut d.settings.pidfiles.safe, some(v)),
-            "as pidfile, if no process has the pid in it",
+            "as pidfile, written when the server is ready: one that cannot start leaves it alone",
         ),
         file(
             "safe-pidfile2",
             |d, v, _| put(&mut d.settings.pidfiles.safe_second, some(v)),
-            "as pidfile2, if no process has the pid in it",
+            "as pidfile2, written when the server is ready",
         ),
         Row::accepted(
             "no-orphans",
@@ -217,7 +217,7 @@ fn procname<T>(draft: &mut Draft, name: T, slot: fn(&mut ProcNames) -> &mut T) -
 }
 
 const fn file(name: &'static str, set: Setter, help: &'static str) -> Row {
-    Row::works(name, Required, set, help).soon("the file is not written")
+    Row::works(name, Required, set, help)
 }
 
 const fn limit(name: &'static str, set: Setter, help: &'static str) -> Row {

@@ -121,5 +121,5 @@ const fn replace(name: &'static str, arg: Arg, set: Setter, help: &'static str) 
 }
 
 const fn watch(name: &'static str, set: Setter, help: &'static str) -> Row {
-    Row::works(name, Required, set, help).many().soon("a change of files reloads nothing")
+    Row::works(name, Required, set, help).many()
 }

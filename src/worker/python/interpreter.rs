@@ -1,6 +1,7 @@
 //! CPython as the server's host language.
 
 use super::app::{self, Apps};
+use super::autoreload;
 use super::ffi::PythonForkHooks;
 use super::imports;
 use super::run::{run_core, traceback};
@@ -30,11 +31,13 @@ pub struct Interpreter {
     /// The application that `serve()` was given.
     object: Option<Py<PyAny>>,
     apps: Apps,
+    /// What `py-autoreload` compares with.
+    modules: autoreload::Known,
 }
 
 impl Interpreter {
     pub fn new(object: Option<Py<PyAny>>) -> Interpreter {
-        Interpreter { object, apps: Apps::default() }
+        Interpreter { object, apps: Apps::default(), modules: autoreload::Known::new() }
     }
 
     fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, mounts: &Arc<Mounts>, index: usize) {
@@ -64,6 +67,9 @@ impl Host for Interpreter {
     fn load(&mut self, settings: &Settings) -> std::result::Result<Vec<String>, LoadFailed> {
         let apps = Python::attach(|py| app::load(py, settings, self.object.as_ref())).ok_or(LoadFailed)?;
         self.apps = apps;
+        if settings.watch.python.is_some() {
+            self.modules = Python::attach(|py| autoreload::known(py, &settings.watch.python_ignore));
+        }
         Ok(self.apps.points.clone())
     }
 
@@ -86,6 +92,9 @@ impl Host for Interpreter {
     }
 
     fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>) {
+        if let Some(interval) = shared.settings.watch.python.filter(|_| shared.id == 1) {
+            autoreload::start(shared, interval, self.modules.clone());
+        }
         let stack = shared.settings.limits.thread_stack.map_or(STACK, |bytes| bytes.max(SMALLEST_STACK));
         Python::attach(|py| {
             if shared.settings.harakiri_graceful_timeout.is_some()
