@@ -88,8 +88,10 @@ fn run_command(sources: &Sources) -> Option<i32> {
             let read = input.read_line(&mut line).ok()?;
             (read > 0).then_some(line)
         };
-        let site = config::init::interview(ask)?;
-        config::init::outcome(&site, Path::new("."), false, false)
+        match config::init::interview(ask) {
+            Some(site) => config::init::outcome(&site, Path::new("."), false, false),
+            None => return Some(1),
+        }
     } else {
         config::command(sources, output.is_terminal())?
     };

@@ -259,6 +259,16 @@ def test_a_late_read_of_another_thread_raises(boot):
 
 def test_limit_post_counts_the_bytes_of_chunks(boot):
     server = boot("inputs", limit_post=10)
-    results = ask(server, [["read"]], [chunked(b"x" * 11, 4)], HTTP_TRANSFER_ENCODING="chunked")
-    assert (results[0]["raised"], "limit-post" in results[0]["text"]) == ("OSError", True)
+    variables = packet.variables("/", "POST", HTTP_X_STEPS='[["read"]]', HTTP_TRANSFER_ENCODING="chunked")
+    with server.connect() as client:
+        client.sendall(packet.packet(variables) + chunked(b"x" * 11, 4))
+        assert Response.parse(packet.read_all(client)).status == 413
+    server.log.expect("the body is longer than limit-post allows; answered 413")
+    with server.connect() as client:
+        # The app runs already when the body grows too long.
+        client.sendall(packet.packet({**variables, "HTTP_X_SAY": "1"}) + chunked(b"x" * 4, 4)[:-5])
+        server.log.wait("^reading$")
+        client.sendall(chunked(b"x" * 7, 7))
+        (result,) = json.loads(Response.parse(packet.read_all(client)).body)
+    assert (result["raised"], "limit-post" in result["text"]) == ("OSError", True)
     assert ask(server, [["read"]], [chunked(b"x" * 10, 4)], HTTP_TRANSFER_ENCODING="chunked") == ["x" * 10]

@@ -126,6 +126,7 @@ def test_another_reload_during_a_reload_follows_it(boot, site, tmp_path):
         server.notifications.wait(state)
     server.log.expect("SIGHUP: starting generation 2", "generation . serves; the old workers finish")
     server.log.wait("SIGHUP: starting generation 3")
+    until(lambda: {worker.generation for worker in server.workers()} == {3}, "the old workers to go")
     assert server.request().body == b"third"
 
 

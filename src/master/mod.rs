@@ -276,9 +276,11 @@ impl<H: Host> Master<'_, H> {
             return;
         }
         child.kill_at = Some(now + mercy);
+        // First what the application's own handlers wait for: once the worker knows its order it may be gone.
+        self.forward_signal(index, why);
+        let child = &self.children[index];
         slot.set_order(if why == Leaving::Stopped { Order::Drain } else { Order::Retire });
         child.signal(signal::kick());
-        self.forward_signal(index, why);
     }
 
     /// An application with handlers of its own for TERM or HUP hears of it.
@@ -350,7 +352,9 @@ impl<H: Host> Master<'_, H> {
     fn look_at_board(&mut self) {
         for index in 0..self.children.len() {
             let child = &mut self.children[index];
-            if !child.was_ready && child.leaving.is_none() && child.is_ready_on(&self.board) {
+            // Not before its pid is known: who is ready is signalled.
+            let is_known = child.pid.is_some() && child.is_ready_on(&self.board);
+            if !child.was_ready && child.leaving.is_none() && is_known {
                 child.was_ready = true;
                 child.kill_at = None;
                 self.worker_is_ready(index);

@@ -122,6 +122,25 @@ pub fn arm_kick() -> Result<()> {
     block(kick())
 }
 
+/// From now on bytes that arrive in a pipe kick the calling thread (signal-driven I/O, fcntl(2) F_SETSIG). The kick is
+/// blocked outside of waits, so none is lost between a thread's last look and its wait.
+pub fn kick_on_input(pipe: BorrowedFd<'_>) -> Result<()> {
+    // linux/fcntl.h: struct f_owner_ex { int type; pid_t pid; }, with F_OWNER_TID = 0.
+    let owner: [libc::c_int; 2] = [0, super::process::thread_id()];
+    let fd = pipe.as_raw_fd();
+    // SAFETY: `owner` has the layout of f_owner_ex and lives across the call; the others pass numbers.
+    unsafe {
+        check(libc::fcntl(fd, F_SETOWN_EX, owner.as_ptr()))?;
+        check(libc::fcntl(fd, F_SETSIG, kick()))?;
+        let flags = check(libc::fcntl(fd, libc::F_GETFL))?;
+        check(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC)).map(drop)
+    }
+}
+
+/// fcntl-linux.h; not in the libc crate for every target.
+const F_SETSIG: libc::c_int = 10;
+const F_SETOWN_EX: libc::c_int = 15;
+
 /// What runs after a stack dump. The hook may use atomics and `send` alone: it runs inside a signal handler.
 pub fn set_dump(hook: fn()) -> Result<()> {
     ON_DUMP.store(hook as *mut (), Ordering::Release);

@@ -104,6 +104,13 @@ impl Core {
         }
     }
 
+    /// Does the request name code of its own for a mountpoint that no configured application has?
+    pub fn is_dynamic(&self) -> bool {
+        self.shared.settings.dynamic_apps
+            && self.request.wants_code()
+            && (self.request.app_key().is_empty() || self.mounts.exact(&self.request).is_none())
+    }
+
     /// The exchange of the running request. A thread that panicked with it left nothing half-done that the next request
     /// would not overwrite.
     pub fn lock(&self) -> MutexGuard<'_, Exchange> {
@@ -256,6 +263,10 @@ impl Core {
             return true;
         }
         self.claimed = self.shared.slot.in_flight().compare_exchange(0, 1, AcqRel, Acquire).is_ok();
+        if self.claimed {
+            // Now, not when the request runs: reading it may take a slow client's time.
+            self.shared.call_successor();
+        }
         self.claimed
     }
 
@@ -263,6 +274,9 @@ impl Core {
         if self.counts_in_flight && !self.claimed {
             self.shared.slot.in_flight().fetch_add(1, AcqRel);
             self.claimed = true;
+            if !self.shared.own_epoll() {
+                self.shared.call_successor();
+            }
         }
     }
 

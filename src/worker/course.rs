@@ -41,9 +41,6 @@ impl Core {
         if self.counts_in_flight {
             self.shared.progress_us.store(now, Relaxed);
             self.claim();
-            if !self.shared.own_epoll() {
-                self.shared.call_successor();
-            }
         } else {
             self.shared.slot.in_flight().store(1, Relaxed);
         }

@@ -31,7 +31,7 @@ pub trait Host {
     /// In each worker, before it is ready: what is wanted of it beside the applications.
     fn begin(&self, settings: &Settings);
 
-    /// Runs every core of a worker until it is told to leave.
+    /// Runs every core of a worker until it is told to leave; announces the worker when the first core can serve.
     fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>);
 
     /// At the end of a worker's life: exit handlers run and streams are flushed.

@@ -125,7 +125,7 @@ impl Intake {
 
     fn wait_in_line(&mut self, shared: &Shared, timeout: Option<Duration>) -> Result<()> {
         let Some(line) = shared.enter_line() else {
-            shared.stand_by();
+            self.sit(shared);
             return Err(ErrorKind::Interrupted.into());
         };
         let result = shared.tiers[line].wait(&mut self.events, timeout, Some(&self.mask));
@@ -133,11 +133,19 @@ impl Intake {
         result
     }
 
+    /// Waits until this thread is needed in a line.
+    fn sit(&mut self, shared: &Shared) {
+        if shared.sit_down() {
+            let _ = shared.idle_epoll.wait(&mut self.events, Some(Duration::from_secs(1)), Some(&self.mask));
+            shared.stand_up();
+        }
+    }
+
     /// Waits for nothing but time, or a signal: the listeners have connections that this process should not take yet.
     pub fn rest(&mut self, shared: &Shared, time: Duration) {
         (self.next, self.count) = (0, 0);
         // It keeps its place in line meanwhile: nobody needs to be called for it.
-        let Some(line) = shared.enter_line() else { return shared.stand_by() };
+        let Some(line) = shared.enter_line() else { return self.sit(shared) };
         let _ = shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask));
         shared.leave_line(line);
     }

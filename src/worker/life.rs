@@ -77,7 +77,6 @@ fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Resul
     rescue::prepare(setup.board, setup.slot, setup.dumps.as_raw_fd());
     signal::set_dump(rescue::after_dump)?;
     host.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
-    shared.announce();
     host.serve(&shared, mounts);
     shared.log.flush();
     shared.slot.set_stage(Stage::Retiring);

@@ -29,9 +29,8 @@ use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
-use std::sync::{Condvar, Mutex};
-use std::time::Duration;
 
 /// A worker's way to say that it retired as told, or that it could not load the application.
 pub const EXIT_DONE: i32 = 0;
@@ -102,8 +101,7 @@ pub struct Shared {
     /// The lines that threads of this process wait in, a bit each.
     lines_taken: AtomicU64,
     /// Threads that are not needed in a line wait here.
-    bench: Mutex<()>,
-    called: Condvar,
+    bench: Mutex<Vec<i32>>,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
@@ -149,7 +147,6 @@ impl Shared {
             progress_us: AtomicU64::new(0),
             lines_taken: AtomicU64::new(0),
             bench: Mutex::default(),
-            called: Condvar::new(),
             threads: Mutex::default(),
             limit,
             news: setup.news.clone(),
@@ -180,26 +177,37 @@ impl Shared {
         self.lines_taken.fetch_and(!(1 << line), AcqRel);
     }
 
-    /// Waits until this thread is needed in a line.
-    fn stand_by(&self) {
-        let bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if balance::line(
-            self.slot.in_flight().load(Acquire),
-            self.lines_taken.load(Acquire),
-            self.tiers.len(),
-        )
-        .is_none()
-        {
-            let _ = self.called.wait_timeout(bench, Duration::from_secs(1));
-        }
+    /// Is a thread that has nothing to do needed in a line?
+    fn needs_another(&self) -> bool {
+        let (in_flight, taken) = (self.slot.in_flight().load(Acquire), self.lines_taken.load(Acquire));
+        balance::line(in_flight, taken, self.tiers.len()).is_some()
     }
 
-    /// A thread has taken a request: another may be needed in line for the next.
+    /// Puts the calling thread on the bench: [`Shared::call_successor`] kicks it when it is needed. `false`: it is needed
+    /// now. The kick is blocked until the thread waits, so that none is lost.
+    fn sit_down(&self) -> bool {
+        let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.needs_another() {
+            return false;
+        }
+        bench.push(process::thread_id());
+        true
+    }
+
+    fn stand_up(&self) {
+        let me = process::thread_id();
+        self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).retain(|&tid| tid != me);
+    }
+
+    /// A thread has taken a connection: another may be needed in line for the next.
     fn call_successor(&self) {
         let in_flight = self.slot.in_flight().load(Acquire).min(63);
-        if self.lines_taken.load(Acquire) >> in_flight == 0 {
-            drop(self.bench.lock());
-            self.called.notify_one();
+        if self.lines_taken.load(Acquire) >> in_flight != 0 {
+            return;
+        }
+        let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(tid) = bench.pop() {
+            process::signal_thread(tid, signal::kick());
         }
     }
 
@@ -213,7 +221,6 @@ impl Shared {
     /// Wakes every waiting thread, so that each looks at its orders.
     pub fn kick_all(&self) {
         let me = process::thread_id();
-        self.called.notify_all();
         if let Ok(threads) = self.threads.lock() {
             for &tid in threads.iter().filter(|&&tid| tid != me) {
                 process::signal_thread(tid, signal::kick());

@@ -30,11 +30,13 @@ impl Mounts {
             request.mount(&self.points[app].as_bytes()[..taken], taken);
             return Some(app);
         }
-        let id = match request.get(request.known.app_id) {
-            b"" => request.value_at(request.known.script_name),
-            id => id,
-        };
-        self.points.iter().position(|point| point.as_bytes() == id).or(self.default)
+        self.exact(request).or(self.default)
+    }
+
+    /// The application that is mounted just where the request asks, the default one left aside.
+    pub fn exact(&self, request: &Request) -> Option<usize> {
+        let key = request.app_key();
+        self.points.iter().position(|point| point.as_bytes() == key)
     }
 
     /// The application with the longest mountpoint that the path begins with, at a path boundary.

@@ -115,6 +115,20 @@ impl Request {
         self.known.wants_code
     }
 
+    /// What chooses the app: UWSGI_APPID, else SCRIPT_NAME.
+    pub fn app_key(&self) -> &[u8] {
+        match self.get(self.known.app_id) {
+            b"" => self.value_at(self.known.script_name),
+            id => id,
+        }
+    }
+
+    /// A variable by its name; the last one counts.
+    pub fn find(&self, key: &[u8]) -> Option<&[u8]> {
+        let var = self.vars.iter().rev().find(|var| self.get(var.key) == key)?;
+        Some(self.get(var.value)).filter(|value| !value.is_empty())
+    }
+
     pub fn value_at(&self, index: Option<usize>) -> &[u8] {
         index.and_then(|index| self.vars.get(index)).map_or(b"", |var| self.get(var.value))
     }

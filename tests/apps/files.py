@@ -1,7 +1,6 @@
 """wsgi.file_wrapper around what is a file and what only looks like one."""
 
 # The server closes the files.
-# ruff: noqa: SIM115
 
 import gzip
 import io

@@ -25,6 +25,8 @@ def call(body, name, arguments):
 def application(environ, start_response):
     """HTTP_X_STEPS is a list of [method, argument, …]; what raises shows as {"raised": kind}."""
     results = []
+    if "HTTP_X_SAY" in environ:
+        print("reading")
     for name, *arguments in json.loads(environ["HTTP_X_STEPS"]):
         try:
             results.append(show(call(environ["wsgi.input"], name, arguments)))

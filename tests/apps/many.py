@@ -68,7 +68,7 @@ def read(environ, start_response):
 
 
 def file(environ, start_response):
-    found = tempfile.TemporaryFile()  # noqa: SIM115
+    found = tempfile.TemporaryFile()
     found.write(DATA)
     found.seek(int(environ["QUERY_STRING"] or 0))
     start_response("200 OK", PLAIN)

@@ -155,21 +155,26 @@ class Server:
 
     def workers(self) -> list[Worker]:
         """All workers, as SIGUSR1 makes the master tell."""
+        return until(self._ask_for_workers, "a status with the pid of every worker")
+
+    def _ask_for_workers(self) -> list[Worker]:
         before = sum("status: " in line for line in self.log.lines)
         self.signal(signal.SIGUSR1)
         self.log.find("status: ", before + 1)
-        # The status is one write, and ends with a worker's line.
-        return until(self._last_status, "a whole status")
+        # The status is one write, but may be read in two.
+        until(lambda: self._rows_of_status(), "the rows of the status")
+        matches = [WORKER.fullmatch(row) for row in self._rows_of_status()]
+        return (
+            [Worker(int(m[1]), int(m[2]), m[3], *map(int, m.groups()[3:])) for m in matches if m]
+            if all(matches)
+            else []
+        )
 
-    def _last_status(self) -> list[Worker]:
-        found: list[Worker] = []
-        for line in self.log.lines:
-            if "status: " in line:
-                found = []
-            elif match := WORKER.fullmatch(line):
-                numbers = [int(number) for number in match.groups()[3:]]
-                found.append(Worker(int(match[1]), int(match[2]), match[3], *numbers))
-        return found
+    def _rows_of_status(self) -> list[str]:
+        """What the last status says of workers."""
+        lines = self.log.lines
+        last = max(at for at, line in enumerate(lines) if "status: " in line)
+        return [line for line in lines[last:] if line.startswith("  worker ")]
 
     def worker_pids(self) -> list[int]:
         return [worker.pid for worker in self.workers() if worker.stage == "ready"]
@@ -192,6 +197,7 @@ class Server:
         except subprocess.TimeoutExpired:
             text = self.log.text
             procs.kill(self.processes)
+            self.process.wait()
             raise AssertionError(f"the server did not end within {patience:.0f} s\n{text}") from None
         self.log.finish()
         return status

@@ -3,7 +3,7 @@
 use super::run::traceback;
 use crate::config::{App, AppSource, Settings};
 use crate::worker::log;
-use pyo3::exceptions::{PyImportError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyImportError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use std::path::Path;
@@ -37,14 +37,17 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
             }
         }
     }
-    if settings.apps.is_empty() {
-        log::say("no application is named: use module, wsgi-file or mount");
-    }
     if let Some(dir) = &settings.python.chdir2
         && let Err(error) = std::env::set_current_dir(dir)
     {
         log::say(&format!("cannot chdir to {} (chdir2): {error}", dir.display()));
         return None;
+    }
+    if settings.apps.is_empty() && settings.dynamic_apps {
+        return Some(apps);
+    }
+    if settings.apps.is_empty() {
+        log::say("no application is named: use module, wsgi-file or mount (rwsgi --help lists the options)");
     }
     (!failed && !apps.callables.is_empty()).then_some(apps)
 }
@@ -71,7 +74,23 @@ fn complain(py: Python<'_>, settings: &Settings, app: &App, error: &PyErr) {
             if paths.is_empty() { String::new() } else { format!(" or {}", paths.join(", ")) }
         ));
     }
+    if error.is_instance_of::<PyAttributeError>(py)
+        && let Some(likely) = likely_callable(py, app)
+    {
+        text.push_str(&format!("It has a callable named {likely}: say so with callable = {likely}."));
+    }
     log::say(text.trim_end());
+}
+
+/// A name in the module that might be what was meant.
+fn likely_callable(py: Python<'_>, app: &App) -> Option<String> {
+    let AppSource::Module(name) = &app.source else { return None };
+    let module = py.import("sys").ok()?.getattr("modules").ok()?.get_item(name).ok()?;
+    let names = ["application", "app", "wsgi_app", "wsgi", "create_app", "make_app"];
+    let is_callable = |name: &&str| module.getattr(*name).is_ok_and(|object| object.is_callable());
+    names.into_iter().find(is_callable).map(|name| {
+        if name.ends_with("_app") && name != "wsgi_app" { format!("{name}()") } else { name.to_owned() }
+    })
 }
 
 /// Is it the named module itself that cannot be found, not something that it imports?
@@ -180,7 +199,7 @@ fn find<'py>(py: Python<'py>, app: &App, object: Option<&Py<PyAny>>) -> PyResult
     callable(found, &app.callable)
 }
 
-fn callable<'py>(object: Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn callable<'py>(object: Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     if object.is_callable() {
         return Ok(object);
     }
@@ -189,7 +208,7 @@ fn callable<'py>(object: Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, P
 }
 
 /// A name in a module, dotted if need be; `name()` calls a factory.
-fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     let (path, is_factory) = match name.strip_suffix("()") {
         Some(path) => (path, true),
         None => (name, false),
@@ -202,7 +221,7 @@ fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py,
 }
 
 /// Executes a file as a module of its own, named as uWSGI names it.
-pub fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
     let path = text(path);
     let stem = path.replace(['/', '.'], "_");
     let name = format!("uwsgi_file_{}", stem.strip_suffix("_py").unwrap_or(&stem));

@@ -68,18 +68,28 @@ fn raw_file<'py>(filelike: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyA
         }
         Ok(false)
     };
-    if is_raw(filelike)? {
-        return Ok(Some(filelike.clone()));
-    }
-    let class = filelike.get_type();
-    let module = class.module()?.to_string();
-    let passes_through = (module == "tempfile" && class.name()? == "_TemporaryFileWrapper")
-        || module.starts_with("django.core.files");
-    if passes_through
-        && let Some(inner) = filelike.getattr_opt(intern!(py, "file"))?
-        && is_raw(&inner)?
-    {
-        return Ok(Some(inner));
+    let mut object = filelike.clone();
+    // Django's FieldFile holds a File, which holds the file.
+    for _ in 0..4 {
+        if is_raw(&object)? {
+            return Ok(Some(object));
+        }
+        if !passes_through(&object)? {
+            break;
+        }
+        match object.getattr_opt(intern!(py, "file"))? {
+            Some(inner) => object = inner,
+            None => break,
+        }
     }
     Ok(None)
+}
+
+/// Does an object only hold a file, whose bytes are its own?
+fn passes_through(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let class = object.get_type();
+    let module = class.module()?.to_string();
+    Ok((module == "tempfile" && class.name()? == "_TemporaryFileWrapper")
+        || module.starts_with("django.core.files")
+        || module.starts_with("django.db.models.fields.files"))
 }

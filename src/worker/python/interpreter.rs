@@ -2,6 +2,7 @@
 
 use super::app::{self, Apps};
 use super::autoreload;
+use super::dynamic::Dynamic;
 use super::ffi::PythonForkHooks;
 use super::imports;
 use super::run::{run_core, traceback};
@@ -17,7 +18,7 @@ use crate::worker::{Shared, log};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::io::Result;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
@@ -33,25 +34,50 @@ pub struct Interpreter {
     apps: Apps,
     /// What `py-autoreload` compares with.
     modules: autoreload::Known,
+    dynamic: Dynamic,
 }
 
 impl Interpreter {
     pub fn new(object: Option<Py<PyAny>>) -> Interpreter {
-        Interpreter { object, apps: Apps::default(), modules: autoreload::Known::new() }
+        Interpreter {
+            object,
+            apps: Apps::default(),
+            dynamic: Dynamic::default(),
+            modules: autoreload::Known::new(),
+        }
     }
 
     fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, mounts: &Arc<Mounts>, index: usize) {
         let mut core = py.detach(|| Core::new(shared.clone(), mounts.clone(), index));
         core.slot.ident().store(thread_ident(py), Relaxed);
-        if let Err(error) = run_core(py, &mut core, &self.apps.callables, index == 0) {
+        // Only the main thread runs Python's signal handlers.
+        let wakeup = (index == 0).then(|| watch_signals(py)).flatten();
+        if let Err(error) =
+            run_core(py, &mut core, &self.apps.callables, &self.dynamic, (index == 0).then_some(&wakeup))
+        {
             log::say(&format!("worker {} core {index}: cannot go on\n{}", shared.id, traceback(py, &error)));
             shared.retire();
         }
     }
 }
 
+/// Python's handler of a signal only notes it; one that comes just before a wait would go unseen until the wait ends.
+/// So Python also writes a byte into a pipe (signal.set_wakeup_fd), and that kicks the main thread.
+fn watch_signals(py: Python<'_>) -> Option<OwnedFd> {
+    let (reading, writing) = io::pipe(true).ok()?;
+    signal::kick_on_input(reading.as_fd()).ok()?;
+    let options = PyDict::new(py);
+    options.set_item("warn_on_full_buffer", false).ok()?;
+    let module = py.import("signal").ok()?;
+    module.call_method("set_wakeup_fd", (writing.as_raw_fd(),), Some(&options)).ok()?;
+    // Python keeps the number for as long as the process lives.
+    std::mem::forget(writing);
+    Some(reading)
+}
+
 fn thread_ident(py: Python<'_>) -> u64 {
-    let ident = py.import("threading").and_then(|threading| threading.call_method0("get_ident")?.extract());
+    // Not `threading`: each worker would import it for itself.
+    let ident = py.import("_thread").and_then(|thread| thread.call_method0("get_ident")?.extract());
     ident.unwrap_or(0)
 }
 
@@ -124,7 +150,14 @@ impl Host for Interpreter {
     fn wind_up(&self) {
         Python::attach(|py| {
             // What Py_Finalize does first, as far as it makes sense in a process that ends by _exit.
+            let has_threading = py
+                .import("sys")
+                .and_then(|sys| sys.getattr("modules")?.contains("threading"))
+                .unwrap_or(true);
             for (module, function) in [("threading", "_shutdown"), ("atexit", "_run_exitfuncs")] {
+                if module == "threading" && !has_threading {
+                    continue;
+                }
                 let ran = py.import(module).and_then(|module| module.call_method0(function));
                 if let Err(error) = ran {
                     log::say(&format!(

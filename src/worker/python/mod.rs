@@ -2,6 +2,7 @@
 
 pub mod app;
 mod autoreload;
+mod dynamic;
 mod environ;
 mod exceptions;
 mod ffi;

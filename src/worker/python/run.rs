@@ -1,5 +1,6 @@
 //! One core's loop: a request in, the application called, its answer out.
 
+use super::dynamic::Dynamic;
 use super::environ::Environ;
 use super::filewrapper::{self, FileWrapper};
 use super::input::Input;
@@ -14,30 +15,55 @@ use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// The objects that a core uses for request after request.
 pub struct Engine<'a> {
     apps: &'a [Py<PyAny>],
+    dynamic: &'a Dynamic,
     environ: Environ,
     input: Py<Input>,
     start_response: Py<StartResponse>,
 }
 
-/// Runs a core until the worker leaves. `is_main`: this is the thread that Python's signal handlers run in.
-pub fn run_core(py: Python<'_>, core: &mut Core, apps: &[Py<PyAny>], is_main: bool) -> PyResult<()> {
-    let mut engine = Engine::new(py, core, apps)?;
+/// Runs a core until the worker leaves. `main` is given to the thread that Python's signal handlers run in: the pipe that
+/// Python writes to when a signal comes, if there is one.
+pub fn run_core(
+    py: Python<'_>,
+    core: &mut Core,
+    apps: &[Py<PyAny>],
+    dynamic: &Dynamic,
+    main: Option<&Option<OwnedFd>>,
+) -> PyResult<()> {
+    let mut engine = Engine::new(py, core, apps, dynamic)?;
+    if main.is_some() {
+        core.shared.announce();
+    }
     loop {
         match py.detach(|| core.next_step()) {
             Step::Request => engine.answer(py, core),
             Step::Interrupted => {
-                if is_main && let Err(error) = py.check_signals() {
-                    interrupted(py, core, &error);
-                }
+                run_handlers(py, core, main);
                 core.obey_signals();
             }
-            Step::Leave => return Ok(()),
+            Step::Leave => {
+                // A signal that came with the order has its handler run, too.
+                run_handlers(py, core, main);
+                return Ok(());
+            }
         }
+    }
+}
+
+fn run_handlers(py: Python<'_>, core: &Core, main: Option<&Option<OwnedFd>>) {
+    let Some(pipe) = main else { return };
+    if let Some(pipe) = pipe {
+        let mut numbers = [0; 64];
+        while io::read(pipe.as_fd(), &mut numbers).is_ok_and(|got| got == numbers.len()) {}
+    }
+    if let Err(error) = py.check_signals() {
+        interrupted(py, core, &error);
     }
 }
 
@@ -61,21 +87,31 @@ pub fn traceback(py: Python<'_>, error: &PyErr) -> String {
 }
 
 impl<'a> Engine<'a> {
-    pub fn new(py: Python<'_>, core: &Core, apps: &'a [Py<PyAny>]) -> PyResult<Engine<'a>> {
+    pub fn new(
+        py: Python<'_>,
+        core: &Core,
+        apps: &'a [Py<PyAny>],
+        dynamic: &'a Dynamic,
+    ) -> PyResult<Engine<'a>> {
         let input = Py::new(py, Input::new(core.exchange.clone()))?;
         let start_response = Py::new(py, StartResponse::new(py, core.exchange.clone())?)?;
         let base = base_environ(py, &core.shared, core.index)?;
         let mut environ = Environ::new(base);
         environ.set_fixed(intern!(py, "wsgi.input"), input.bind(py).as_any())?;
-        Ok(Engine { apps, environ, input, start_response })
+        Ok(Engine { apps, dynamic, environ, input, start_response })
     }
 
     /// Has the application answer the request that the core has taken.
     fn answer(&mut self, py: Python<'_>, core: &mut Core) {
-        let Some(app) = core.app.and_then(|index| self.apps.get(index)) else {
+        let outcome = if core.is_dynamic() {
+            core.app = None;
+            self.dynamic.find(py, &core.request).and_then(|app| self.call(py, core, &app))
+        } else if let Some(app) = core.app.and_then(|index| self.apps.get(index)) {
+            self.call(py, core, app.bind(py))
+        } else {
             return core.answer_without_app();
         };
-        if let Err(error) = self.call(py, core, app.bind(py)) {
+        if let Err(error) = outcome {
             self.failed(py, core, &error);
         }
     }
@@ -183,12 +219,13 @@ impl<'a> Engine<'a> {
 
     /// The application raised. The client gets a 500 if nothing has gone out yet, the log the traceback.
     fn failed(&self, py: Python<'_>, core: &Core, error: &PyErr) {
-        let mut exchange = core.lock();
-        if exchange.is_gone() && error.is_instance_of::<PyOSError>(py) {
+        if core.lock().is_gone() && error.is_instance_of::<PyOSError>(py) {
             // The client went away and the app noticed: the access log has it.
             return;
         }
+        // Runs code of the application, which may use the exchange: not while it is locked.
         let stack = traceback(py, error);
+        let mut exchange = core.lock();
         let answer = if exchange.head_sent() {
             exchange.abort();
             "its answer had begun and was cut off"
