@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from signal import Signals
 
@@ -61,6 +62,15 @@ def test_a_relative_name_is_found_after_chdir(boot, config, site):
     config("env = SAID=two", f"chdir = {other}")
     server.reload()
     assert server.request().text == "twofirst"
+
+
+@pytest.mark.parametrize("words", [["--ini=-"], ["--ini", "-"]], ids=str)
+def test_what_can_be_read_but_once_stays(boot, config, words):
+    path = config("env = SAID=one")
+    command = ["sh", "-c", f'exec "$@" < {path}', "sh", sys.executable, "-m", "rwsgi"]
+    server = boot(None, *words, command=command)
+    server.reload()
+    assert server.request().text == "onefirst"
 
 
 def test_an_invalid_configuration_leaves_the_old_serving(boot, config):

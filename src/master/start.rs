@@ -74,13 +74,11 @@ fn log_to(path: Option<&Path>, settings: &Settings) -> std::result::Result<(), S
         .map_err(|error| format!("cannot write the log to {}: {error}", path.display()))
 }
 
-/// A limit that the system refuses is named, and the server starts without it.
+/// A limit that the system refuses is named, and the server starts with what it had.
 fn set_limits(settings: &Settings) {
     let limits = &settings.limits;
-    if limits.descriptors.is_none()
-        && let Err(error) = process::raise_descriptor_limit()
-    {
-        log::say(&format!("cannot raise the limit on open files: {error}"));
+    if limits.descriptors.is_none() {
+        raise_descriptor_limit();
     }
     for (option, resource, value) in [
         ("max-fd", Resource::Descriptors, limits.descriptors),
@@ -92,6 +90,12 @@ fn set_limits(settings: &Settings) {
         {
             log::say(&format!("cannot set {option} to {value}: {error}"));
         }
+    }
+}
+
+fn raise_descriptor_limit() {
+    if let Err(error) = process::raise_descriptor_limit() {
+        log::say(&format!("cannot raise the limit on open files: {error}"));
     }
 }
 
