@@ -77,7 +77,7 @@ impl<H: Host> Master<'_, H> {
 
     /// A worker has found a changed module.
     pub(super) fn hear_of_changes(&mut self) {
-        if self.phase != Phase::Serving {
+        if self.phase != Phase::Serving || self.settings.watch.python.is_none() {
             return;
         }
         let up = self.children.iter().filter(|child| child.is_up());
