@@ -12,7 +12,7 @@ use crate::shm::board::Board;
 use crate::shm::lines::Lines;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::process::Resource;
-use crate::sys::{clock, io, process, proctitle, signal, user};
+use crate::sys::{clock, io, process, proctitle, signal, socket, user};
 use crate::worker::host::Host;
 use crate::worker::{Setup, intake, log};
 use std::io::{Error, Result};
@@ -229,6 +229,10 @@ fn build<H: Host>(
     epoll.add(&wake, epoll::READ, WAKE)?;
     epoll.add(&dump_reading, epoll::READ, DUMP)?;
     let only_uwsgi = listeners.iter().all(|listener| listener.protocol == Protocol::Uwsgi);
+    let waits_in_accept = threads == 1 && listeners.len() == 1 && only_uwsgi;
+    if waits_in_accept {
+        socket::set_waiting(listeners[0].fd.as_fd(), intake::LONGEST_ACCEPT)?;
+    }
     let tiers = if threads > 1 && only_uwsgi {
         intake::make_tiers(settings.threads, &listeners, &alive_reading)?
     } else {
@@ -241,6 +245,7 @@ fn build<H: Host>(
         listeners: Arc::new(listeners),
         tiers: Arc::new(tiers),
         alive: Arc::new(alive_reading),
+        waits_in_accept,
         news: Arc::new(news),
         dumps: Arc::new(dump_writing),
         log_file: None,

@@ -9,9 +9,11 @@ use super::mounts::Mounts;
 use super::request::Request;
 use super::waiting::SWEEP_US;
 use super::{Shared, log};
+use crate::config::Protocol;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order, Phase, Stage};
-use crate::sys::{clock, process};
+use crate::sys::{clock, epoll, process, signal};
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -74,6 +76,10 @@ pub struct Core {
 impl Core {
     pub fn new(shared: Arc<Shared>, mounts: Arc<Mounts>, index: usize) -> Core {
         shared.enlist();
+        if shared.waits_in_accept {
+            // accept() cannot swap the signal mask as epoll_pwait does: here the kick is open all the time.
+            let _ = signal::unblock(signal::kick());
+        }
         let slot = shared.board.core(shared.slot_index, index);
         slot.end();
         slot.tid().store(process::thread_id() as u64, Relaxed);
@@ -147,6 +153,12 @@ impl Core {
                     self.hot = None;
                 }
             }
+            if self.may_wait_in_accept() {
+                match self.wait_in_accept() {
+                    Some(step) => return step,
+                    None => continue,
+                }
+            }
             if let Some(listener) = self.hot.take()
                 && self.accept_hot(listener)
             {
@@ -201,6 +213,31 @@ impl Core {
         self.next_skips = if found { 1 } else { (2 * self.next_skips).min(MOST_SKIPS) };
         self.skips = if found { 0 } else { self.next_skips };
         found
+    }
+
+    /// Nothing but a new connection is of interest: no lines to be written, no connection that waits, no order.
+    fn may_wait_in_accept(&self) -> bool {
+        self.shared.waits_in_accept
+            && self.shared.slot.order() == Order::Serve
+            && self.shared.log.is_empty()
+            && self.shared.conns().is_empty()
+    }
+
+    fn wait_in_accept(&mut self) -> Option<Step> {
+        match intake::wait_accept(&self.shared.listeners[0]) {
+            Ok(client) => {
+                let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
+                self.read(conn).then_some(Step::Request)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Some(Step::Interrupted),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if self.shared.has_lost_its_master() {
+                    self.shared.set_orphaned();
+                }
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     fn wait(&mut self, paused: bool) -> Arrival {
@@ -295,7 +332,11 @@ impl Core {
             return false;
         }
         self.claim();
-        let found = (0..self.shared.listeners.len()).any(|listener| self.accept(listener));
+        let has_one =
+            |listener: &super::Bound| epoll::wait_one(&listener.fd, false, Duration::ZERO).unwrap_or(false);
+        let shared = self.shared.clone();
+        let mut listeners = shared.listeners.iter().enumerate();
+        let found = listeners.any(|(index, listener)| has_one(listener) && self.accept(index));
         if !found {
             self.unclaim();
         }
@@ -317,7 +358,7 @@ impl Core {
             return false;
         };
         self.streak += 1;
-        if self.streak < STREAK {
+        if self.streak < STREAK && !shared.waits_in_accept {
             self.hot = Some(listener);
         } else {
             self.streak = 0;

@@ -47,6 +47,9 @@ pub fn make_tiers(threads: u32, listeners: &[Bound], alive: &OwnedFd) -> Result<
     Ok(tiers)
 }
 
+/// How long a worker waits in accept() before it looks around: a signal that comes just before it is not seen earlier.
+pub const LONGEST_ACCEPT: Duration = Duration::from_secs(1);
+
 /// What a wait brought.
 #[derive(Debug)]
 pub enum Arrival {
@@ -170,6 +173,11 @@ impl Intake {
         });
         balance::steps_back(shared.slot.served(), others)
     }
+}
+
+/// Waits for a connection on the only listener.
+pub fn wait_accept(listener: &Bound) -> Result<OwnedFd> {
+    socket::wait_accept(listener.fd.as_fd())
 }
 
 /// Takes a connection from a listener, or `None` when another process was quicker.

@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::time::Duration;
 
 /// A worker's way to say that it retired as told, or that it could not load the application.
 pub const EXIT_DONE: i32 = 0;
@@ -59,6 +60,8 @@ pub struct Setup {
     pub tiers: Arc<Vec<Epoll>>,
     /// Its other end is the master's alone: end of file means that the master is gone.
     pub alive: Arc<OwnedFd>,
+    /// Workers wait in accept(): one thread, one listener, uwsgi.
+    pub waits_in_accept: bool,
     /// A byte written here makes the master look at the board.
     pub news: Arc<OwnedFd>,
     /// Where stack dumps go.
@@ -92,6 +95,8 @@ pub struct Shared {
     pub next_sweep_us: AtomicU64,
     /// Set once the listeners are out of the worker's own epoll.
     deaf: AtomicBool,
+    /// The only thread waits in accept() as long as it has nothing else to look after.
+    pub waits_in_accept: bool,
     /// Threads of the process can run application code at the same time.
     pub parallel: bool,
     /// When a request was last begun or completed.
@@ -106,6 +111,7 @@ pub struct Shared {
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
     news: Arc<OwnedFd>,
+    alive: Arc<OwnedFd>,
     orphaned: AtomicBool,
     log_file: Option<Arc<PathBuf>>,
     log_epoch: AtomicU64,
@@ -142,6 +148,7 @@ impl Shared {
             conns: Mutex::default(),
             next_sweep_us: AtomicU64::new(0),
             deaf: AtomicBool::new(false),
+            waits_in_accept: setup.waits_in_accept,
             parallel,
             rest_us: AtomicU64::new(0),
             progress_us: AtomicU64::new(0),
@@ -150,6 +157,7 @@ impl Shared {
             threads: Mutex::default(),
             limit,
             news: setup.news.clone(),
+            alive: setup.alive.clone(),
             orphaned: AtomicBool::new(false),
             log_file: setup.log_file.clone(),
             log_epoch: AtomicU64::new(setup.log_epoch),
@@ -266,6 +274,11 @@ impl Shared {
     pub fn set_orphaned(&self) {
         self.orphaned.store(true, Relaxed);
         self.retire();
+    }
+
+    /// The master's end of the pipe is closed.
+    pub fn has_lost_its_master(&self) -> bool {
+        crate::sys::epoll::wait_one(&*self.alive, false, Duration::ZERO).unwrap_or(false)
     }
 
     pub fn is_orphaned(&self) -> bool {
