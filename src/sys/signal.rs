@@ -99,6 +99,11 @@ pub fn note_and_kick(signals: &[i32]) -> Result<()> {
     signals.iter().try_for_each(|&signal| install(signal, note as *const () as libc::sighandler_t, 0))
 }
 
+/// Has a signal been noted that nobody has taken yet?
+pub fn has_noted() -> bool {
+    PENDING.load(Ordering::Acquire) != 0
+}
+
 /// The signals noted since the last call, as a set of bits.
 pub fn take_noted() -> u64 {
     PENDING.swap(0, Ordering::AcqRel)

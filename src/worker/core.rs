@@ -154,6 +154,10 @@ impl Core {
                 }
             }
             if self.may_wait_in_accept() {
+                // One that came while the application ran has interrupted no wait.
+                if signal::has_noted() {
+                    return Step::Interrupted;
+                }
                 match self.wait_in_accept() {
                     Some(step) => return step,
                     None => continue,
@@ -215,11 +219,11 @@ impl Core {
         found
     }
 
-    /// Nothing but a new connection is of interest: no lines to be written, no connection that waits, no order.
+    /// Nothing but a new connection is of interest: no connection that waits, no order. Request lines wait for company as
+    /// long as the wait lasts.
     fn may_wait_in_accept(&self) -> bool {
         self.shared.waits_in_accept
             && self.shared.slot.order() == Order::Serve
-            && self.shared.log.is_empty()
             && self.shared.conns().is_empty()
     }
 
@@ -231,6 +235,7 @@ impl Core {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Some(Step::Interrupted),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.shared.log.flush();
                 if self.shared.has_lost_its_master() {
                     self.shared.set_orphaned();
                 }
