@@ -90,7 +90,7 @@ impl Core {
             slot,
             request,
             app: None,
-            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.socket_timeout))),
+            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.clone()))),
             mounts,
             intake: Intake::new(&shared),
             http: Http::new(shared.settings.buffer_size),
@@ -134,6 +134,11 @@ impl Core {
             }
             match self.shared.slot.order() {
                 Order::Serve => self.shared.set_deaf(false),
+                Order::ReopenLog => {
+                    self.shared.follow_log();
+                    self.shared.slot.replace_order(Order::ReopenLog, Order::Serve);
+                    continue;
+                }
                 Order::Pause => match self.rest() {
                     Some(step) => return step,
                     None => continue,
