@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::details::*;
+use super::http::Http;
 
 /// Where an option was written: a file and line, the command line, the environment, or a keyword of `serve()`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -165,8 +166,6 @@ pub struct Settings {
     pub master_as_root: bool,
     /// Paths that no mount answers to get 404 instead of the default application.
     pub no_default_app: bool,
-    /// The longest wait for a client of an HTTP socket.
-    pub http_timeout: Option<Duration>,
     pub socket_options: SocketOptions,
     pub limits: Limits,
     pub recycle: Recycle,
@@ -175,6 +174,7 @@ pub struct Settings {
     pub python: Python,
     pub log: Log,
     pub pidfiles: PidFiles,
+    pub http: Http,
 }
 
 /// One option as it was written.
@@ -235,7 +235,6 @@ impl Default for Settings {
             no_orphans: false,
             master_as_root: false,
             no_default_app: false,
-            http_timeout: None,
             socket_options: SocketOptions::default(),
             limits: Limits::default(),
             recycle: Recycle::default(),
@@ -244,6 +243,7 @@ impl Default for Settings {
             python: Python::default(),
             log: Log::default(),
             pidfiles: PidFiles::default(),
+            http: Http::default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::sys::epoll::{self, Epoll};
 use crate::sys::process::Resource;
 use crate::sys::{clock, io, process, proctitle, signal, socket, user};
 use crate::worker::host::Host;
-use crate::worker::{Setup, intake, log};
+use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, log};
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ fn log_to(path: Option<&Path>, settings: &Settings) -> std::result::Result<(), S
 fn set_limits(settings: &Settings) {
     let limits = &settings.limits;
     if limits.descriptors.is_none() {
-        raise_descriptor_limit();
+        raise_descriptor_limit(settings);
     }
     for (option, resource, value) in [
         ("max-fd", Resource::Descriptors, limits.descriptors),
@@ -93,9 +93,10 @@ fn set_limits(settings: &Settings) {
     }
 }
 
-fn raise_descriptor_limit() {
-    if let Err(error) = process::raise_descriptor_limit() {
-        log::say(&format!("cannot raise the limit on open files: {error}"));
+fn raise_descriptor_limit(settings: &Settings) {
+    match process::raise_descriptor_limit() {
+        Ok(limit) => warn_of_few_descriptors(settings, limit),
+        Err(error) => log::say(&format!("cannot raise the limit on open files: {error}")),
     }
 }
 
@@ -238,12 +239,15 @@ fn build<H: Host>(
     } else {
         Vec::new()
     };
+    let letters =
+        if !only_uwsgi && processes > 1 { crate::worker::handover::make(slots)? } else { Vec::new() };
     let base = Setup {
         settings: settings.clone(),
         board,
         lines,
         listeners: Arc::new(listeners),
         tiers: Arc::new(tiers),
+        letters: Arc::new(letters),
         alive: Arc::new(alive_reading),
         waits_in_accept,
         news: Arc::new(news),
@@ -328,5 +332,18 @@ fn address(bound: &crate::worker::Bound) -> String {
         Protocol::Http if bound.name.starts_with(['/', '@']) => format!("http (unix) {}", bound.name),
         Protocol::Http => format!("http://{}", bound.name),
         Protocol::Uwsgi => format!("uwsgi {}", bound.name),
+    }
+}
+
+/// A limit that nobody wrote is lowered in silence.
+fn warn_of_few_descriptors(settings: &Settings, limit: u64) {
+    let Some(connections) = settings.http.connections else { return };
+    let needed = connections as u64 + SPARE_DESCRIPTORS;
+    if needed > limit {
+        log::say(&format!(
+            "http-connections = {connections} needs {needed} open files in each worker, and the system allows {limit}: \
+             workers take only {} connections. Raise the limit (ulimit -n, LimitNOFILE=)",
+            limit.saturating_sub(SPARE_DESCRIPTORS)
+        ));
     }
 }

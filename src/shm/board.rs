@@ -159,6 +159,8 @@ impl WorkerSlot {
         requests = 23;
         /// Not 0: the next stack dump is the worker's last; clients without an answer get one.
         rescue = 25;
+        /// Connections that others have given it and it has not taken yet.
+        handed = 31;
         /// What its neighbours had served when it began, so that a newcomer does not have to catch up.
         handicap = 24;
     }

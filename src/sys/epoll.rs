@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 pub const READ: u32 = libc::EPOLLIN as u32;
+pub const WRITE: u32 = libc::EPOLLOUT as u32;
 /// The peer has closed its side, or the descriptor is broken; always reported.
 pub const HANGUP: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 /// Reports once, then waits to be armed again.

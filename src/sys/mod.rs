@@ -5,6 +5,7 @@ pub mod epoll;
 pub mod io;
 pub mod process;
 pub mod proctitle;
+pub mod scm;
 pub mod shm;
 pub mod signal;
 pub mod socket;

@@ -152,6 +152,19 @@ pub fn set_dump(hook: fn()) -> Result<()> {
     install(dump(), dumped as *const () as libc::sighandler_t, libc::SA_RESTART)
 }
 
+/// The calling thread gets no signals: others do.
+pub fn block_all() -> Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the set is initialized by sigfillset before it is read.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        match libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) {
+            0 => Ok(()),
+            code => Err(std::io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
 pub fn block(signal: i32) -> Result<()> {
     change_mask(libc::SIG_BLOCK, signal)
 }

@@ -17,6 +17,8 @@ pub enum BodyError {
     TimedOut,
     /// The chunks are not chunks (RFC 9112 §7.1).
     Malformed,
+    /// Header fields behind the chunks, more than anybody needs.
+    Trailers,
     /// Longer than `limit-post`.
     TooLong,
     /// The request is over; the input belongs to nobody now.
@@ -25,12 +27,26 @@ pub enum BodyError {
     Spool,
 }
 
+impl BodyError {
+    /// What a client is answered whose request ends so.
+    pub fn status(self) -> u16 {
+        match self {
+            BodyError::TooLong => 413,
+            BodyError::Trailers => 431,
+            BodyError::TimedOut => 408,
+            BodyError::Spool => 500,
+            BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
+        }
+    }
+}
+
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BodyError::Closed => "the client closed the connection before the end of the body",
             BodyError::TimedOut => "no bytes of the body came within socket-timeout",
             BodyError::Malformed => "the chunks of the body are malformed",
+            BodyError::Trailers => "the trailer section of the body is too large",
             BodyError::TooLong => "the body is longer than limit-post allows",
             BodyError::Over => "wsgi.input was read after its request had ended",
             BodyError::Spool => "the temporary file of the body cannot be used",
@@ -55,6 +71,8 @@ pub struct Body {
     rest: Rest,
     /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it.
     spool: Option<File>,
+    /// The file that it is written to, while it arrives.
+    sink: Option<File>,
     /// Bytes handed to the app.
     consumed: u64,
     /// The first failure; every later read repeats it.
@@ -66,6 +84,8 @@ pub struct Body {
 
 /// Received at most in one step.
 const STEP: usize = 65536;
+/// The same, on the way to a file.
+const FILE_STEP: usize = 4 * STEP;
 
 impl Body {
     pub fn clear(&mut self) {
@@ -76,6 +96,7 @@ impl Body {
         self.at = 0;
         self.rest = Rest::Nothing;
         self.spool = None;
+        self.sink = None;
         self.consumed = 0;
         self.failed = None;
         self.buffered = false;
@@ -167,7 +188,8 @@ impl Body {
         let got = match &mut self.rest {
             Rest::Nothing => return Ok(true),
             Rest::Bytes(left) => {
-                let most = (*left).min(STEP as u64) as usize;
+                let step = if self.sink.is_some() { FILE_STEP } else { STEP };
+                let most = (*left).min(step as u64) as usize;
                 self.ahead.reserve(most);
                 io::recv(fd, &mut self.ahead, most).inspect(|&got| *left -= got as u64)
             }
@@ -221,6 +243,36 @@ impl Body {
         Ok(())
     }
 
+    /// How much a read of up to `most` bytes gives, where that is known without waiting for the client; `None` also where a
+    /// client has only said how much it is going to send.
+    pub fn known_length(&self, most: u64) -> Option<usize> {
+        if self.failed.is_some() || !matches!(self.rest, Rest::Nothing) {
+            return None;
+        }
+        let left = match self.spool {
+            Some(_) => self.buffered_len().saturating_sub(self.consumed),
+            None => self.ready().len() as u64,
+        };
+        usize::try_from(left.min(most)).ok()
+    }
+
+    /// Fills `out` with the next bytes of a body that is here, as many as [`Body::known_length`] has told.
+    pub fn fill(&mut self, out: &mut [u8]) -> Result<(), BodyError> {
+        let held = self.ready().len().min(out.len());
+        let (first, rest) = out.split_at_mut(held);
+        first.copy_from_slice(&self.ahead[self.at..self.at + held]);
+        self.advance(held);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let read = self.spool.as_mut().is_some_and(|file| file.read_exact(rest).is_ok());
+        if !read {
+            return self.fail(BodyError::Spool);
+        }
+        self.consumed += rest.len() as u64;
+        Ok(())
+    }
+
     /// Hands out one line with its newline, cut at `most` bytes.
     pub fn read_line(
         &mut self,
@@ -267,36 +319,59 @@ impl Body {
 
     /// Reads the whole body before the app runs: up to `memory` bytes stay in memory, more go to an unlinked file.
     pub fn buffer(&mut self, fd: BorrowedFd<'_>, memory: usize, timeout: Duration) -> Result<(), BodyError> {
-        let mut file: Option<File> = None;
+        while !self.gather(fd, memory, u64::MAX)? {
+            if !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+                return self.fail(BodyError::TimedOut);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has come.
+    pub fn gather(&mut self, fd: BorrowedFd<'_>, memory: usize, most: u64) -> Result<bool, BodyError> {
+        let mut taken = 0;
         loop {
-            if self.ahead.len() > memory || file.is_some() {
-                let target = match &mut file {
-                    Some(target) => target,
-                    None => match unlinked_file() {
-                        Ok(new) => file.insert(new),
-                        Err(_) => return self.fail(BodyError::Spool),
-                    },
-                };
-                if std::io::Write::write_all(target, &self.ahead).is_err() {
+            if let Some(error) = self.failed {
+                return Err(error);
+            }
+            if self.sink.is_none() && self.least_length() > memory as u64 {
+                match unlinked_file() {
+                    Ok(file) => self.sink = Some(file),
+                    Err(_) => return self.fail(BodyError::Spool),
+                }
+            }
+            if let Some(file) = &mut self.sink {
+                if std::io::Write::write_all(file, &self.ahead).is_err() {
                     return self.fail(BodyError::Spool);
                 }
                 self.ahead.clear();
             }
             if matches!(self.rest, Rest::Nothing) {
-                break;
+                return self.gathered();
             }
-            if !self.receive(fd)? && !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
-                return self.fail(BodyError::TimedOut);
+            let held = self.ahead.len();
+            if taken > most || !self.receive(fd)? {
+                return Ok(false);
             }
+            taken += (self.ahead.len() - held) as u64;
         }
-        if let Some(mut file) = file {
+    }
+
+    /// How long the part in memory is at least going to be.
+    fn least_length(&self) -> u64 {
+        let coming = if let Rest::Bytes(left) = self.rest { left } else { 0 };
+        self.ahead.len() as u64 + coming
+    }
+
+    fn gathered(&mut self) -> Result<bool, BodyError> {
+        if let Some(mut file) = self.sink.take() {
             if file.seek(SeekFrom::Start(0)).is_err() {
                 return self.fail(BodyError::Spool);
             }
             self.spool = Some(file);
         }
         self.buffered = true;
-        Ok(())
+        Ok(true)
     }
 
     pub fn is_seekable(&self) -> bool {

@@ -44,6 +44,7 @@ impl Chunks {
                     self.done = true;
                     self.raw = input[used..].to_vec();
                 }
+                Err(reject) if reject.status == 431 => self.failed = Some(BodyError::Trailers),
                 Err(_) => self.failed = Some(BodyError::Malformed),
             }
         }

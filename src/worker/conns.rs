@@ -1,13 +1,12 @@
-//! The connections that wait: for their first request, for the rest of one, or for the next. No thread is spent on them.
+//! The connections that wait: for a request or the rest of one, for a client to read its answer, or to be closed in
+//! peace. No thread is spent on them.
 
+use super::body::Body;
 use crate::config::Protocol;
 use crate::proto::http::head::Progress;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-
-/// Most connections that a worker keeps waiting; beyond, it accepts no more until some have gone.
-pub const MOST: usize = 16 * 1024;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +15,29 @@ pub enum Waits {
     Head,
     /// The last request is answered.
     Idle,
+    /// The head is here, its body is not.
+    Body,
+    /// The application is done, and the client has not read all of its answer.
+    Reader,
+    /// The last answer is sent. What the client still sends is read and dropped, or closing would take the answer with it
+    /// (RFC 9112 §9.6).
+    Close,
+}
+
+/// A request whose body is on its way. Its head stands at the start of the connection's buffer.
+#[derive(Debug)]
+pub struct Upload {
+    pub head: usize,
+    pub body: Body,
+}
+
+/// What is left of an answer.
+#[derive(Debug)]
+pub struct Leftover {
+    pub bytes: Vec<u8>,
+    pub sent: usize,
+    /// Another request may follow.
+    pub keep: bool,
 }
 
 #[derive(Debug)]
@@ -26,13 +48,23 @@ pub struct Conn {
     pub listener: usize,
     /// `None` on unix sockets.
     pub peer: Option<SocketAddr>,
+    /// The peer may say for whom it asks.
+    pub trusted: bool,
+    /// A PROXY header comes first.
+    pub awaits_proxy: bool,
     /// What has arrived and is not a whole request yet. Without capacity while there is nothing.
     pub buf: Vec<u8>,
     pub progress: Progress,
     pub waits: Waits,
     pub since_us: u64,
+    /// Requests that were begun on it.
+    pub requests: u64,
+    pub upload: Option<Box<Upload>>,
+    pub leftover: Option<Box<Leftover>>,
     /// Its place in the table, which is its token, once it is watched.
     pub key: Option<usize>,
+    /// What it is watched for.
+    pub events: u32,
 }
 
 impl Conn {
@@ -42,11 +74,17 @@ impl Conn {
             protocol,
             listener,
             peer: None,
+            trusted: false,
+            awaits_proxy: false,
             buf: Vec::new(),
             progress: Progress::default(),
             waits: Waits::Head,
             since_us: now_us,
+            requests: 0,
+            upload: None,
+            leftover: None,
             key: None,
+            events: 0,
         }
     }
 
@@ -55,10 +93,15 @@ impl Conn {
             (Waits::Idle, _) => limits.idle,
             (Waits::Head, Protocol::Http) => limits.head,
             (Waits::Head, Protocol::Uwsgi) => limits.packet,
+            (Waits::Body | Waits::Reader, _) => limits.stall,
+            (Waits::Close, _) => CLOSE,
         };
         now_us.saturating_sub(self.since_us) >= limit.as_micros() as u64
     }
 }
+
+/// How long a connection is read on before it is closed.
+const CLOSE: Duration = Duration::from_secs(2);
 
 /// How long connections may wait.
 #[derive(Clone, Copy, Debug)]
@@ -69,16 +112,24 @@ pub struct Limits {
     pub head: Duration,
     /// Between two requests.
     pub idle: Duration,
+    /// For the next byte of a body, or of an answer.
+    pub stall: Duration,
 }
 
 /// The table. A key stays reserved while its connection is away for a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Conns {
     places: Vec<Option<Conn>>,
     free: Vec<usize>,
+    /// Most connections that the worker keeps waiting; beyond, it accepts no more until some have gone.
+    most: usize,
 }
 
 impl Conns {
+    pub fn new(most: usize) -> Conns {
+        Conns { places: Vec::new(), free: Vec::new(), most: most.max(1) }
+    }
+
     pub fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }
@@ -88,7 +139,12 @@ impl Conns {
     }
 
     pub fn is_full(&self) -> bool {
-        self.len() >= MOST
+        self.len() >= self.most
+    }
+
+    /// Is there room again, and not only for one?
+    pub fn has_room(&self) -> bool {
+        self.len() <= self.most - self.most.div_ceil(16)
     }
 
     /// A key for a connection that has none.
@@ -122,8 +178,14 @@ impl Conns {
         self.take_where(|conn| conn.is_overdue(now_us, limits))
     }
 
+    /// Those that nothing would be lost with.
     pub fn take_idle(&mut self) -> Vec<Conn> {
-        self.take_where(|conn| conn.waits == Waits::Idle)
+        self.take_where(|conn| match conn.waits {
+            Waits::Idle | Waits::Close => true,
+            // Browsers open connections in advance.
+            Waits::Head => conn.buf.is_empty() && conn.protocol == Protocol::Http,
+            Waits::Body | Waits::Reader => false,
+        })
     }
 
     fn take_where(&mut self, wanted: impl Fn(&Conn) -> bool) -> Vec<Conn> {
@@ -144,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_key_is_reserved_while_its_connection_is_away() {
-        let mut conns = Conns::default();
+        let mut conns = Conns::new(10);
         let key = conns.reserve();
         conns.put(key, conn(Waits::Idle, 0));
         assert!(conns.take(key).is_some());
@@ -155,9 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn a_full_table_says_so_until_there_is_room() {
+        let mut conns = Conns::new(2);
+        let keys = [conns.reserve(), conns.reserve()];
+        assert!(conns.is_full() && !conns.has_room());
+        conns.release(keys[0]);
+        assert!(!conns.is_full() && conns.has_room());
+    }
+
+    #[test]
     fn each_wait_has_its_limit() {
-        let mut conns = Conns::default();
-        for waits in [Waits::Head, Waits::Idle] {
+        let mut conns = Conns::new(10);
+        for waits in [Waits::Head, Waits::Idle, Waits::Body] {
             let key = conns.reserve();
             conns.put(key, conn(waits, 0));
         }
@@ -165,9 +236,11 @@ mod tests {
             packet: Duration::from_secs(9),
             head: Duration::from_secs(1),
             idle: Duration::from_secs(3),
+            stall: Duration::from_secs(4),
         };
         assert!(conns.overdue(999_999, &limits).is_empty());
         assert_eq!(conns.overdue(1_000_000, &limits)[0].waits, Waits::Head);
         assert_eq!(conns.overdue(3_000_000, &limits)[0].waits, Waits::Idle);
+        assert_eq!(conns.overdue(4_000_000, &limits)[0].waits, Waits::Body);
     }
 }

@@ -57,6 +57,8 @@ pub struct Core {
     pub(super) current: Option<Conn>,
     /// A connection that has its next request in its buffer already.
     pub(super) again: Option<Conn>,
+    /// How often in a row such a connection went first.
+    pipelined: u32,
     pub(super) line: Vec<u8>,
     pub(super) started_us: u64,
     pub(super) running: bool,
@@ -93,9 +95,10 @@ impl Core {
             exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.clone()))),
             mounts,
             intake: Intake::new(&shared),
-            http: Http::new(shared.settings.buffer_size),
+            http: Http::new(&shared.settings),
             current: None,
             again: None,
+            pipelined: 0,
             line: Vec::with_capacity(1024),
             started_us: 0,
             running: false,
@@ -127,13 +130,11 @@ impl Core {
     pub fn next_step(&mut self) -> Step {
         self.finish();
         loop {
-            if let Some(conn) = self.again.take()
-                && self.read(conn)
-            {
-                return Step::Request;
+            if let Some(step) = self.read_again() {
+                return step;
             }
             match self.shared.slot.order() {
-                Order::Serve => self.shared.set_deaf(false),
+                Order::Serve => self.shared.set_deaf(self.shared.is_crowded()),
                 Order::ReopenLog => {
                     self.shared.follow_log();
                     self.shared.slot.replace_order(Order::ReopenLog, Order::Serve);
@@ -176,6 +177,21 @@ impl Core {
         }
     }
 
+    /// The next request of a connection that has sent several at once; now and then others get a look first.
+    fn read_again(&mut self) -> Option<Step> {
+        self.again.as_ref()?;
+        self.pipelined += 1;
+        if self.pipelined > STREAK {
+            self.pipelined = 0;
+            let arrival = self.intake.wait(&self.shared, false, Some(Duration::ZERO));
+            if let Some(step) = self.handle(arrival) {
+                return Some(step);
+            }
+        }
+        let conn = self.again.take()?;
+        self.read(conn).then_some(Step::Request)
+    }
+
     fn handle(&mut self, arrival: Arrival) -> Option<Step> {
         match arrival {
             Arrival::Listener(listener) => {
@@ -190,6 +206,12 @@ impl Core {
             }
             Arrival::Connection(key) => {
                 let conn = self.shared.conns().take(key as usize);
+                if conn.is_some_and(|conn| self.read(conn)) {
+                    return Some(Step::Request);
+                }
+            }
+            Arrival::Given => {
+                let conn = self.shared.take_given();
                 if conn.is_some_and(|conn| self.read(conn)) {
                     return Some(Step::Request);
                 }
@@ -358,6 +380,9 @@ impl Core {
     /// Accepts from a listener and reads the request; `true` when there is one to run.
     fn accept(&mut self, listener: usize) -> bool {
         let shared = self.shared.clone();
+        if shared.is_crowded() {
+            return false;
+        }
         let Some(bound) = shared.listeners.get(listener) else { return false };
         let Some((client, peer)) = intake::accept(bound) else {
             self.streak = 0;
@@ -371,6 +396,9 @@ impl Core {
         }
         let mut conn = Conn::new(client, bound.protocol, listener, clock::monotonic_us());
         conn.peer = peer;
+        let http = &shared.settings.http;
+        conn.trusted = peer.is_none_or(|peer| http.trusts(peer.ip()));
+        conn.awaits_proxy = http.proxy_protocol && conn.trusted && bound.protocol == Protocol::Http;
         self.read(conn)
     }
 }

@@ -22,7 +22,8 @@ impl Core {
         let mut exchange = self.lock();
         let read = match exchange.body.failed() {
             Some(error) => Err(error),
-            None if memory > 0 => exchange.buffer_body(memory),
+            // Of an HTTP request it has been, while the connection waited in the table.
+            None if memory > 0 && self.current.is_none() => exchange.buffer_body(memory),
             None => Ok(()),
         };
         drop(exchange);
@@ -44,6 +45,7 @@ impl Core {
         } else {
             self.shared.slot.in_flight().store(1, Relaxed);
         }
+        self.shared.rouse_watcher();
     }
 
     /// Sends what is left of the answer, closes, counts and logs.
@@ -67,13 +69,15 @@ impl Core {
         bump(self.slot.requests(), 1);
         let served = self.count(&exchange);
         // Who sees the end of the answer finds the request counted.
-        let client = client.and_then(|(client, goes_on)| goes_on.then_some(client));
         if shared.settings.log_requests {
             self.log(&exchange, served);
         }
+        if exchange.is_timed_out() {
+            self.note_slow_reader(&exchange);
+        }
         drop(exchange);
-        if let Some(conn) = self.current.take() {
-            self.after_http(conn, client, surplus);
+        if let (Some(conn), Some((client, after))) = (self.current.take(), client) {
+            self.after_http(conn, client, after, surplus);
         }
         if shared.limit.is_some_and(|limit| served >= limit) {
             self.wish(Wish::MaxRequests);
@@ -143,14 +147,17 @@ impl Core {
         }
     }
 
+    fn note_slow_reader(&self, exchange: &Exchange) {
+        log::say(&format!(
+            "{}: the client read nothing for {} s; its answer was cut off",
+            self.describe(),
+            exchange.timeout().as_secs()
+        ));
+    }
+
     /// A body that could not be read ahead: the request ends here, answered and logged like any other.
     fn refuse_body(&mut self, error: BodyError) {
-        let status = match error {
-            BodyError::TooLong => 413,
-            BodyError::TimedOut => 408,
-            BodyError::Spool => 500,
-            BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
-        };
+        let status = error.status();
         self.lock().answer_plain(status);
         log::say(&format!("{}: {error}; answered {status}", self.describe()));
         self.finish();

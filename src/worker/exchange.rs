@@ -38,8 +38,9 @@ pub struct Exchange {
     pub serial: u64,
     client: Option<OwnedFd>,
     slot: CoreSlot,
+    /// The longest wait for the client, and that of requests for which nothing else is said.
     timeout: Duration,
-    send_timeout: Duration,
+    usual_timeout: Duration,
     settings: Arc<Settings>,
     pub body: Body,
     pub head: ResponseHead,
@@ -60,6 +61,23 @@ pub struct Exchange {
     pub by_sendfile: bool,
     over_length: bool,
     surplus: Vec<u8>,
+    /// Bytes of the answer's end that may be left to the connection table.
+    room: usize,
+    /// The Server header of HTTP answers.
+    server: Vec<u8>,
+    /// The client took nothing for as long as the timeout allows.
+    timed_out: bool,
+}
+
+/// What becomes of a connection when its request is over.
+#[derive(Debug)]
+pub enum After {
+    Keep,
+    Close,
+    /// The client still sends: read on before closing.
+    ReadOn,
+    /// Bytes of the answer are left; then keep the connection, or not.
+    Send(Vec<u8>, bool),
 }
 
 impl Exchange {
@@ -69,7 +87,8 @@ impl Exchange {
             client: None,
             slot,
             timeout: settings.socket_timeout,
-            send_timeout: settings.socket_options.send_timeout.unwrap_or(settings.socket_timeout),
+            usual_timeout: settings.socket_timeout,
+            server: settings.http.server.clone().unwrap_or_default().into_bytes(),
             settings,
             body: Body::default(),
             head: ResponseHead::default(),
@@ -86,6 +105,8 @@ impl Exchange {
             by_sendfile: false,
             over_length: false,
             surplus: Vec::new(),
+            room: 0,
+            timed_out: false,
         }
     }
 
@@ -107,6 +128,16 @@ impl Exchange {
         self.body_bytes = 0;
         self.by_sendfile = false;
         self.over_length = false;
+        self.room = 0;
+        self.timeout = self.usual_timeout;
+        self.timed_out = false;
+    }
+
+    /// Lets the connection table wait for the client: with up to `room` bytes that the client has not taken when the app
+    /// is done, and for as long as it takes nothing.
+    pub fn allow(&mut self, room: usize, timeout: Duration) {
+        self.room = room;
+        self.timeout = timeout;
     }
 
     pub fn client(&self) -> Option<BorrowedFd<'_>> {
@@ -126,6 +157,16 @@ impl Exchange {
     /// The head is on its way: it cannot be changed any more.
     pub fn head_sent(&self) -> bool {
         self.delivery.is_some()
+    }
+
+    /// The client took nothing of the answer for too long.
+    pub fn is_timed_out(&self) -> bool {
+        self.timed_out
+    }
+
+    /// The longest wait for the client.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// The app wrote more than the Content-Length that it had set; the surplus was cut off.
@@ -184,7 +225,7 @@ impl Exchange {
                 keep_alive: keep_alive && !self.close,
                 length: whole.filter(|_| !self.is_head_request),
                 date,
-                server: b"",
+                server: &self.server,
             }),
         };
         self.close |= !settled.keep_alive;
@@ -287,11 +328,19 @@ impl Exchange {
         Err(Gone)
     }
 
+    fn send_timeout(&self) -> Duration {
+        self.settings.socket_options.send_timeout.unwrap_or(self.timeout)
+    }
+
     fn wait_writable(&mut self) -> Result<(), Gone> {
         let Some(client) = &self.client else { return Err(Gone) };
-        match epoll::wait_one(client, true, self.send_timeout) {
+        match epoll::wait_one(client, true, self.send_timeout()) {
             Ok(true) => Ok(()),
-            _ => self.lost(),
+            Ok(false) => {
+                self.timed_out = true;
+                self.lost()
+            }
+            Err(_) => self.lost(),
         }
     }
 
@@ -300,12 +349,21 @@ impl Exchange {
         self.out.is_empty()
     }
 
+    /// Everything that was announced has been written.
+    fn is_last(&self) -> bool {
+        matches!(self.delivery, Some(Delivery::Length(length)) if self.body_bytes >= length)
+    }
+
     /// Sends the rest of a chunk, waiting for the client. Not while attached to the interpreter.
     pub fn write_rest(&mut self, mut rest: &[u8]) -> Result<(), Gone> {
         loop {
             let sent = self.send_with(rest)?;
             rest = &rest[sent..];
             if rest.is_empty() && self.out.is_empty() {
+                return Ok(());
+            }
+            if self.out.len() + rest.len() <= self.room && self.is_last() {
+                self.out.extend_from_slice(rest);
                 return Ok(());
             }
             self.wait_writable()?;
@@ -411,22 +469,41 @@ impl Exchange {
 
     // ── the end ──
 
-    /// Sends what is left, waiting for the client, and hands back the connection: to be kept (`true`) for another request,
-    /// or to be closed.
-    pub fn finish(&mut self) -> Option<(OwnedFd, bool)> {
+    /// Sends what is left and hands back the connection with what is to be done with it. Without `room` this waits for the
+    /// client; with it, only for more than fits there.
+    pub fn finish(&mut self) -> Option<(OwnedFd, After)> {
         if !self.gone && !self.out.is_empty() {
-            let _ = self.write_rest(&[]);
+            let _ = if self.room > 0 { self.send_end() } else { self.write_rest(&[]) };
         }
         let client = self.client.take()?;
         self.serial += 1;
-        let goes_on = !self.gone && !self.close && self.body.drain(client.as_fd(), LINGER, Duration::ZERO);
-        if !self.gone && !goes_on {
-            self.linger(&client);
-        }
+        let keep = !self.gone && !self.close && self.body.drain(client.as_fd(), LINGER, Duration::ZERO);
+        let after = match (self.gone, self.out.is_empty()) {
+            (true, _) => After::Close,
+            (false, false) => After::Send(std::mem::take(&mut self.out), keep),
+            (false, true) if keep => After::Keep,
+            (false, true) if self.body.is_drained() => After::Close,
+            (false, true) if self.room > 0 => After::ReadOn,
+            (false, true) => {
+                self.linger(&client);
+                After::Close
+            }
+        };
         self.surplus = self.body.take_surplus();
         // Its memory or its temporary file must not wait for the next request.
         self.body.clear();
-        Some((client, goes_on))
+        Some((client, after))
+    }
+
+    /// Sends until no more is left than may be.
+    fn send_end(&mut self) -> Result<(), Gone> {
+        loop {
+            self.send_with(&[])?;
+            if self.out.len() <= self.room {
+                return Ok(());
+            }
+            self.wait_writable()?;
+        }
     }
 
     /// Bytes of the next request that came with the last body; once, after [`Exchange::finish`].

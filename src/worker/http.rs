@@ -3,10 +3,12 @@
 use super::conns::{Conn, Waits};
 use super::core::Core;
 use super::exchange::Speaks;
+use super::forwarded::{self, Introduced};
 use crate::base::date::{HttpDate, http_date};
+use crate::config::Settings;
 use crate::proto::http::environ::{self, Connection, Options};
 use crate::proto::http::head::{self, Head};
-use crate::proto::http::{Body, Reject, Request as HttpRequest, framing};
+use crate::proto::http::{Body, Framing, Reject, Request as HttpRequest, framing};
 use crate::proto::uwsgi::{self, push_var};
 use crate::sys::{clock, io};
 use std::io::{ErrorKind, Write};
@@ -17,8 +19,8 @@ const STEP: usize = 16 * 1024;
 
 /// What a core keeps for HTTP from request to request.
 pub struct Http {
-    head: Head,
-    limits: head::Limits,
+    pub(super) head: Head,
+    pub(super) limits: head::Limits,
     scratch: Vec<u8>,
     remote: String,
     host_name: Vec<u8>,
@@ -28,11 +30,12 @@ pub struct Http {
 }
 
 impl Http {
-    pub fn new(buffer_size: usize) -> Http {
+    pub fn new(settings: &Settings) -> Http {
+        let head = settings.buffer_size.clamp(1024, 65535);
+        let http = &settings.http;
         Http {
             head: Head::default(),
-            // The variables made of a head must fit a packet's 16-bit block.
-            limits: head::Limits { head: buffer_size.clamp(1024, 48 * 1024), ..head::Limits::default() },
+            limits: head::Limits { request_line: http.request_line, headers: http.headers, head },
             scratch: Vec::new(),
             remote: String::new(),
             host_name: crate::sys::user::host_name().into_bytes(),
@@ -41,7 +44,7 @@ impl Http {
         }
     }
 
-    fn date(&mut self) -> HttpDate {
+    pub(super) fn date(&mut self) -> HttpDate {
         let now = clock::wall_secs();
         if self.date.0 != now {
             self.date = (now, http_date(now.max(0) as u64));
@@ -51,14 +54,29 @@ impl Http {
 }
 
 impl Core {
-    /// Reads a request from a connection that has bytes, is new, or has more than one request in its buffer. `true`: there
-    /// is one to run; the connection is in `self.current`.
-    pub(super) fn read_http(&mut self, mut conn: Conn) -> bool {
+    /// Goes on with a connection that has bytes or room for some, is new, or has more than one request in its buffer.
+    /// `true`: there is a request to run; the connection is in `self.current`.
+    pub(super) fn read_http(&mut self, conn: Conn) -> bool {
+        match conn.waits {
+            Waits::Head | Waits::Idle => self.read_head(conn),
+            Waits::Body => self.read_body(conn),
+            Waits::Reader => self.send_leftover(conn),
+            Waits::Close => self.read_to_close(conn),
+        }
+    }
+
+    fn read_head(&mut self, mut conn: Conn) -> bool {
         if conn.buf.capacity() == 0 {
             conn.buf = std::mem::take(&mut self.http.spare);
         }
         loop {
-            if !conn.buf.is_empty() {
+            if conn.awaits_proxy && !conn.buf.is_empty() {
+                match self.take_proxy_header(&mut conn) {
+                    Introduced::Refused(reject) => return self.reject(conn, &reject),
+                    Introduced::Yes | Introduced::NotYet => {}
+                }
+            }
+            if !conn.awaits_proxy && !conn.buf.is_empty() {
                 match head::parse(&conn.buf, &self.http.limits, &mut conn.progress, &mut self.http.head) {
                     Ok(Some(length)) => return self.take_http(conn, length),
                     Ok(None) if conn.waits == Waits::Idle => {
@@ -91,45 +109,35 @@ impl Core {
         }
     }
 
-    fn reject(&mut self, mut conn: Conn, reject: &Reject) -> bool {
-        self.forget(&conn);
-        match conn.client.take() {
-            Some(client) => {
-                self.refuse(client, reject.status, &format!("{} ({})", reject.reason, reject.clause))
-            }
-            None => false,
-        }
+    pub(super) fn reject(&mut self, conn: Conn, reject: &Reject) -> bool {
+        let option = match reject.status {
+            414 => "; see http-request-line",
+            431 => "; see buffer-size and http-headers",
+            _ => "",
+        };
+        let text = format!("{} ({}){option}", reject.reason, reject.clause);
+        self.turn_away(conn, reject.status, &text)
     }
 
-    /// The head in `conn.buf[..length]` is whole: makes variables of it and begins the exchange.
+    /// The head in `conn.buf[..length]` is whole.
     fn take_http(&mut self, mut conn: Conn, length: usize) -> bool {
+        conn.requests += 1;
         let request = HttpRequest::new(&conn.buf, &self.http.head);
         let framing = match framing::decide(&request) {
             Ok(framing) => framing,
             Err(reject) => return self.reject(conn, &reject),
         };
+        if request.method() == b"CONNECT" {
+            return self.reject(conn, &Reject::new(501, "CONNECT is for proxies", "RFC 9110 §9.3.6"));
+        }
         let limit = self.shared.settings.limit_post;
         if let Body::Length(body) = framing.body
             && limit > 0
             && body > limit
         {
-            let Some(client) = conn.client.take() else { return false };
-            self.forget(&conn);
             let text = format!("a body of {body} bytes is more than limit-post = {limit} allows");
-            return self.refuse(client, 413, &text);
+            return self.turn_away(conn, 413, &text);
         }
-        if request.method() == b"CONNECT" {
-            return self.reject(conn, &Reject::new(501, "CONNECT is for proxies", "RFC 9110 §9.3.6"));
-        }
-        let (minor, is_head) = (request.minor(), request.method() == b"HEAD");
-        if !self.make_vars(&conn) {
-            return self.reject(conn, &Reject::new(431, "the headers are too long together", "RFC 6585 §5"));
-        }
-        self.request.trusted = conn.peer.is_none_or(|peer| peer.ip().is_loopback());
-        self.choose_app();
-        let Some(client) = conn.client.take() else { return false };
-        let keep_alive = framing.keep_alive && self.keeps_connections();
-        let speaks = Speaks::Http { minor, keep_alive, date: self.http.date() };
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let rest = &conn.buf[length..];
         let used = match framing.body {
@@ -140,8 +148,38 @@ impl Core {
                 rest.len()
             }
         };
+        drop(exchange);
+        if framing.body != Body::None && self.reads_ahead() {
+            return self.begin_upload(conn, length, used, framing);
+        }
+        self.run_http(conn, length, used, framing)
+    }
+
+    /// The request whose head is parsed and stands in `conn.buf[..length]` can be run; its body is the exchange's, and
+    /// `used` bytes of it stand behind the head. Makes variables of the head and begins the exchange.
+    pub(super) fn run_http(&mut self, mut conn: Conn, length: usize, used: usize, framing: Framing) -> bool {
+        let request = HttpRequest::new(&conn.buf, &self.http.head);
+        let (minor, is_head) = (request.minor(), request.method() == b"HEAD");
+        let decoded = self.decoded_length(framing.body);
+        if !self.make_vars(&conn, decoded) {
+            return self.reject(conn, &Reject::new(431, "the headers are too long together", "RFC 6585 §5"));
+        }
+        // Not a front end of uwsgi, whose variables are its own: these are headers that anybody may have sent.
+        self.request.trusted = false;
+        let settings = self.shared.settings.clone();
+        let http = &settings.http;
+        self.request.told_scheme = conn.trusted.then(|| forwarded::apply(&mut self.request, http)).flatten();
+        self.choose_app();
+        let Some(client) = conn.client.take() else { return false };
+        let may_stay = http.requests == 0 || conn.requests < http.requests;
+        let keep_alive =
+            framing.keep_alive && may_stay && http.idle_timeout.is_some() && self.keeps_connections();
+        let (room, timeout) = (self.room(), http.timeout);
+        let speaks = Speaks::Http { minor, keep_alive, date: self.http.date() };
+        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         exchange.begin(client, speaks, b"HTTP/1.1", is_head);
-        exchange.expects_continue = framing.expect_continue;
+        exchange.expects_continue = framing.expect_continue && !exchange.body.is_seekable();
+        exchange.allow(room, timeout);
         drop(exchange);
         conn.buf.drain(..length + used);
         if conn.buf.is_empty() {
@@ -151,8 +189,17 @@ impl Core {
         self.start()
     }
 
+    /// The length of a chunked body that is here as a whole.
+    fn decoded_length(&self, body: Body) -> Option<u64> {
+        if body != Body::Chunked {
+            return None;
+        }
+        let exchange = self.lock();
+        exchange.body.is_seekable().then(|| exchange.body.buffered_len())
+    }
+
     /// The head as a block of variables, as if a front end had sent it. `false`: it does not fit one.
-    fn make_vars(&mut self, conn: &Conn) -> bool {
+    fn make_vars(&mut self, conn: &Conn, decoded_length: Option<u64>) -> bool {
         let http = &mut self.http;
         let request = HttpRequest::new(&conn.buf, &http.head);
         http.remote.clear();
@@ -175,35 +222,12 @@ impl Core {
         text.clear();
         text.extend_from_slice(&[0; uwsgi::HEAD_LEN]);
         let mut fits = true;
-        environ::for_each(&request, &connection, Options::default(), &mut http.scratch, |name, value| {
+        let options = Options { decoded_length, ..Options::default() };
+        environ::for_each(&request, &connection, options, &mut http.scratch, |name, value| {
             fits &= push_var(text, name, value).is_ok();
         });
         http.remote = String::from_utf8(remote).unwrap_or_default();
         let end = self.request.text.len();
         fits && self.request.index(end, usize::MAX).is_ok()
-    }
-
-    /// The request on `conn` is answered; `client` is its descriptor if the connection goes on.
-    pub(super) fn after_http(
-        &mut self,
-        mut conn: Conn,
-        client: Option<std::os::fd::OwnedFd>,
-        surplus: Vec<u8>,
-    ) {
-        if client.is_none() {
-            self.forget(&conn);
-            return;
-        }
-        conn.client = client;
-        if !surplus.is_empty() {
-            conn.buf = surplus;
-        }
-        conn.waits = Waits::Idle;
-        conn.since_us = clock::monotonic_us();
-        if conn.buf.is_empty() {
-            self.keep(conn);
-        } else {
-            self.again = Some(conn);
-        }
     }
 }

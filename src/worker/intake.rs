@@ -24,6 +24,8 @@ pub const MOST_TIERS: usize = 16;
 const ALIVE: u64 = 1 << 32;
 /// Connections: this bit and their key.
 pub const CONNECTION: u64 = 1 << 33;
+/// Another worker has given a connection.
+pub const GIVEN: u64 = 1 << 34;
 
 /// Where listeners and the master's pipe are watched.
 pub fn watch(epoll: &Epoll, listeners: &[Bound], alive: &OwnedFd) -> Result<()> {
@@ -58,6 +60,8 @@ pub enum Arrival {
     Listener(usize),
     /// A connection of the worker's table has bytes, or is closed.
     Connection(u64),
+    /// Another worker has given a connection.
+    Given,
     /// The master is gone.
     Orphaned,
     /// A signal came: look at orders, let Python look at its handlers.
@@ -76,7 +80,8 @@ pub struct Intake {
 
 impl Intake {
     pub fn new(shared: &Shared) -> Intake {
-        let batch = if shared.own_epoll() { 64 } else { 1 };
+        // What one of several threads took, another that is idle could not serve.
+        let batch = if shared.own_epoll() && shared.board.threads() == 1 { 64 } else { 1 };
         Intake {
             mask: WaitMask::opening(&[signal::kick()]),
             events: Events::with_capacity(batch),
@@ -94,6 +99,7 @@ impl Intake {
             if let Some((token, _)) = event {
                 return Some(match token {
                     ALIVE => Arrival::Orphaned,
+                    GIVEN => Arrival::Given,
                     token if token & CONNECTION != 0 => Arrival::Connection(token & !CONNECTION),
                     token => Arrival::Listener(token as usize),
                 });

@@ -6,6 +6,8 @@ pub mod conns;
 pub mod core;
 mod course;
 pub mod exchange;
+mod forwarded;
+pub mod handover;
 pub mod host;
 mod http;
 pub mod intake;
@@ -13,24 +15,27 @@ pub mod life;
 pub mod log;
 pub mod mounts;
 mod packet;
+mod parting;
 #[cfg(feature = "python")]
 pub mod python;
 mod refuse;
 pub mod request;
 pub mod rescue;
+mod upload;
 mod waiting;
+mod watcher;
 
-use crate::config::{Protocol, Settings};
+use crate::config::{CONNECTIONS, Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
-use crate::sys::epoll::Epoll;
+use crate::sys::epoll::{self, Epoll};
 use crate::sys::{process, signal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::time::Duration;
 
 /// A worker's way to say that it retired as told, or that it could not load the application.
@@ -58,6 +63,8 @@ pub struct Setup {
     pub listeners: Arc<Vec<Bound>>,
     /// Empty when each worker watches the listeners itself.
     pub tiers: Arc<Vec<Epoll>>,
+    /// Through which workers give each other connections; empty when there are no others, or no such connections.
+    pub letters: Arc<Vec<handover::Letters>>,
     /// Its other end is the master's alone: end of file means that the master is gone.
     pub alive: Arc<OwnedFd>,
     /// Workers wait in accept(): one thread, one listener, uwsgi.
@@ -85,6 +92,8 @@ pub struct Shared {
     pub pid: i32,
     pub listeners: Arc<Vec<Bound>>,
     pub tiers: Arc<Vec<Epoll>>,
+    pub letters: Arc<Vec<handover::Letters>>,
+    watcher: watcher::Watcher,
     /// The worker's own epoll: connections, and the listeners too where there are no tiers.
     pub epoll: Epoll,
     /// Watches nothing but the master: for workers on pause.
@@ -93,6 +102,10 @@ pub struct Shared {
     pub conns: Mutex<conns::Conns>,
     /// When waiting connections are looked over next.
     pub next_sweep_us: AtomicU64,
+    /// Bytes of answers that wait for their clients.
+    pub leftovers: AtomicUsize,
+    /// The table of connections is full.
+    crowded: AtomicBool,
     /// Set once the listeners are out of the worker's own epoll.
     deaf: AtomicBool,
     /// The only thread waits in accept() as long as it has nothing else to look after.
@@ -124,6 +137,9 @@ impl Shared {
         if setup.tiers.is_empty() {
             intake::watch(&epoll, &setup.listeners, &setup.alive)?;
         }
+        if let Some(letters) = setup.letters.get(setup.slot) {
+            epoll.add(&letters.taking, epoll::READ, intake::GIVEN)?;
+        }
         intake::watch(&idle_epoll, &[], &setup.alive)?;
         let pid = process::pid();
         let settings = &setup.settings;
@@ -142,10 +158,14 @@ impl Shared {
             pid,
             listeners: setup.listeners.clone(),
             tiers: setup.tiers.clone(),
+            letters: setup.letters.clone(),
+            watcher: watcher::Watcher::default(),
             epoll,
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
-            conns: Mutex::default(),
+            conns: Mutex::new(conns::Conns::new(most_connections(settings))),
+            leftovers: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
             deaf: AtomicBool::new(false),
             waits_in_accept: setup.waits_in_accept,
@@ -241,6 +261,22 @@ impl Shared {
         self.conns.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// No more connections fit into the table.
+    fn set_crowded(&self) {
+        self.crowded.store(true, Relaxed);
+        self.set_deaf(true);
+    }
+
+    /// Is the table full, or was it a moment ago?
+    fn is_crowded(&self) -> bool {
+        if !self.crowded.load(Relaxed) {
+            return false;
+        }
+        let crowded = !self.conns().has_room();
+        self.crowded.store(crowded, Relaxed);
+        crowded
+    }
+
     /// Takes the listeners out of the worker's own epoll, or puts them back.
     pub fn set_deaf(&self, deaf: bool) {
         if self.own_epoll() && self.deaf.swap(deaf, AcqRel) != deaf {
@@ -302,4 +338,14 @@ impl Shared {
         // A full pipe has woken the master already.
         let _ = crate::sys::io::write_now(std::os::fd::AsFd::as_fd(&*self.news), b"n");
     }
+}
+
+/// Descriptors that a worker needs beside its connections, the application's own among them.
+pub const SPARE_DESCRIPTORS: u64 = 128;
+
+/// How many connections a worker may hold.
+fn most_connections(settings: &Settings) -> usize {
+    let wanted = settings.http.connections.unwrap_or(CONNECTIONS);
+    let allowed = process::descriptor_limit().unwrap_or(1024).saturating_sub(SPARE_DESCRIPTORS);
+    wanted.min(usize::try_from(allowed).unwrap_or(usize::MAX)).max(16)
 }

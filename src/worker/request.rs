@@ -46,8 +46,10 @@ pub struct Known {
     pub host: Span,
     pub content_length: Span,
     pub transfer_encoding: Span,
-    https: Span,
-    scheme: Span,
+    pub forwarded: Span,
+    pub forwarded_host: Span,
+    pub https: Span,
+    pub scheme: Span,
     wants_code: bool,
 }
 
@@ -60,8 +62,10 @@ pub struct Request {
     pub known: Known,
     /// Bytes of the block as it was received, for the log.
     pub block_len: usize,
-    /// The peer may say what the client's own scheme is.
+    /// The peer is a front end whose variables say what the client's own scheme is.
     pub trusted: bool,
+    /// The scheme of a request that came without such a front end.
+    pub told_scheme: Option<&'static [u8]>,
 }
 
 impl Request {
@@ -71,6 +75,7 @@ impl Request {
         self.known = Known::default();
         self.block_len = 0;
         self.trusted = true;
+        self.told_scheme = None;
     }
 
     #[inline]
@@ -99,7 +104,7 @@ impl Request {
     /// `https` or `http` or what the front end said (spec: wsgi-handling §1).
     pub fn scheme(&self) -> &[u8] {
         if !self.trusted {
-            return b"http";
+            return self.told_scheme.unwrap_or(b"http");
         }
         if !self.known.scheme.is_empty() {
             return self.get(self.known.scheme);
@@ -137,6 +142,21 @@ impl Request {
         let start = self.text.len() as u32;
         self.text.extend_from_slice(bytes);
         Span { start, len: bytes.len() as u32 }
+    }
+
+    /// Gives a variable another value, or makes it.
+    pub fn set(&mut self, key: &[u8], value: &[u8]) {
+        let span = self.append(value);
+        let found = self.vars.iter().position(|var| self.get(var.key) == key);
+        let index = found.unwrap_or(self.vars.len());
+        match found {
+            Some(index) => self.vars[index].value = span,
+            None => {
+                let key = self.append(key);
+                self.vars.push(Var { key, value: span });
+            }
+        }
+        self.known.note(key, value, span, index);
     }
 
     /// Moves the first `taken` bytes of PATH_INFO over to SCRIPT_NAME, which becomes `mountpoint`.
@@ -179,6 +199,8 @@ impl Known {
             b"HTTP_HOST" => self.host = span,
             b"HTTPS" | b"HTTP_X_FORWARDED_SSL" => self.https = span,
             b"UWSGI_SCHEME" | b"HTTP_X_FORWARDED_PROTO" => self.scheme = span,
+            b"HTTP_FORWARDED" => self.forwarded = span,
+            b"HTTP_X_FORWARDED_HOST" => self.forwarded_host = span,
             b"HTTP_X_FORWARDED_FOR" => self.forwarded_for = span,
             b"HTTP_TRANSFER_ENCODING" => self.transfer_encoding = span,
             b"UWSGI_APPID" => self.app_id = span,

@@ -1,43 +1,32 @@
 //! The connections of a worker that wait: kept, looked over, and let go.
 
+use super::Shared;
 use super::conns::{Conn, Limits, Waits};
 use super::core::Core;
 use super::intake::CONNECTION;
 use crate::config::Protocol;
 use crate::shm::board::Order;
 use crate::sys::{clock, epoll, io};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
-use std::time::Duration;
 
 /// How often waiting connections are looked over.
 pub(super) const SWEEP_US: u64 = 1_000_000;
-/// How long the head of an HTTP request may take.
-const HEAD: Duration = Duration::from_secs(15);
-/// How long a connection may stay without a request: longer than the 60 s of common balancers, so that they close first.
-const IDLE: Duration = Duration::from_secs(75);
-
-impl Core {
-    pub(super) fn read(&mut self, conn: Conn) -> bool {
-        match conn.protocol {
-            Protocol::Uwsgi => self.read_packet(conn),
-            Protocol::Http => self.read_http(conn),
-        }
-    }
-
-    /// Puts a connection into the table until it has bytes.
-    pub(super) fn keep(&mut self, mut conn: Conn) {
-        let shared = &self.shared;
-        let flags = if self.counts_in_flight { epoll::READ | epoll::ONESHOT } else { epoll::READ };
-        let mut conns = shared.conns();
+impl Shared {
+    pub(super) fn keep(&self, mut conn: Conn) {
+        let one_at_a_time = self.board.threads() > 1;
+        let wanted = if conn.waits == Waits::Reader { epoll::WRITE } else { epoll::READ };
+        let flags = if one_at_a_time { wanted | epoll::ONESHOT } else { wanted };
+        let before = std::mem::replace(&mut conn.events, flags);
+        let mut conns = self.conns();
         let known = conn.key;
         let key = known.unwrap_or_else(|| conns.reserve());
         conn.key = Some(key);
         let Some(client) = &conn.client else { return };
         let token = CONNECTION | key as u64;
         let watched = match known {
-            None => shared.epoll.add(client, flags, token),
-            Some(_) if self.counts_in_flight => shared.epoll.modify(client, flags, token),
+            None => self.epoll.add(client, flags, token),
+            Some(_) if one_at_a_time || before != flags => self.epoll.modify(client, flags, token),
             Some(_) => Ok(()),
         };
         match watched {
@@ -47,12 +36,30 @@ impl Core {
         let full = conns.is_full();
         drop(conns);
         if full {
-            shared.set_deaf(true);
+            self.set_crowded();
         }
+    }
+}
+
+impl Core {
+    pub(super) fn read(&mut self, conn: Conn) -> bool {
+        match conn.protocol {
+            Protocol::Uwsgi => self.read_packet(conn),
+            Protocol::Http => self.read_http(conn),
+        }
+    }
+
+    /// Puts a connection into the table until it has bytes, or room for some.
+    pub(super) fn keep(&mut self, conn: Conn) {
+        self.shared.need_watcher();
+        self.shared.keep(conn);
     }
 
     /// A connection is closed, or was never in the table.
     pub(super) fn forget(&mut self, conn: &Conn) {
+        if let Some(left) = &conn.leftover {
+            self.shared.leftovers.fetch_sub(left.bytes.len(), Relaxed);
+        }
         if let Some(key) = conn.key {
             self.shared.conns().release(key);
         }
@@ -60,7 +67,7 @@ impl Core {
 
     /// May answers keep their connection open?
     pub(super) fn keeps_connections(&self) -> bool {
-        self.shared.slot.order() == Order::Serve && !self.shared.conns().is_full()
+        self.shared.slot.order() == Order::Serve && !self.shared.is_crowded()
     }
 
     /// Closes the connections that have waited too long, once a second.
@@ -74,25 +81,40 @@ impl Core {
         if now < due || self.shared.next_sweep_us.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
             return;
         }
-        let limits = Limits { packet: self.shared.settings.socket_timeout, head: HEAD, idle: IDLE };
+        let settings = &self.shared.settings;
+        let limits = Limits {
+            packet: settings.socket_timeout,
+            head: settings.http.head_timeout,
+            idle: settings.http.idle_timeout.unwrap_or_default(),
+            stall: settings.http.timeout,
+        };
         let overdue = self.shared.conns().overdue(now, &limits);
         for conn in overdue {
             self.drop_overdue(conn);
         }
     }
 
-    fn drop_overdue(&mut self, mut conn: Conn) {
-        self.forget(&conn);
-        let Some(client) = conn.client.take() else { return };
+    fn drop_overdue(&mut self, conn: Conn) {
+        let http = &self.shared.settings.http;
+        let stall = http.timeout.as_secs();
         match (conn.waits, conn.protocol, conn.buf.is_empty()) {
             (Waits::Head, Protocol::Uwsgi, _) => self.too_slow(conn.buf.len()),
             (Waits::Head, Protocol::Http, false) => {
+                let (bytes, limit) = (conn.buf.len(), http.head_timeout.as_secs());
                 let text =
-                    format!("only {} bytes of its head came within {} s", conn.buf.len(), HEAD.as_secs());
-                self.refuse(client, 408, &text);
+                    format!("only {bytes} bytes of its head came within http-headers-timeout = {limit} s");
+                self.turn_away(conn, 408, &text);
+                return;
             }
+            (Waits::Body, ..) => {
+                let text = format!("no byte of its body came within http-timeout = {stall} s");
+                self.turn_away(conn, 408, &text);
+                return;
+            }
+            (Waits::Reader, ..) => self.cut_off(&conn),
             _ => {}
         }
+        self.forget(&conn);
     }
 
     /// On the way out: idle connections are closed, those with a request on its way are served first.
@@ -103,7 +125,8 @@ impl Core {
         self.shared.set_deaf(true);
         let idle = self.shared.conns().take_idle();
         for mut conn in idle {
-            let begun = conn.client.as_ref().is_some_and(|client| io::has_bytes(client.as_fd()));
+            let has_bytes = |client: &OwnedFd| io::has_bytes(client.as_fd());
+            let begun = conn.waits != Waits::Close && conn.client.as_ref().is_some_and(has_bytes);
             if begun {
                 conn.waits = Waits::Head;
                 self.keep(conn);
@@ -113,6 +136,4 @@ impl Core {
         }
         self.shared.conns().is_empty()
     }
-
-    // ── the life of a request ──
 }

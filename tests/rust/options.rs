@@ -106,7 +106,17 @@ fn every_option_of_uwsgi_has_a_row() {
 fn no_row_invents_an_option() {
     let known: HashSet<&str> = UWSGI_OPTIONS.lines().collect();
     let own: Vec<&str> = registry::names().filter(|name| !known.contains(name)).collect();
-    assert_eq!(own, ["toml", "dynamic-apps", "boot-timeout"]);
+    let http = [
+        "http-keepalive-requests",
+        "http-connections",
+        "http-request-line",
+        "http-headers",
+        "http-stream-body",
+        "forwarded-allow-ips",
+        "forwarded-host",
+        "http-server-header",
+    ];
+    assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout"][..], &http].concat());
 }
 
 #[test]
@@ -890,7 +900,7 @@ hook-master-start = unix_signal:15 gracefully_kill_them_all
     };
     assert_eq!(s.socket_options, sockets);
     assert!(s.no_orphans && s.no_server && s.master_as_root && s.no_default_app);
-    assert_eq!(s.http_timeout, Some(seconds(90)));
+    assert_eq!(s.http.timeout, seconds(90));
 }
 
 /// An option that does nothing yet must not keep a configuration from running.

@@ -2,6 +2,7 @@
 
 mod apps;
 mod configuration;
+mod http;
 mod limits;
 mod logging;
 mod logic;
@@ -28,6 +29,7 @@ const TABLES: &[&Table] = &[
     &processes::TABLE,
     &recycling::TABLE,
     &requests::TABLE,
+    &http::TABLE,
     &limits::TABLE,
     &logging::TABLE,
 ];

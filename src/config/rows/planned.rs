@@ -315,9 +315,8 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the workers speak HTTP themselves and keep their own settings",
         names: "
-            http-auto-chunked http-auto-gzip http-buffer-size= http-chunked-input http-connect-timeout=
-            http-enable-proxy-protocol~ http-events= http-gid= http-harakiri= http-headers-timeout=
-            http-keepalive~ http-manage-expect~ http-manage-rtsp http-manage-source http-modifier1=
+            http-auto-gzip http-buffer-size= http-connect-timeout=
+            http-events= http-gid= http-harakiri=             http-manage-rtsp http-manage-source http-modifier1=
             http-modifier2= http-processes= http-quiet= http-raw-body http-server-name-as-http-host=
             http-ss= http-stats= http-stats-server= http-uid= http-var= http-websockets
             http-workers=
@@ -469,7 +468,7 @@ const PARTS: &[Part] = &[
         why: "nothing listens there",
         names: "
             abstract-socket/a fastcgi-modifier1= fastcgi-modifier2= fastcgi-nph-socket= fastcgi-socket=
-            http-socket-modifier1= http-socket-modifier2= http11-socket= map-socket= multicast=
+            http-socket-modifier1= http-socket-modifier2= map-socket= multicast=
             multicast-loop= multicast-ttl= puwsgi-socket= raw-modifier1= raw-modifier2= raw-socket=
             scgi-modifier1= scgi-modifier2= scgi-nph-socket= scgi-socket= shared-socket= udp=
             undeferred-shared-socket= zerg= zerg-fallback zerg-pool= zerg-server= zergpool=
@@ -480,7 +479,7 @@ const PARTS: &[Part] = &[
         status: Status::Planned,
         why: "the sockets keep the settings of the system",
         names: "
-            enable-proxy-protocol fd-safe= honour-stdin
+            fd-safe= honour-stdin
             no-fd-passing safe-fd= shutdown-sockets skip-zero
             tcp-fast-open-client tcp-fastopen-client
         ",

@@ -22,10 +22,9 @@ pub const TABLE: Table = Table {
         Row::works(
             "post-buffering",
             Required,
-            |d, v, _| put(&mut d.settings.post_buffering, size(v)),
-            "read a body before the application runs: up to so many bytes in memory, more in a file; 0: no",
-        )
-        .default("0"),
+            post_buffering,
+            "read a body before the application runs: up to so many bytes in memory, more in a file; default 0 (no), 64k on HTTP sockets",
+        ),
         Row::works(
             "limit-post",
             Required,
@@ -79,6 +78,12 @@ fn buffer_size(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(),
     }
     // Fits: it is at most 65535.
     draft.settings.buffer_size = bytes.min(LARGEST_HEAD) as usize;
+    Ok(())
+}
+
+fn post_buffering(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    put(&mut draft.settings.post_buffering, size(value))?;
+    draft.settings.http.body_memory = draft.settings.post_buffering;
     Ok(())
 }
 

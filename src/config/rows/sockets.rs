@@ -17,7 +17,9 @@ pub const TABLE: Table = Table {
         .alias(&["uwsgi-socket"])
         .short('s')
         .many(),
-        Row::works("http-socket", Required, http, "accept HTTP at an address").many(),
+        Row::works("http-socket", Required, http, "accept HTTP at an address")
+            .alias(&["http11-socket"])
+            .many(),
         Row::works(
             "http",
             Required,
@@ -25,13 +27,6 @@ pub const TABLE: Table = Table {
             "accept HTTP at an address; 127.0.0.1:8000 when no socket is named",
         )
         .many(),
-        Row::works(
-            "http-timeout",
-            Required,
-            |d, v, _| put(&mut d.settings.http_timeout, timeout(v)),
-            "seconds to wait for a client of an HTTP socket",
-        )
-        .soon("the workers speak HTTP themselves and keep their own settings"),
         Row::works(
             "protocol",
             Required,

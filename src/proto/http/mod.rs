@@ -7,6 +7,7 @@
 pub mod chars;
 pub mod chunked;
 pub mod environ;
+pub mod forwarded;
 pub mod framing;
 pub mod head;
 pub mod names;

@@ -38,6 +38,22 @@ impl Input {
         if exchange.serial == self.serial.load(Relaxed) { Ok(exchange) } else { Err(BodyError::Over) }
     }
 
+    fn known_length(&self, most: u64) -> Option<usize> {
+        let exchange = self.exchange.try_lock().ok()?;
+        if exchange.serial != self.serial.load(Relaxed) {
+            return None;
+        }
+        exchange.body.known_length(most)
+    }
+
+    /// So many bytes of a body that is here, straight into the object that the app gets.
+    fn fill<'py>(&self, py: Python<'py>, length: usize) -> PyResult<Bound<'py, PyBytes>> {
+        PyBytes::new_with(py, length, |out| {
+            let mut fill = || self.lock()?.body.fill(out);
+            if length > 64 * 1024 { py.detach(fill) } else { fill() }.map_err(raise)
+        })
+    }
+
     /// Up to `most` bytes. What is there already is taken at once; to wait for the client the thread lets go of the
     /// interpreter, and of the lock before it takes the interpreter again.
     fn take(&self, py: Python<'_>, most: u64, line: bool) -> PyResult<Vec<u8>> {
@@ -64,7 +80,11 @@ impl Input {
     /// At most `size` bytes, fewer only at the end of the body. Raises OSError when the body is broken.
     #[pyo3(signature = (size = None, /))]
     fn read<'py>(&self, py: Python<'py>, size: Option<i64>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.take(py, limit(size), false)?))
+        let most = limit(size);
+        match self.known_length(most) {
+            Some(length) => self.fill(py, length),
+            None => Ok(PyBytes::new(py, &self.take(py, most, false)?)),
+        }
     }
 
     /// One line with its newline, cut at `size` bytes.

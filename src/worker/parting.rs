@@ -1,0 +1,146 @@
+//! The end of requests on HTTP sockets: connections that are kept, those whose clients are slow to read, and those that are
+//! closed in peace.
+
+use super::conns::{Conn, Leftover, Waits};
+use super::core::Core;
+use super::exchange::After;
+use super::log;
+use crate::proto::http::status::error_answer;
+use crate::shm::board::bump;
+use crate::sys::{clock, io};
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering::*;
+
+/// Most bytes of one answer that wait for their client without a thread.
+const ROOM: usize = 1 << 20;
+/// Most bytes of all of a worker's answers that do.
+const MUCH: usize = 64 << 20;
+
+impl Core {
+    /// How much of the next answer may wait for its client without a thread.
+    pub(super) fn room(&self) -> usize {
+        // Never 0: the end of a connection is always the table's to see.
+        MUCH.saturating_sub(self.shared.leftovers.load(Relaxed)).clamp(1, ROOM)
+    }
+
+    /// The request on `conn` is over.
+    pub(super) fn after_http(&mut self, mut conn: Conn, client: OwnedFd, after: After, surplus: Vec<u8>) {
+        conn.client = Some(client);
+        if !surplus.is_empty() {
+            conn.buf = surplus;
+        }
+        match after {
+            After::Keep => self.next_request(conn),
+            After::Close if conn.buf.is_empty() => self.forget(&conn),
+            After::Close | After::ReadOn => self.see_off(conn),
+            After::Send(bytes, keep) => {
+                self.shared.leftovers.fetch_add(bytes.len(), Relaxed);
+                conn.leftover = Some(Box::new(Leftover { bytes, sent: 0, keep }));
+                conn.waits = Waits::Reader;
+                conn.since_us = clock::monotonic_us();
+                self.keep(conn);
+            }
+        }
+    }
+
+    /// The connection is free for another request.
+    fn next_request(&mut self, mut conn: Conn) {
+        conn.waits = Waits::Idle;
+        conn.since_us = clock::monotonic_us();
+        if conn.buf.is_empty() {
+            self.keep(conn);
+        } else {
+            self.again = Some(conn);
+        }
+    }
+
+    /// The client has read something of its answer.
+    pub(super) fn send_leftover(&mut self, mut conn: Conn) -> bool {
+        let (Some(client), Some(left)) = (&conn.client, &mut conn.leftover) else { return false };
+        match io::send(client.as_fd(), &left.bytes[left.sent..]) {
+            Ok(sent) => {
+                left.sent += sent;
+                conn.since_us = clock::monotonic_us();
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => {
+                bump(self.shared.slot.gone_clients(), 1);
+                self.forget(&conn);
+                return false;
+            }
+        }
+        if left.sent < left.bytes.len() {
+            self.keep(conn);
+            return false;
+        }
+        let keep = left.keep && self.keeps_connections();
+        self.shared.leftovers.fetch_sub(left.bytes.len(), Relaxed);
+        conn.leftover = None;
+        if !keep {
+            self.see_off(conn);
+            return false;
+        }
+        conn.waits = Waits::Idle;
+        if conn.buf.is_empty() {
+            self.keep(conn);
+            return false;
+        }
+        self.read_http(conn)
+    }
+
+    /// The client took nothing of what is left of its answer for too long.
+    pub(super) fn cut_off(&self, conn: &Conn) {
+        bump(self.shared.slot.gone_clients(), 1);
+        let left = conn.leftover.as_ref().map_or(0, |left| left.bytes.len() - left.sent);
+        log::say(&format!(
+            "worker {}: a client read nothing for http-timeout = {} s; its answer was cut off, {left} bytes before its end",
+            self.shared.id,
+            self.shared.settings.http.timeout.as_secs()
+        ));
+    }
+
+    /// Answers a request that cannot be served, and closes. Nothing is put on the board or counted as a request. Returns
+    /// `false`: there is nothing to run.
+    pub(super) fn turn_away(&mut self, conn: Conn, status: u16, why: &str) -> bool {
+        let mut out = Vec::with_capacity(256);
+        error_answer(&mut out, status, self.http.date().as_ref(), false, false);
+        if let Some(client) = &conn.client {
+            let _ = io::send(client.as_fd(), &out);
+        }
+        self.count_refused();
+        log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
+        self.see_off(conn);
+        false
+    }
+
+    /// Closes for sending, and lets the table read what still comes, for a moment.
+    fn see_off(&mut self, mut conn: Conn) {
+        if let Some(client) = &conn.client {
+            io::shutdown_send(client.as_fd());
+        }
+        conn.buf = Vec::new();
+        conn.upload = None;
+        conn.waits = Waits::Close;
+        conn.since_us = clock::monotonic_us();
+        self.read_to_close(conn);
+    }
+
+    /// Drops what has come; the connection goes when the client has closed it, or its time is up.
+    pub(super) fn read_to_close(&mut self, conn: Conn) -> bool {
+        let mut waste = [0; 16 * 1024];
+        let Some(client) = &conn.client else { return false };
+        for _ in 0..16 {
+            match io::recv_slice(client.as_fd(), &mut waste) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Ok(0) | Err(_) => {
+                    self.forget(&conn);
+                    return false;
+                }
+            }
+        }
+        self.keep(conn);
+        false
+    }
+}

@@ -1,0 +1,95 @@
+"""A kept connection that lives in a busy worker is served by one that is idle."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from signal import Signals
+
+import pytest
+
+from harness.http import Connection, request
+
+
+def kept(stack: ExitStack, server, count: int) -> list[Connection]:
+    """Connections that have been served once and are open."""
+    made = [stack.enter_context(Connection(server.http_address)) for _ in range(count)]
+    for connection in made:
+        connection.send(request("/"))
+        assert connection.answer().status == 200
+    return made
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_busy_worker_does_not_hold_up_its_kept_connections(boot, threads):
+    server = boot("slow", uwsgi=False, http=True, processes=2, threads=threads, http_keepalive_requests=0)
+    with ExitStack() as stack:
+        sleeping, others = kept(stack, server, threads), kept(stack, server, 8)
+        for connection in sleeping:
+            connection.send(request("/?sleep=2"))
+        until = time.monotonic() + 1.5
+        rounds, slowest = 0, 0.0
+        while time.monotonic() < until:
+            began = time.monotonic()
+            for connection in others:
+                connection.send(request("/"))
+            for connection in others:
+                assert connection.answer().status == 200
+            slowest = max(slowest, time.monotonic() - began)
+            rounds += 1
+        assert slowest < 0.5, f"a request waited {slowest:.3f} s"
+        assert rounds > 20
+        assert all(connection.answer().status == 200 for connection in sleeping)
+
+
+def test_the_busy_worker_serves_what_nobody_else_can(boot):
+    """With every worker busy the connections stay where they are."""
+    server = boot("slow", uwsgi=False, http=True, processes=2)
+    with ExitStack() as stack:
+        connections = kept(stack, server, 6)
+        for connection in connections:
+            connection.send(request("/?sleep=0.2"))
+        pids = {connection.answer().body for connection in connections}
+        assert len(pids) == 2
+
+
+def hold(server, connection: Connection, path: str) -> None:
+    """Has a request running that waits for its body."""
+    connection.send(request(path, "POST", Content_Length="1"))
+    server.log.wait(f"waiting {path}$")
+
+
+def test_a_connection_that_was_given_away_goes_on_as_it_was(boot):
+    """Half a request moves with its connection, wherever the other half finds a worker that is idle."""
+    server = boot("slow:waits", uwsgi=False, http=True, processes=2, http_stream_body=True)
+    server.log.expect("waiting /$")
+    with ExitStack() as stack:
+        busy, other = kept(stack, server, 2)
+        for number in range(6):
+            other.send(b"GET / HT")
+            hold(server, busy, f"/{number}")
+            other.send(b"TP/1.1\r\nHost: x\r\n\r\n")
+            first = other.answer().body
+            busy.send(b".")
+            # Another process.
+            assert busy.answer().body.split()[-1] != first.split()[-1]
+
+
+def test_a_killed_worker_takes_only_its_own_connections_along(boot):
+    server = boot("slow:waits", uwsgi=False, http=True, processes=2, http_stream_body=True)
+    server.log.accept_anything()
+    with ExitStack() as stack:
+        busy, *connections = kept(stack, server, 8)
+        hold(server, busy, "/held")
+        for connection in connections:
+            connection.send(request("/"))
+        pids = {int(connection.answer().body) for connection in connections}
+        assert len(pids) == 1
+        (killed,) = set(server.worker_pids()) - pids
+        os.kill(killed, Signals.SIGKILL)
+        server.log.find("was killed by SIGKILL")
+        # Their descriptors are the other worker's own now.
+        for connection in connections:
+            connection.send(request("/"))
+            assert connection.answer().status == 200
