@@ -2,6 +2,7 @@
 
 use crate::config::{self, Action, Loaded, Sources};
 use crate::master;
+use crate::master::reread::{Read, Reread};
 use crate::worker::log;
 use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -29,7 +30,33 @@ fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-fn serve_loaded(loaded: Loaded, object: Option<Py<PyAny>>) -> i32 {
+/// What a reload reads. A source that can be read but once is not read again: what it said stays.
+fn reader(sources: Sources, loaded: &Loaded) -> Read {
+    if sources.arguments.iter().enumerate().any(|(at, _)| is_read_once(&sources.arguments, at)) {
+        let loaded = loaded.clone();
+        return Box::new(move || Ok(loaded.clone()));
+    }
+    Box::new(move || config::load(&sources))
+}
+
+/// Is this argument a configuration on standard input or on a descriptor?
+fn is_read_once(arguments: &[String], at: usize) -> bool {
+    const FILES: [&str; 8] = ["ini", "xml", "yaml", "json", "toml", "config", "include", "inherit"];
+    let is_once = |name: &str| name == "-" || name.starts_with("fd://");
+    let names_file = |option: &str| option.strip_prefix("--").is_some_and(|name| FILES.contains(&name));
+    let argument = arguments[at].as_str();
+    match argument.split_once('=') {
+        Some((option, name)) => names_file(option) && is_once(name),
+        None => {
+            let before = at.checked_sub(1).map(|before| arguments[before].as_str());
+            let is_value = before.is_some_and(|before| before.starts_with('-') && !before.contains('='));
+            is_once(argument) && (!is_value || before.is_some_and(names_file))
+        }
+    }
+}
+
+fn serve_loaded(loaded: Loaded, sources: Sources, object: Option<Py<PyAny>>) -> i32 {
+    log::set_date_format(loaded.settings.log.date.as_deref());
     for message in &loaded.messages {
         log::say(message);
     }
@@ -39,7 +66,9 @@ fn serve_loaded(loaded: Loaded, object: Option<Py<PyAny>>) -> i32 {
     if loaded.settings.show_config {
         print(&config::show(&loaded.settings));
     }
-    master::start::serve(&mut Interpreter::new(object), loaded.settings)
+    let mut reread = Reread::new(reader(sources, &loaded));
+    reread.has_said(&loaded);
+    master::start::serve(&mut Interpreter::new(object), loaded.settings, reread)
 }
 
 fn print(text: &str) {
@@ -84,7 +113,7 @@ pub fn main(argv: Vec<String>) -> i32 {
     }
     match config::load(&sources) {
         Ok(loaded) => match loaded.action {
-            Action::Serve => serve_loaded(loaded, None),
+            Action::Serve => serve_loaded(loaded, sources, None),
             Action::Help => {
                 print(&config::help());
                 0
@@ -124,7 +153,7 @@ pub fn serve(app: Option<Bound<'_, PyAny>>, options: &Bound<'_, PyDict>) -> PyRe
     let sources =
         Sources { environment: environment(), keywords, object: object.is_some(), ..Sources::default() };
     let loaded = config::load(&sources).map_err(|error| ConfigError::new_err(error.to_string()))?;
-    match serve_loaded(loaded, object) {
+    match serve_loaded(loaded, sources, object) {
         0 => Ok(()),
         status => Err(BootError::new_err(format!("the server ended with status {status}; its log says why"))),
     }

@@ -66,8 +66,8 @@ pub struct Recycle {
     pub max_lifetime: Option<Duration>,
     /// Added for each further worker.
     pub max_lifetime_delta: Duration,
-    /// A worker is not replaced before.
-    pub min_lifetime: Duration,
+    /// A worker is not replaced before. `None`: 10 s where its memory is the reason, not at all otherwise.
+    pub min_lifetime: Option<Duration>,
     /// The server ends instead of reloading.
     pub exit_on_reload: bool,
     /// Any exception of the application.
@@ -87,7 +87,7 @@ impl Default for Recycle {
             evil_resident: 0,
             max_lifetime: None,
             max_lifetime_delta: Duration::ZERO,
-            min_lifetime: Duration::from_secs(10),
+            min_lifetime: None,
             exit_on_reload: false,
             on_exception: false,
             on_exception_type: Vec::new(),
@@ -183,7 +183,7 @@ pub struct Logged {
 pub struct PidFiles {
     /// Written when privileges have been dropped.
     pub second: Option<PathBuf>,
-    /// The server does not start when the pid in it is alive.
+    /// Written when the server is ready.
     pub safe: Option<PathBuf>,
     pub safe_second: Option<PathBuf>,
 }

@@ -64,9 +64,9 @@ pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
 fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Sockets) -> Result<()> {
     match &listener.address {
         Address::Tcp { host, port } => {
-            for fd in tcp(host, *port, backlog)? {
+            for fd in tcp(host, *port, backlog, settings)? {
                 ready_tcp(&fd, listener.protocol, settings)?;
-                add(fd, listener.protocol, &mut sockets.bound);
+                add(fd, listener.protocol, settings, sockets)?;
             }
         }
         Address::Unix(path) => {
@@ -74,34 +74,47 @@ fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Soc
             let inode = std::fs::metadata(path)?.ino();
             sockets.files.push(SocketFile { path: std::path::absolute(path)?, inode });
             set_access(path, settings)?;
-            add(fd, listener.protocol, &mut sockets.bound);
+            add(fd, listener.protocol, settings, sockets)?;
         }
         Address::Abstract(name) => {
-            add(socket::listen_abstract(name, backlog)?, listener.protocol, &mut sockets.bound);
+            add(socket::listen_abstract(name, backlog)?, listener.protocol, settings, sockets)?;
         }
         Address::Inherited(number) => {
             let fd = io::adopt(*number)
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, "no descriptor of this number is open"))?;
             socket::take_listener(fd.as_fd())?;
-            add(fd, listener.protocol, &mut sockets.bound);
+            add(fd, listener.protocol, settings, sockets)?;
         }
     }
     Ok(())
 }
 
-fn add(fd: OwnedFd, protocol: Protocol, bound: &mut Vec<Bound>) {
+fn add(fd: OwnedFd, protocol: Protocol, settings: &Settings, sockets: &mut Sockets) -> Result<()> {
+    let options = &settings.socket_options;
+    if options.keepalive {
+        socket::keep_alive(fd.as_fd())?;
+    }
+    if let Some(bytes) = options.send_buffer {
+        socket::send_buffer(fd.as_fd(), bytes)?;
+    }
+    if let Some(bytes) = options.receive_buffer {
+        socket::receive_buffer(fd.as_fd(), bytes)?;
+    }
     let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
     let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
-    bound.push(Bound { fd, protocol, name, port });
+    sockets.bound.push(Bound { fd, protocol, name, port });
+    Ok(())
 }
 
 /// A name may stand for several addresses (localhost for ::1 and 127.0.0.1): all that this machine has are bound.
-fn tcp(host: &str, port: u16, backlog: u32) -> Result<Vec<OwnedFd>> {
+fn tcp(host: &str, port: u16, backlog: u32, settings: &Settings) -> Result<Vec<OwnedFd>> {
+    let options = &settings.socket_options;
+    let binding = socket::Binding { reuse_port: options.reuse_port, free: options.free_bind };
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     let mut bound = Vec::new();
     let mut failed = Error::new(ErrorKind::NotFound, "the name has no address");
     for address in (host, port).to_socket_addrs()? {
-        match socket::listen_tcp(address, backlog) {
+        match socket::listen_tcp(address, backlog, binding) {
             Ok(fd) => bound.push(fd),
             // A machine without IPv6 still resolves localhost to ::1.
             Err(error) if error.kind() == ErrorKind::AddrNotAvailable => failed = error,
@@ -116,9 +129,14 @@ fn tcp(host: &str, port: u16, backlog: u32) -> Result<Vec<OwnedFd>> {
 
 fn ready_tcp(fd: &OwnedFd, protocol: Protocol, settings: &Settings) -> Result<()> {
     socket::no_delay(fd.as_fd())?;
+    if let Some(waiting) = settings.socket_options.fast_open {
+        socket::fast_open(fd.as_fd(), waiting)?;
+    }
     match protocol {
-        Protocol::Uwsgi => socket::defer_accept(fd.as_fd(), settings.socket_timeout),
-        Protocol::Http => Ok(()),
+        Protocol::Uwsgi if settings.socket_options.defer_accept => {
+            socket::defer_accept(fd.as_fd(), settings.socket_timeout)
+        }
+        _ => Ok(()),
     }
 }
 

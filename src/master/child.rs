@@ -1,5 +1,6 @@
 //! All that the master knows of a child process.
 
+use super::recycle::Why;
 use crate::shm::board::{Board, Stage, WorkerSlot};
 use crate::sys::process;
 use std::sync::atomic::Ordering::*;
@@ -14,6 +15,8 @@ pub enum Leaving {
     /// The server stops.
     Stopped,
     Harakiri,
+    /// It had more memory than `evil-reload-on-…` allows.
+    Killed,
     /// It did not get ready in time, or its generation failed.
     Discarded,
 }
@@ -33,6 +36,8 @@ pub struct Child {
     pub was_ready: bool,
     /// The slot of the worker that takes its place when it is ready (recycling).
     pub successor: Option<usize>,
+    /// Why it is to be replaced.
+    pub why: Option<Why>,
 }
 
 impl Child {
@@ -47,6 +52,7 @@ impl Child {
             kill_at: None,
             was_ready: false,
             successor: None,
+            why: None,
         }
     }
 

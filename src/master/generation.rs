@@ -9,17 +9,27 @@ use crate::worker::log;
 use std::sync::atomic::Ordering::*;
 
 impl<H: Host> Master<'_, H> {
-    /// SIGHUP.
-    pub(super) fn reload(&mut self) {
+    /// `cause` says in the log why: SIGHUP, or what has changed.
+    pub(super) fn reload(&mut self, cause: &str) {
         match self.phase {
             Phase::Stopping => {}
             Phase::Starting | Phase::Reloading => {
-                log::say("SIGHUP: a generation is on its way already; another reload follows it");
-                self.reload_again = true;
+                log::say(&format!("{cause}: a generation is on its way already; another reload follows it"));
+                self.reload_again = Some(cause.to_owned());
+            }
+            Phase::Serving if self.settings.recycle.exit_on_reload => {
+                log::say(&format!("{cause}: stopping instead of reloading (exit-on-reload)"));
+                self.begin_stop(0);
             }
             Phase::Serving => {
-                log::say(&format!("SIGHUP: starting generation {}", self.generation + 1));
                 self.notifier.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::monotonic_us()));
+                if !self.read_again(cause) {
+                    return self.notifier.tell("READY=1");
+                }
+                if self.settings.log.reopen {
+                    self.reopen_log(cause);
+                }
+                log::say(&format!("{cause}: starting generation {}", self.generation + 1));
                 self.phase = Phase::Reloading;
                 self.begin_generation();
             }
@@ -31,6 +41,9 @@ impl<H: Host> Master<'_, H> {
         self.generation += 1;
         self.due.clear();
         if self.settings.lazy_apps {
+            if self.settings.no_server && self.phase == Phase::Starting {
+                return self.stop_before_serving();
+            }
             for id in 1..=self.settings.processes {
                 self.spawn(id);
             }
@@ -42,6 +55,12 @@ impl<H: Host> Master<'_, H> {
         self.start_template();
     }
 
+    /// `no-server`: everything but the workers has been started.
+    pub(super) fn stop_before_serving(&mut self) {
+        log::say("no-server: everything is in order; stopping before the workers start");
+        self.begin_stop(0);
+    }
+
     /// A worker has become ready: its predecessor may go, or the generation may be complete.
     pub(super) fn worker_is_ready(&mut self, index: usize) {
         let (slot, id) = (self.children[index].slot, self.children[index].id);
@@ -51,8 +70,7 @@ impl<H: Host> Master<'_, H> {
         }
         let predecessor = self.children.iter().position(|child| child.successor == Some(slot));
         if let Some(old) = predecessor {
-            let served = self.children[old].served(&self.board);
-            log::say(&format!("{} has served {served} requests; replaced", self.children[old].name()));
+            self.say_why_replaced(old);
             self.retire(old, Leaving::Recycled);
         }
         if self.phase == Phase::Serving {
@@ -77,6 +95,7 @@ impl<H: Host> Master<'_, H> {
     fn generation_is_complete(&mut self) {
         let was = self.phase;
         self.phase = Phase::Serving;
+        self.proven = self.settings.clone();
         self.board.generation().store(self.generation, Release);
         let now = clock::monotonic_us();
         for index in 0..self.children.len() {
@@ -89,8 +108,8 @@ impl<H: Host> Master<'_, H> {
             Phase::Starting => self.announce(),
             _ => log::say(&format!("generation {} serves; the old workers finish", self.generation)),
         }
-        if std::mem::take(&mut self.reload_again) {
-            self.reload();
+        if let Some(cause) = self.reload_again.take() {
+            self.reload(&cause);
         }
         self.last_tick_us = now;
     }
@@ -116,7 +135,8 @@ impl<H: Host> Master<'_, H> {
         }
         self.phase = Phase::Serving;
         self.notifier.tell("READY=1");
-        self.reload_again = false;
+        self.reload_again = None;
+        self.take_on(self.proven.clone());
         self.fall_back();
     }
 

@@ -7,15 +7,19 @@ mod dump;
 mod generation;
 mod harakiri;
 pub mod notify;
+mod pidfile;
 mod reap;
+mod recycle;
+pub mod reread;
 mod spawn;
 pub mod start;
 mod status;
 pub mod template;
+mod watch;
 
 use crate::config::Settings;
 use crate::policy::backoff::Backoff;
-use crate::shm::board::{Board, Order, Stage, Wish};
+use crate::shm::board::{Board, Order, Stage};
 use crate::shm::lines::Lines;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::{clock, io, signal};
@@ -24,10 +28,14 @@ use crate::worker::log;
 use child::{Child, Leaving};
 use dump::Dumps;
 use notify::Notifier;
+use pidfile::PidFile;
+use reread::Reread;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::AcqRel;
 use std::time::Duration;
 use template::Template;
+use watch::Touches;
 
 /// What the server is doing, for the log, for stats and for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +95,17 @@ pub struct Master<'h, H: Host> {
     children: Vec<Child>,
     due: Vec<Due>,
     backoffs: Vec<Backoff>,
-    reload_again: bool,
+    /// The cause of a reload that follows the one on its way.
+    reload_again: Option<String>,
+    reread: Reread,
+    /// The settings of the generation that serves.
+    proven: Arc<Settings>,
+    touches: Touches,
+    /// Pid files that are written when the server is ready.
+    pidfiles: Vec<PidFile>,
     started_us: u64,
     last_tick_us: u64,
+    last_second_us: u64,
     exit_status: i32,
 }
 
@@ -161,7 +177,7 @@ impl<H: Host> Master<'_, H> {
             self.stop(noted);
         }
         if is(signal::SIGHUP) {
-            self.reload();
+            self.reload("SIGHUP");
         }
         if is(signal::SIGTSTP) {
             self.toggle_pause();
@@ -217,11 +233,29 @@ impl<H: Host> Master<'_, H> {
 
     fn toggle_pause(&mut self) {
         self.paused = !self.paused;
-        let order = if self.paused { Order::Pause } else { Order::Serve };
+        // Who was on pause has not heard that the log was opened anew.
+        let order = if self.paused { Order::Pause } else { Order::ReopenLog };
         log::say(if self.paused { "SIGTSTP: paused; workers accept nothing" } else { "SIGTSTP: resumed" });
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
             child.on(&self.board).set_order(order);
             child.signal(signal::kick());
+        }
+    }
+
+    /// Opens the log's file anew: here, and in every worker at its next step.
+    fn reopen_log(&mut self, cause: &str) {
+        let Some(path) = self.base.log_file.clone() else {
+            return log::say(&format!("{cause}: the log is no file of the server's; it stays as it is"));
+        };
+        if let Err(error) = log::open(&path, false) {
+            return log::say(&format!("{cause}: cannot open {} anew: {error}", path.display()));
+        }
+        log::say(&format!("{cause}: {} opened anew", path.display()));
+        self.base.log_epoch = self.board.log_epoch().fetch_add(1, AcqRel) + 1;
+        for child in self.children.iter().filter(|child| child.leaving.is_none()) {
+            if child.on(&self.board).replace_order(Order::Serve, Order::ReopenLog) {
+                child.signal(signal::kick());
+            }
         }
     }
 
@@ -261,10 +295,22 @@ impl<H: Host> Master<'_, H> {
 
     // ── time ──
 
+    /// What costs a system call or more for each worker or file, and may wait.
+    fn tick_each_second(&mut self, now: u64) {
+        // The loop wakes once a second at least, now and then a little early.
+        if now.saturating_sub(self.last_second_us) < 900_000 {
+            return;
+        }
+        self.last_second_us = now;
+        self.watch_memory(now);
+        self.watch_files();
+    }
+
     fn tick(&mut self) {
         let now = clock::monotonic_us();
         self.kill_overdue(now);
         self.turn_dumps(now);
+        self.tick_each_second(now);
         // After a suspend every deadline looks missed: let one round pass (PITFALLS 51).
         let was_away = now.saturating_sub(self.last_tick_us) > 5_000_000;
         self.last_tick_us = now;
@@ -315,32 +361,7 @@ impl<H: Host> Master<'_, H> {
                 self.worker_is_ready(index);
             }
         }
+        self.hear_of_changes();
         self.recycle();
-    }
-
-    /// Replaces workers that have served enough, few at a time and each only when its successor is ready.
-    fn recycle(&mut self) {
-        if self.phase != Phase::Serving {
-            return;
-        }
-        let most = crate::policy::recycle::at_once(self.settings.processes);
-        let mut busy = self
-            .children
-            .iter()
-            .filter(|child| child.successor.is_some() || child.leaving == Some(Leaving::Recycled))
-            .count();
-        for index in 0..self.children.len() {
-            let child = &self.children[index];
-            let wishes = child.is_up()
-                && child.successor.is_none()
-                && child.on(&self.board).wish() == Wish::MaxRequests;
-            if wishes && busy < most {
-                let id = child.id;
-                if let Some(slot) = self.spawn(id) {
-                    self.children[index].successor = Some(slot);
-                    busy += 1;
-                }
-            }
-        }
     }
 }

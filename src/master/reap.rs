@@ -54,7 +54,7 @@ impl<H: Host> Master<'_, H> {
         match (child.leaving, ended) {
             (Some(Leaving::Harakiri), _) => log::say(&format!("{name} was killed by harakiri; replacing it")),
             (Some(_), Ended::Killed(signal::SIGKILL)) if !child.was_ready => {}
-            (Some(Leaving::Discarded), _) => {}
+            (Some(Leaving::Discarded | Leaving::Killed), _) => {}
             (Some(_), Ended::Exited(0)) => log::say(&format!("{name} has left after {served} requests")),
             (_, Ended::Killed(signal)) => log::say(&format!(
                 "{name} was killed by {}{} after {served} requests{}",

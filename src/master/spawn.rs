@@ -140,6 +140,9 @@ impl<H: Host> Master<'_, H> {
         };
         template.is_ready = true;
         template.kill_at = None;
+        if self.settings.no_server && self.phase == Phase::Starting {
+            return self.stop_before_serving();
+        }
         self.due.clear();
         for id in 1..=self.settings.processes {
             if self.lacks(id) {

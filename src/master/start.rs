@@ -2,19 +2,21 @@
 
 use super::dump::Dumps;
 use super::notify::Notifier;
+use super::pidfile::{self, PidFile, When};
+use super::reread::Reread;
+use super::watch::Touches;
 use super::{DUMP, Master, Phase, SIGNALS, WAKE, bind};
 use crate::config::{AppSource, Protocol, Settings};
 use crate::policy::backoff::Backoff;
 use crate::shm::board::Board;
 use crate::shm::lines::Lines;
 use crate::sys::epoll::{self, Epoll};
+use crate::sys::process::Resource;
 use crate::sys::{clock, io, process, proctitle, signal, socket, user};
 use crate::worker::host::Host;
 use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, log};
-use std::fs::OpenOptions;
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,10 +24,10 @@ use std::sync::Arc;
 pub const EXIT_SETUP: i32 = 1;
 
 /// Runs a server from its settings to its end; returns the exit status. What goes wrong is in the log.
-pub fn serve<H: Host>(host: &mut H, settings: Settings) -> i32 {
+pub fn serve<H: Host>(host: &mut H, settings: Settings, reread: Reread) -> i32 {
     match prepare(&settings) {
-        Ok(prepared) if settings.daemonize.is_some() => daemonize(host, settings, prepared),
-        Ok(prepared) => live(host, settings, prepared, None),
+        Ok(prepared) if settings.daemonize.is_some() => daemonize(host, settings, prepared, reread),
+        Ok(prepared) => live(host, settings, prepared, reread, None),
         Err(message) => {
             log::say(&message);
             EXIT_SETUP
@@ -35,42 +37,70 @@ pub fn serve<H: Host>(host: &mut H, settings: Settings) -> i32 {
 
 struct Prepared {
     sockets: bind::Sockets,
-    pidfile: Option<PathBuf>,
+    pidfiles: Vec<PidFile>,
+    log_file: Option<PathBuf>,
 }
 
 /// Everything that may fail for reasons of the configuration, before anything is started.
 fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
     io::open_standard_streams();
-    match process::raise_descriptor_limit() {
-        Ok(limit) => warn_of_few_descriptors(settings, limit),
-        Err(error) => log::say(&format!("cannot raise the limit on open files: {error}")),
-    }
     if let Some(mask) = settings.umask {
         process::set_umask(mask);
     }
-    if let Some(path) = settings.logto.as_ref().or(settings.daemonize.as_ref()) {
-        log_to(path).map_err(|error| format!("cannot write the log to {}: {error}", path.display()))?;
-    }
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let pidfile = settings.pidfile.as_ref().map(absolute);
+    let mut log_file = settings.logto.as_ref().or(settings.daemonize.as_ref()).map(absolute);
+    log_to(log_file.as_deref(), settings)?;
+    set_limits(settings);
+    let second_log = settings.log.to2.as_ref().map(absolute);
+    let mut pidfiles = pidfile::before_chdir(settings);
     if let Some(dir) = &settings.chdir {
         std::env::set_current_dir(dir)
             .map_err(|error| format!("cannot chdir to {}: {error}", dir.display()))?;
     }
     let sockets = bind::all(settings)?;
-    if let Err(error) = drop_privileges(settings, pidfile.as_deref()) {
+    let settled = drop_privileges(settings, &pidfiles).and_then(|()| log_to(second_log.as_deref(), settings));
+    if let Err(error) = settled {
         bind::remove(&sockets.files);
         return Err(error);
     }
-    Ok(Prepared { sockets, pidfile })
+    log_file = second_log.or(log_file);
+    pidfiles.extend(pidfile::after_chdir(settings));
+    Ok(Prepared { sockets, pidfiles, log_file })
 }
 
-fn log_to(path: &Path) -> Result<()> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-    io::redirect_output(&file)
+fn log_to(path: Option<&Path>, settings: &Settings) -> std::result::Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    log::open(path, settings.log.truncate)
+        .map_err(|error| format!("cannot write the log to {}: {error}", path.display()))
 }
 
-fn drop_privileges(settings: &Settings, pidfile: Option<&Path>) -> std::result::Result<(), String> {
+/// A limit that the system refuses is named, and the server starts with what it had.
+fn set_limits(settings: &Settings) {
+    let limits = &settings.limits;
+    if limits.descriptors.is_none() {
+        raise_descriptor_limit(settings);
+    }
+    for (option, resource, value) in [
+        ("max-fd", Resource::Descriptors, limits.descriptors),
+        ("limit-as", Resource::AddressSpace, limits.address_space),
+        ("limit-nproc", Resource::Processes, limits.processes),
+    ] {
+        if let Some(value) = value
+            && let Err(error) = process::set_limit(resource, value)
+        {
+            log::say(&format!("cannot set {option} to {value}: {error}"));
+        }
+    }
+}
+
+fn raise_descriptor_limit(settings: &Settings) {
+    match process::raise_descriptor_limit() {
+        Ok(limit) => warn_of_few_descriptors(settings, limit),
+        Err(error) => log::say(&format!("cannot raise the limit on open files: {error}")),
+    }
+}
+
+fn drop_privileges(settings: &Settings, pidfiles: &[PidFile]) -> std::result::Result<(), String> {
     let owner =
         settings.uid.as_deref().map(user::user).transpose().map_err(|error| format!("uid: {error}"))?;
     let gid =
@@ -82,18 +112,15 @@ fn drop_privileges(settings: &Settings, pidfile: Option<&Path>) -> std::result::
         log::say("uid and gid have no effect: the server was not started by root");
         return Ok(());
     }
-    if let Some(path) = pidfile {
-        // The file is written later, as another user: make it now, owned by that user.
-        let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path);
-        made.and_then(|_| user::chown(path, owner.as_ref().map(|owner| owner.uid), gid))
-            .map_err(|error| format!("cannot write pidfile {}: {error}", path.display()))?;
+    for file in pidfiles {
+        file.make_for(owner.as_ref().map(|owner| owner.uid), gid)?;
     }
     user::become_user(owner.as_ref(), gid)
         .map_err(|error| format!("cannot become the configured user: {error}"))
 }
 
 /// The parent waits until the server is ready, so that its exit status tells the truth.
-fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared) -> i32 {
+fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, reread: Reread) -> i32 {
     let (ready, tell) = match io::pipe(false) {
         Ok(ends) => ends,
         Err(error) => {
@@ -105,7 +132,7 @@ fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared) -> i
     let forked = process::fork(hooks, || {
         let detached = process::new_session().and_then(|()| io::drop_input());
         match detached {
-            Ok(()) => live(host, settings, prepared, Some(tell)),
+            Ok(()) => live(host, settings, prepared, reread, Some(tell)),
             Err(error) => {
                 log::say(&format!("cannot daemonize: {error}"));
                 EXIT_SETUP
@@ -130,40 +157,43 @@ fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared) -> i
     }
 }
 
-fn live<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, ready: Option<OwnedFd>) -> i32 {
-    let Prepared { sockets, pidfile } = prepared;
+fn live<H: Host>(
+    host: &mut H,
+    settings: Settings,
+    prepared: Prepared,
+    reread: Reread,
+    ready: Option<OwnedFd>,
+) -> i32 {
+    let Prepared { sockets, pidfiles, log_file } = prepared;
     let files = sockets.files;
     let settings = Arc::new(settings);
     set_title(&settings);
-    let status = match build(host, settings.clone(), sockets.bound, ready) {
-        Ok(mut master) => match write_pidfile(pidfile.as_deref()) {
-            Ok(()) => master.run(),
-            Err(message) => {
-                log::say(&message);
-                EXIT_SETUP
-            }
-        },
-        Err(error) => {
-            log::say(&format!("cannot start: {error}"));
+    let written = pidfiles.iter().filter(|file| file.when == When::Start).try_for_each(PidFile::write);
+    let built = written.and_then(|()| {
+        build(host, settings.clone(), sockets.bound, reread, ready)
+            .map_err(|error| format!("cannot start: {error}"))
+    });
+    let status = match built {
+        Ok(mut master) => {
+            master.base.log_file = log_file.map(Arc::new);
+            master.pidfiles = pidfiles.clone();
+            master.run()
+        }
+        Err(message) => {
+            log::say(&message);
             EXIT_SETUP
         }
     };
     if settings.vacuum {
         bind::remove(&files);
     }
-    if let Some(path) = pidfile.filter(|_| settings.vacuum) {
-        let _ = std::fs::remove_file(path);
+    for file in pidfiles.iter().filter(|_| settings.vacuum) {
+        let _ = file.remove();
     }
     for signal in SIGNALS {
         let _ = signal::reset(signal);
     }
     status
-}
-
-fn write_pidfile(path: Option<&Path>) -> std::result::Result<(), String> {
-    let Some(path) = path else { return Ok(()) };
-    std::fs::write(path, format!("{}\n", process::pid()))
-        .map_err(|error| format!("cannot write pidfile {}: {error}", path.display()))
 }
 
 fn set_title(settings: &Settings) {
@@ -181,6 +211,7 @@ fn build<H: Host>(
     host: &mut H,
     settings: Arc<Settings>,
     listeners: Vec<crate::worker::Bound>,
+    reread: Reread,
     ready_pipe: Option<OwnedFd>,
 ) -> Result<Master<'_, H>> {
     let (processes, threads) = (settings.processes as usize, settings.threads as usize);
@@ -221,6 +252,8 @@ fn build<H: Host>(
         waits_in_accept,
         news: Arc::new(news),
         dumps: Arc::new(dump_writing),
+        log_file: None,
+        log_epoch: 0,
         slot: 0,
         id: 0,
     };
@@ -244,9 +277,14 @@ fn build<H: Host>(
         children: Vec::new(),
         due: Vec::new(),
         backoffs: vec![Backoff::default(); processes],
-        reload_again: false,
+        reload_again: None,
+        reread,
+        pidfiles: Vec::new(),
+        proven: settings.clone(),
+        touches: Touches::new(&settings.watch),
         started_us: now,
         last_tick_us: now,
+        last_second_us: now,
         exit_status: 0,
         settings,
     })
@@ -269,6 +307,11 @@ impl<H: Host> Master<'_, H> {
             settings.threads,
             if settings.threads == 1 { "" } else { "s" },
         ));
+        for file in self.pidfiles.iter().filter(|file| file.when == When::Ready) {
+            if let Err(message) = file.write() {
+                log::say(&message);
+            }
+        }
         if let Some(pipe) = self.ready_pipe.take() {
             let _: std::result::Result<(), Error> = io::write_all_blocking(pipe.as_fd(), b"r");
         }

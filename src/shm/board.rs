@@ -36,6 +36,8 @@ pub enum Order {
     Retire = 2,
     /// The same, but nobody else will: serve what waits in the backlog first.
     Drain = 3,
+    /// Open the log anew, then serve on.
+    ReopenLog = 4,
 }
 
 /// Why a worker asks to be replaced.
@@ -44,6 +46,10 @@ pub enum Order {
 pub enum Wish {
     None = 0,
     MaxRequests = 1,
+    /// After an exception of the application (`reload-on-exception`).
+    Exception = 2,
+    /// Not the worker alone, everything: a module has changed (`py-autoreload`).
+    Reload = 3,
 }
 
 /// What a core does. The step from `Running` to `Answering` is the request thread's, the one from `Running` to
@@ -102,6 +108,11 @@ impl Board {
     /// Requests of the whole instance since it started.
     pub fn total_requests(&self) -> &AtomicU64 {
         &self.head[0]
+    }
+
+    /// How often the log has been opened anew.
+    pub fn log_epoch(&self) -> &AtomicU64 {
+        &self.head[2]
     }
 
     /// The newest generation that is complete.
@@ -185,6 +196,7 @@ impl WorkerSlot {
             1 => Order::Pause,
             2 => Order::Retire,
             3 => Order::Drain,
+            4 => Order::ReopenLog,
             _ => Order::Serve,
         }
     }
@@ -193,15 +205,27 @@ impl WorkerSlot {
         self.order_word().store(order as u64, Release);
     }
 
+    /// Another order, if this one still holds.
+    pub fn replace_order(&self, old: Order, new: Order) -> bool {
+        self.order_word().compare_exchange(old as u64, new as u64, AcqRel, Acquire).is_ok()
+    }
+
     pub fn wish(&self) -> Wish {
         match self.wish_word().load(Acquire) {
             1 => Wish::MaxRequests,
+            2 => Wish::Exception,
+            3 => Wish::Reload,
             _ => Wish::None,
         }
     }
 
     pub fn set_wish(&self, wish: Wish) {
         self.wish_word().store(wish as u64, Release);
+    }
+
+    /// Takes a wish off the board; `false`: it is not this one.
+    pub fn grant(&self, wish: Wish) -> bool {
+        self.wish_word().compare_exchange(wish as u64, Wish::None as u64, AcqRel, Acquire).is_ok()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Clocks that cost no system call (vDSO).
 
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
 fn read(clock: libc::clockid_t) -> libc::timespec {
@@ -27,18 +28,18 @@ pub fn wall_secs() -> i64 {
 
 /// The date of a log line as C's ctime() writes it (`Fri Nov 20 09:50:01 2026`), in local time.
 pub fn ctime(secs: i64) -> String {
+    format(secs, c"%a %b %e %H:%M:%S %Y")
+}
+
+/// A date by a format of strftime(3), in local time; empty when it is longer than any date.
+pub fn format(secs: i64, format: &CStr) -> String {
     let mut parts = MaybeUninit::<libc::tm>::zeroed();
-    let mut text = [0u8; 64];
+    let mut text = [0u8; 256];
     // SAFETY: both pointers are to places of the right type; strftime is given the buffer's length and returns
     // how much of it holds text; the format is NUL-terminated.
     let len = unsafe {
         libc::localtime_r(&secs, parts.as_mut_ptr());
-        libc::strftime(
-            text.as_mut_ptr().cast(),
-            text.len(),
-            c"%a %b %e %H:%M:%S %Y".as_ptr(),
-            parts.assume_init_ref(),
-        )
+        libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), parts.assume_init_ref())
     };
     String::from_utf8_lossy(&text[..len]).into_owned()
 }

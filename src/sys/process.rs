@@ -2,6 +2,7 @@
 
 use super::{check, retry};
 use std::io::{Error, Result};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the interpreter needs around a fork (CPython's PyOS_BeforeFork and its two ends). All three always run.
@@ -127,6 +128,23 @@ pub fn is_runnable(tid: i32) -> bool {
     end.and_then(|end| stat.get(end + 2)) == Some(&b'R')
 }
 
+/// Bytes of memory of a process (proc_pid_statm(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub address_space: u64,
+    pub resident: u64,
+}
+
+/// `None`: the process is gone.
+pub fn memory(pid: i32) -> Option<Memory> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let mut pages = statm.split(' ').map(str::parse::<u64>);
+    let (address_space, resident) = (pages.next()?.ok()?, pages.next()?.ok()?);
+    // SAFETY: no pointers.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    Some(Memory { address_space: address_space * page, resident: resident * page })
+}
+
 /// Signals one thread of this process.
 pub fn signal_thread(tid: i32, signal: i32) {
     // SAFETY: no pointers; a thread that is gone answers ESRCH.
@@ -167,6 +185,59 @@ pub fn raise_descriptor_limit() -> Result<u64> {
         check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
     }
     Ok(limit.rlim_cur)
+}
+
+/// What `set_limit` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Bytes of address space of each process.
+    AddressSpace,
+    /// Processes of the user.
+    Processes,
+    /// Open descriptors of each process.
+    Descriptors,
+}
+
+/// Sets a limit, the hard one too where that has to be raised for it.
+pub fn set_limit(resource: Resource, value: u64) -> Result<()> {
+    let which = match resource {
+        Resource::AddressSpace => libc::RLIMIT_AS,
+        Resource::Processes => libc::RLIMIT_NPROC,
+        Resource::Descriptors => libc::RLIMIT_NOFILE,
+    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a live rlimit.
+    unsafe {
+        check(libc::getrlimit(which, &mut limit))?;
+        limit.rlim_cur = value;
+        limit.rlim_max = limit.rlim_max.max(value);
+        check(libc::setrlimit(which, &limit)).map(drop)
+    }
+}
+
+/// The processors that this process may run on, in order.
+pub fn processors() -> Vec<usize> {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: room for one set, its size given; a zeroed set is valid. CPU_ISSET reads within the set's size.
+    unsafe {
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) != 0 {
+            return Vec::new();
+        }
+        let set = set.assume_init();
+        (0..libc::CPU_SETSIZE as usize).filter(|&cpu| libc::CPU_ISSET(cpu, &set)).collect()
+    }
+}
+
+/// Lets this process, and what it starts, run on these processors alone.
+pub fn run_on(processors: &[usize]) -> Result<()> {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: a zeroed set is empty and valid; CPU_SET ignores numbers beyond it.
+    unsafe {
+        for &cpu in processors.iter().filter(|&&cpu| cpu < libc::CPU_SETSIZE as usize) {
+            libc::CPU_SET(cpu, &mut *set.as_mut_ptr());
+        }
+        check(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), set.as_ptr())).map(drop)
+    }
 }
 
 pub fn set_umask(mask: u32) {

@@ -3,7 +3,7 @@
 use super::{check, retry};
 use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -73,12 +73,81 @@ pub fn set_close_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
 }
 
+/// What has to be said of a TCP socket before it is bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Binding {
+    /// Others may bind the same port, too.
+    pub reuse_port: bool,
+    /// The address need not be one of this machine's yet.
+    pub free: bool,
+}
+
 /// Binds one TCP address and listens.
-pub fn listen_tcp(address: SocketAddr, backlog: u32) -> Result<OwnedFd> {
-    let listener = TcpListener::bind(address)?;
-    set_backlog(listener.as_fd(), backlog)?;
-    set_nonblocking(listener.as_fd())?;
-    Ok(listener.into())
+pub fn listen_tcp(address: SocketAddr, backlog: u32, binding: Binding) -> Result<OwnedFd> {
+    let fd = new_tcp(address.is_ipv4())?;
+    set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    if binding.reuse_port {
+        set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
+    if binding.free {
+        set_option(fd.as_fd(), libc::IPPROTO_IP, libc::IP_FREEBIND, 1)?;
+    }
+    bind(fd.as_fd(), address)?;
+    set_backlog(fd.as_fd(), backlog)?;
+    Ok(fd)
+}
+
+/// A TCP socket that does not block and does not survive an exec.
+fn new_tcp(v4: bool) -> Result<OwnedFd> {
+    let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no pointers; the new descriptor is ours alone.
+    unsafe { Ok(OwnedFd::from_raw_fd(check(libc::socket(family, kind, 0))?)) }
+}
+
+fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> Result<()> {
+    let mut place = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    // SAFETY: a zeroed storage is valid and has room for either kind of address, which is written as its own type.
+    unsafe {
+        let len = match address {
+            SocketAddr::V4(address) => {
+                let place = &mut *place.as_mut_ptr().cast::<libc::sockaddr_in>();
+                place.sin_family = libc::AF_INET as libc::sa_family_t;
+                place.sin_port = address.port().to_be();
+                place.sin_addr.s_addr = u32::from(*address.ip()).to_be();
+                size_of::<libc::sockaddr_in>()
+            }
+            SocketAddr::V6(address) => {
+                let place = &mut *place.as_mut_ptr().cast::<libc::sockaddr_in6>();
+                place.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                place.sin6_port = address.port().to_be();
+                place.sin6_addr.s6_addr = address.ip().octets();
+                place.sin6_scope_id = address.scope_id();
+                size_of::<libc::sockaddr_in6>()
+            }
+        };
+        check(libc::bind(fd.as_raw_fd(), place.as_ptr().cast(), len as libc::socklen_t)).map(drop)
+    }
+}
+
+/// The kernel probes connections on which nothing comes; accepted sockets inherit it, as the two below.
+pub fn keep_alive(fd: BorrowedFd<'_>) -> Result<()> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)
+}
+
+/// Bytes of the buffer for sending; the kernel doubles the number for its own needs.
+pub fn send_buffer(fd: BorrowedFd<'_>, bytes: usize) -> Result<()> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes.min(i32::MAX as usize) as i32)
+}
+
+/// Bytes of the buffer for receiving.
+pub fn receive_buffer(fd: BorrowedFd<'_>, bytes: usize) -> Result<()> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes.min(i32::MAX as usize) as i32)
+}
+
+/// So many connections may bring data with their first packet.
+pub fn fast_open(fd: BorrowedFd<'_>, waiting: u32) -> Result<()> {
+    set_option(fd, libc::IPPROTO_TCP, libc::TCP_FASTOPEN, waiting.min(i32::MAX as u32) as i32)
 }
 
 /// Completes a connection for accept() only when its first bytes are there: one wake-up a request. Only for peers

@@ -92,7 +92,7 @@ impl Core {
             slot,
             request,
             app: None,
-            exchange: Arc::new(Mutex::new(Exchange::new(slot, &shared.settings))),
+            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.clone()))),
             mounts,
             intake: Intake::new(&shared),
             http: Http::new(&shared.settings),
@@ -135,6 +135,11 @@ impl Core {
             }
             match self.shared.slot.order() {
                 Order::Serve => self.shared.set_deaf(self.shared.is_crowded()),
+                Order::ReopenLog => {
+                    self.shared.follow_log();
+                    self.shared.slot.replace_order(Order::ReopenLog, Order::Serve);
+                    continue;
+                }
                 Order::Pause => match self.rest() {
                     Some(step) => return step,
                     None => continue,
@@ -236,11 +241,11 @@ impl Core {
         found
     }
 
-    /// Nothing but a new connection is of interest: no lines to be written, no connection that waits, no order.
+    /// Nothing but a new connection is of interest: no connection that waits, no order. Request lines wait for company as
+    /// long as the wait lasts.
     fn may_wait_in_accept(&self) -> bool {
         self.shared.waits_in_accept
             && self.shared.slot.order() == Order::Serve
-            && self.shared.log.is_empty()
             && self.shared.conns().is_empty()
     }
 
@@ -252,10 +257,12 @@ impl Core {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Some(Step::Interrupted),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.shared.log.flush();
                 if self.shared.has_lost_its_master() {
                     self.shared.set_orphaned();
                 }
-                None
+                // A signal that came just before the wait has not interrupted it.
+                Some(Step::Interrupted)
             }
             Err(_) => None,
         }

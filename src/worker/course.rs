@@ -79,8 +79,16 @@ impl Core {
         if let (Some(conn), Some((client, after))) = (self.current.take(), client) {
             self.after_http(conn, client, after, surplus);
         }
-        if shared.limit.is_some_and(|limit| served >= limit) && shared.slot.wish() == Wish::None {
-            shared.slot.set_wish(Wish::MaxRequests);
+        if shared.limit.is_some_and(|limit| served >= limit) {
+            self.wish(Wish::MaxRequests);
+        }
+    }
+
+    /// Asks the master for a successor, once.
+    pub fn wish(&self, wish: Wish) {
+        let shared = &self.shared;
+        if shared.slot.wish() == Wish::None {
+            shared.slot.set_wish(wish);
             shared.tell_master();
         }
     }

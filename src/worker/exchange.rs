@@ -12,6 +12,7 @@ use crate::shm::board::CoreSlot;
 use crate::sys::{epoll, io};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the connection speaks, as far as the answer is concerned.
@@ -40,6 +41,7 @@ pub struct Exchange {
     /// The longest wait for the client, and that of requests for which nothing else is said.
     timeout: Duration,
     usual_timeout: Duration,
+    settings: Arc<Settings>,
     pub body: Body,
     pub head: ResponseHead,
     speaks: Speaks,
@@ -79,7 +81,7 @@ pub enum After {
 }
 
 impl Exchange {
-    pub fn new(slot: CoreSlot, settings: &Settings) -> Exchange {
+    pub fn new(slot: CoreSlot, settings: Arc<Settings>) -> Exchange {
         Exchange {
             serial: 0,
             client: None,
@@ -87,6 +89,7 @@ impl Exchange {
             timeout: settings.socket_timeout,
             usual_timeout: settings.socket_timeout,
             server: settings.http.server.clone().unwrap_or_default().into_bytes(),
+            settings,
             body: Body::default(),
             head: ResponseHead::default(),
             speaks: Speaks::Uwsgi,
@@ -146,6 +149,11 @@ impl Exchange {
         self.gone
     }
 
+    /// Is the application to hear that its client is gone?
+    pub fn tells_gone(&self) -> bool {
+        !self.settings.client_errors.disable_write_exception
+    }
+
     /// The head is on its way: it cannot be changed any more.
     pub fn head_sent(&self) -> bool {
         self.delivery.is_some()
@@ -177,13 +185,17 @@ impl Exchange {
 
     /// Replaces whatever was set by a plain answer of the server's own. Only before the head has gone out.
     pub fn answer_plain(&mut self, code: u16) {
-        let text = status::reason(code);
+        self.answer_text(code, &format!("{}\n", status::reason(code)));
+    }
+
+    /// The same with a text of one's own.
+    pub fn answer_text(&mut self, code: u16, text: &str) {
         self.head.clear();
         let mut head = || -> Result<(), HeadError> {
-            self.start(format!("{code} {text}").as_bytes())?;
+            self.start(format!("{code} {}", status::reason(code)).as_bytes())?;
             self.head.header(b"Content-Type", b"text/plain")?;
             if self.speaks == Speaks::Uwsgi {
-                self.head.header(b"Content-Length", (text.len() + 1).to_string().as_bytes())?;
+                self.head.header(b"Content-Length", text.len().to_string().as_bytes())?;
             }
             self.head.header(b"Connection", b"close")
         };
@@ -192,11 +204,19 @@ impl Exchange {
             self.gone = true;
             return;
         }
-        let _ = self.write_whole(format!("{text}\n").as_bytes());
+        if let Ok(taken) = self.write_whole(text.as_bytes())
+            && taken < text.len()
+        {
+            let _ = self.write_rest(&text.as_bytes()[taken..]);
+        }
     }
 
     /// Puts the head into `out`. `whole` is the length of the body when all of it is known already.
     fn push_head(&mut self, whole: Option<u64>) -> Delivery {
+        for (name, value) in &self.settings.python.add_headers {
+            // What cannot stand in a head was refused with the configuration; a second Content-Length is left out.
+            let _ = self.head.header(name.as_bytes(), value.as_bytes());
+        }
         let settled = match self.speaks {
             Speaks::Uwsgi => self.head.finish_uwsgi(self.is_head_request),
             Speaks::Http { minor, keep_alive, ref date } => self.head.finish(&response::Exchange {
@@ -308,9 +328,13 @@ impl Exchange {
         Err(Gone)
     }
 
+    fn send_timeout(&self) -> Duration {
+        self.settings.socket_options.send_timeout.unwrap_or(self.timeout)
+    }
+
     fn wait_writable(&mut self) -> Result<(), Gone> {
         let Some(client) = &self.client else { return Err(Gone) };
-        match epoll::wait_one(client, true, self.timeout) {
+        match epoll::wait_one(client, true, self.send_timeout()) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 self.timed_out = true;

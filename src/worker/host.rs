@@ -28,6 +28,9 @@ pub trait Host {
     /// After loading, before the first fork: makes what was loaded cheap to share.
     fn settle(&self);
 
+    /// In each worker, before it is ready: what is wanted of it beside the applications.
+    fn begin(&self, settings: &Settings);
+
     /// Runs every core of a worker until it is told to leave; announces the worker when the first core can serve.
     fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>);
 

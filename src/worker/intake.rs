@@ -49,8 +49,9 @@ pub fn make_tiers(threads: u32, listeners: &[Bound], alive: &OwnedFd) -> Result<
     Ok(tiers)
 }
 
-/// How long a worker waits in accept() before it looks around: a signal that comes just before it is not seen earlier.
-pub const LONGEST_ACCEPT: Duration = Duration::from_secs(1);
+/// How long a worker waits in accept() before it looks around: a signal that comes just before it is not seen earlier, and
+/// request lines are not written earlier.
+pub const LONGEST_ACCEPT: Duration = Duration::from_millis(500);
 
 /// What a wait brought.
 #[derive(Debug)]

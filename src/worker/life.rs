@@ -38,6 +38,7 @@ pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> 
     if let Some(title) = title(setup) {
         proctitle::set(&title);
     }
+    choose_processors(setup);
     let mounts = match mounts {
         Some(mounts) => mounts,
         None => match load(host, setup) {
@@ -68,7 +69,10 @@ fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
 }
 
 fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
+    host.begin(&setup.settings);
     let shared = Shared::new(setup, host.is_parallel())?;
+    // The template, whose log it has, may be older than the file.
+    shared.follow_log();
     shared.slot.app_signals().store(host.app_signals(&REPLACEABLE), Relaxed);
     rescue::prepare(setup.board, setup.slot, setup.dumps.as_raw_fd());
     signal::set_dump(rescue::after_dump)?;
@@ -79,6 +83,20 @@ fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Resul
     host.wind_up();
     shared.log.flush();
     Ok(())
+}
+
+/// `cpu-affinity`: so many processors for each worker, in turn.
+fn choose_processors(setup: &Setup) {
+    let count = setup.settings.limits.cpu_affinity as usize;
+    let all = process::processors();
+    if count == 0 || all.is_empty() {
+        return;
+    }
+    let first = (setup.id as usize - 1) * count;
+    let mine: Vec<usize> = (first..first + count.min(all.len())).map(|at| all[at % all.len()]).collect();
+    if let Err(error) = process::run_on(&mine) {
+        log::say(&format!("worker {}: cannot run on processors {mine:?} (cpu-affinity): {error}", setup.id));
+    }
 }
 
 /// What `ps` shows: as it was, unless the configuration names processes.

@@ -32,6 +32,7 @@ use crate::sys::epoll::{self, Epoll};
 use crate::sys::{process, signal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
@@ -72,6 +73,10 @@ pub struct Setup {
     pub news: Arc<OwnedFd>,
     /// Where stack dumps go.
     pub dumps: Arc<OwnedFd>,
+    /// The file that the log goes to, unless it was handed over.
+    pub log_file: Option<Arc<PathBuf>>,
+    /// How often it had been opened anew when the process that forks was made.
+    pub log_epoch: u64,
     pub slot: usize,
     /// The number people know the worker by, from 1.
     pub id: u32,
@@ -121,6 +126,8 @@ pub struct Shared {
     news: Arc<OwnedFd>,
     alive: Arc<OwnedFd>,
     orphaned: AtomicBool,
+    log_file: Option<Arc<PathBuf>>,
+    log_epoch: AtomicU64,
 }
 
 impl Shared {
@@ -172,6 +179,8 @@ impl Shared {
             news: setup.news.clone(),
             alive: setup.alive.clone(),
             orphaned: AtomicBool::new(false),
+            log_file: setup.log_file.clone(),
+            log_epoch: AtomicU64::new(setup.log_epoch),
         }))
     }
 
@@ -276,6 +285,19 @@ impl Shared {
                     true => self.epoll.remove(&listener.fd),
                     false => intake::listen_to(&self.epoll, listener, index),
                 };
+            }
+        }
+    }
+
+    /// Opens the log's file anew if the master has done so since the last time.
+    pub fn follow_log(&self) {
+        let epoch = self.board.log_epoch().load(Acquire);
+        if self.log_epoch.swap(epoch, AcqRel) != epoch
+            && let Some(path) = &self.log_file
+        {
+            self.log.flush();
+            if let Err(error) = log::open(path, false) {
+                log::say(&format!("worker {}: cannot open the log anew: {error}", self.id));
             }
         }
     }

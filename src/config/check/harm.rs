@@ -116,7 +116,7 @@ fn of_recycling(s: &Settings) -> Vec<Harm> {
         s.max_requests
     );
     let far = s.max_requests > 0 && s.max_requests_delta > s.max_requests.saturating_mul(10);
-    let shortest = s.recycle.min_lifetime;
+    let shortest = s.recycle.min_lifetime.unwrap_or_default();
     let short = s.recycle.max_lifetime.is_some_and(|max| max < shortest);
     let lives = format!("a worker lives at least {} s (min-worker-lifetime)", shortest.as_secs());
     [

@@ -103,29 +103,20 @@ pub const TABLE: Table = Table {
             "sys.argv after its first entry, separated by blanks",
         ),
         Row::works("env", Required, env, "set an environment variable: NAME=VALUE").many(),
-        Row::works(
-            "unenv",
-            Required,
-            |d, v, _| push(&mut d.settings.python.unenv, v),
-            "remove an environment variable",
-        )
-        .many()
-        .soon("the environment stays as it is"),
+        Row::works("unenv", Required, unenv, "remove an environment variable").many(),
         Row::works(
             "chdir2",
             Required,
             |d, v, _| put(&mut d.settings.python.chdir2, some(v)),
             "change to this directory once the application has been loaded",
-        )
-        .soon("the directory stays the same"),
+        ),
         Row::works(
             "optimize",
             Required,
             |d, v, _| put(&mut d.settings.python.optimize, number(v)),
             "as -O of Python: 1 without assertions, 2 without docstrings",
         )
-        .short('O')
-        .soon("Python runs as it would without it"),
+        .short('O'),
         Row::works(
             "import",
             Required,
@@ -133,8 +124,7 @@ pub const TABLE: Table = Table {
             "import a module in each worker",
         )
         .alias(&["py-import", "pyimport", "python-import"])
-        .many()
-        .soon("the module is not imported"),
+        .many(),
         Row::works(
             "shared-import",
             Required,
@@ -142,30 +132,27 @@ pub const TABLE: Table = Table {
             "import a module before the fork",
         )
         .alias(&["shared-py-import", "shared-pyimport", "shared-python-import"])
-        .many()
-        .soon("the module is not imported"),
-        Row::works(
+        .many(),
+        Row::accepted(
             "wsgi-env-behaviour",
             Required,
-            environ,
             "cheat: use one environ again; holy: a fresh one for each request",
+            "each request has an environ of its own always",
         )
         .alias(&["wsgi-env-behavior"])
-        .soon("the environ is made as always"),
+        .setter(environ),
         Row::works(
             "catch-exceptions",
             Flag,
             |d, v, _| put(&mut d.settings.python.catch_exceptions, flag(v)),
             "send exceptions of the application to the client; never where strangers see it",
-        )
-        .soon("the client gets a plain error page"),
+        ),
         Row::works(
             "wsgi-disable-file-wrapper",
             Flag,
             |d, v, _| put(&mut d.settings.python.no_file_wrapper, flag(v)),
             "no wsgi.file_wrapper in the environ",
-        )
-        .soon("wsgi.file_wrapper is offered"),
+        ),
         Row {
             status: Status::Refused(
                 "site has been imported when rwsgi starts; start python -S -m rwsgi instead",
@@ -232,6 +219,13 @@ fn environ(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), Val
         draft.note(format!("\"{name}\" is read as cheat; write cheat or holy"));
     }
     Ok(())
+}
+
+/// Takes back what was set before; what is set behind it counts.
+fn unenv(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let name = text(value)?;
+    draft.settings.env.retain(|(known, _)| known != name);
+    push(&mut draft.settings.python.unenv, value)
 }
 
 fn env(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {

@@ -77,8 +77,7 @@ pub const TABLE: Table = Table {
             |d, v, _| put(&mut d.settings.no_server, flag(v)),
             "start everything but the workers, and exit",
         )
-        .default("false")
-        .soon("the server starts"),
+        .default("false"),
         Row::works("help", Flag, store_nothing, "show the options and exit").alias(&["usage"]).short('h'),
         Row::works("version", Flag, store_nothing, "show the version and exit"),
         Row::accepted(

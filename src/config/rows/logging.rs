@@ -25,38 +25,33 @@ pub const TABLE: Table = Table {
             Required,
             |d, v, _| put(&mut d.settings.log.to2, log_file(v).map(Some)),
             "as logto, once privileges have been dropped",
-        )
-        .soon("the log goes where logto says, or to the standard error"),
+        ),
         Row::works(
             "log-date",
             Optional,
             log_date,
             "put a date in front of each line, by this strftime format",
         )
-        .alias(&["logdate"])
-        .soon("the log keeps its standard lines"),
+        .alias(&["logdate"]),
         Row::works(
             "log-truncate",
             Flag,
             |d, v, _| put(&mut d.settings.log.truncate, flag(v)),
             "empty the log at the start",
-        )
-        .soon("the log is appended to"),
+        ),
         Row::works(
             "log-reopen",
             Flag,
             |d, v, _| put(&mut d.settings.log.reopen, flag(v)),
             "open the log anew on a reload",
-        )
-        .soon("the log stays open"),
+        ),
         Row::works(
             "touch-logreopen",
             Required,
             |d, v, _| paths(&mut d.settings.watch.reopen_log, v),
             "open the log anew when this file is touched",
         )
-        .many()
-        .soon("the log stays open"),
+        .many(),
         Row::works(
             "log-maxsize",
             Required,
@@ -64,14 +59,14 @@ pub const TABLE: Table = Table {
             "bytes after which the log is moved away; 0: never",
         )
         .default("0")
-        .soon("the log grows; rotate it with logrotate and its copytruncate"),
+        .soon("the log grows; rotate it with logrotate and touch-logreopen"),
         Row::works(
             "log-backupname",
             Required,
             |d, v, _| put(&mut d.settings.log.backup, some(v)),
             "where log-maxsize moves the log to",
         )
-        .soon("the log grows; rotate it with logrotate and its copytruncate"),
+        .soon("the log grows; rotate it with logrotate and touch-logreopen"),
         line(
             "log-4xx",
             Flag,

@@ -86,20 +86,20 @@ pub const TABLE: Table = Table {
         file(
             "safe-pidfile",
             |d, v, _| put(&mut d.settings.pidfiles.safe, some(v)),
-            "as pidfile, if no process has the pid in it",
+            "as pidfile, written when the server is ready: one that cannot start leaves it alone",
         ),
         file(
             "safe-pidfile2",
             |d, v, _| put(&mut d.settings.pidfiles.safe_second, some(v)),
-            "as pidfile2, if no process has the pid in it",
+            "as pidfile2, written when the server is ready",
         ),
-        Row::works(
+        Row::accepted(
             "no-orphans",
             Flag,
-            |d, v, _| put(&mut d.settings.no_orphans, flag(v)),
             "end the workers when the master is gone",
+            "workers end with their master always",
         )
-        .soon("processes are started and end as always"),
+        .setter(|d, v, _| put(&mut d.settings.no_orphans, flag(v))),
         Row::works(
             "master-as-root",
             Flag,
@@ -217,11 +217,11 @@ fn procname<T>(draft: &mut Draft, name: T, slot: fn(&mut ProcNames) -> &mut T) -
 }
 
 const fn file(name: &'static str, set: Setter, help: &'static str) -> Row {
-    Row::works(name, Required, set, help).soon("the file is not written")
+    Row::works(name, Required, set, help)
 }
 
 const fn limit(name: &'static str, set: Setter, help: &'static str) -> Row {
-    Row::works(name, Required, set, help).soon("the limit is not set")
+    Row::works(name, Required, set, help)
 }
 
 fn kilobytes(value: Option<&str>) -> Result<usize, ValueError> {

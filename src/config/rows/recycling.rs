@@ -48,10 +48,9 @@ pub const TABLE: Table = Table {
         replace(
             "min-worker-lifetime",
             Required,
-            |d, v, _| put(&mut d.settings.recycle.min_lifetime, seconds(v)),
-            "seconds before which a worker is not replaced",
-        )
-        .default("10"),
+            |d, v, _| put(&mut d.settings.recycle.min_lifetime, seconds(v).map(Some)),
+            "seconds before which a worker is not replaced; 10 where its memory is the reason",
+        ),
         replace(
             "reload-on-exception",
             Flag,
@@ -118,9 +117,9 @@ pub const TABLE: Table = Table {
 };
 
 const fn replace(name: &'static str, arg: Arg, set: Setter, help: &'static str) -> Row {
-    Row::works(name, arg, set, help).soon("the worker is not replaced for this")
+    Row::works(name, arg, set, help)
 }
 
 const fn watch(name: &'static str, set: Setter, help: &'static str) -> Row {
-    Row::works(name, Required, set, help).many().soon("a change of files reloads nothing")
+    Row::works(name, Required, set, help).many()
 }

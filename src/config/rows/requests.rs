@@ -32,9 +32,7 @@ pub const TABLE: Table = Table {
             "largest body in bytes; 0: no limit",
         )
         .default("0"),
-        Row::works("add-header", Required, add_header, "put a header into each answer: Name: value")
-            .many()
-            .soon("headers stay as they are"),
+        Row::works("add-header", Required, add_header, "put a header into each answer: Name: value").many(),
         client(
             "ignore-sigpipe",
             |d, v, _| put(&mut d.settings.client_errors.ignore_sigpipe, flag(v)),
@@ -45,8 +43,9 @@ pub const TABLE: Table = Table {
             |d, v, _| put(&mut d.settings.client_errors.ignore_write_errors, flag(v)),
             "log nothing when a client cannot be written to",
         ),
-        client(
+        Row::works(
             "disable-write-exception",
+            Flag,
             |d, v, _| put(&mut d.settings.client_errors.disable_write_exception, flag(v)),
             "no exception in the application when a client has gone",
         ),
@@ -110,6 +109,6 @@ fn add_header(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), 
 }
 
 const fn client(name: &'static str, set: Setter, help: &'static str) -> Row {
-    Row::works(name, Flag, set, help)
-        .soon("an error of the connection is counted and marked in the log as always")
+    Row::accepted(name, Flag, help, "a client that goes away is a counter and a mark in the access log")
+        .setter(set)
 }

@@ -64,12 +64,13 @@ pub const TABLE: Table = Table {
             |d, v, _| put(&mut d.settings.socket_options.keepalive, flag(v)),
             "let the kernel find out about dead clients",
         ),
-        option(
+        Row::accepted(
             "tcp-nodelay",
             Flag,
-            |d, v, _| put(&mut d.settings.socket_options.nodelay, flag(v)),
             "send small packets at once",
-        ),
+            "small packets are sent at once always",
+        )
+        .setter(|d, v, _| put(&mut d.settings.socket_options.nodelay, flag(v))),
         option(
             "so-send-timeout",
             Required,
@@ -101,12 +102,13 @@ pub const TABLE: Table = Table {
             |d, v, _| put(&mut d.settings.socket_options.free_bind, flag(v)),
             "bind addresses that the machine does not have yet",
         ),
-        option(
+        Row::accepted(
             "close-on-exec",
             Flag,
-            |d, v, _| put(&mut d.settings.socket_options.close_on_exec, flag(v)),
             "keep the sockets from programs that the application starts",
+            "such programs never get the sockets",
         )
+        .setter(|d, v, _| put(&mut d.settings.socket_options.close_on_exec, flag(v)))
         .alias(&["close-on-exec2"]),
         option(
             "no-defer-accept",
@@ -141,5 +143,5 @@ fn chmod(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), Value
 }
 
 const fn option(name: &'static str, arg: Arg, set: Setter, help: &'static str) -> Row {
-    Row::works(name, arg, set, help).soon("the sockets keep the settings of the system")
+    Row::works(name, arg, set, help)
 }

@@ -22,6 +22,7 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
         log::say(&format!("cannot prepare the interpreter\n{}", traceback(py, &error)));
         return None;
     }
+    super::imports::run(py, &settings.python.shared_imports, "shared-import");
     let mut apps = Apps::default();
     let mut failed = false;
     for app in &settings.apps {
@@ -35,6 +36,12 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
                 complain(py, settings, app, &error);
             }
         }
+    }
+    if let Some(dir) = &settings.python.chdir2
+        && let Err(error) = std::env::set_current_dir(dir)
+    {
+        log::say(&format!("cannot chdir to {} (chdir2): {error}", dir.display()));
+        return None;
     }
     if settings.apps.is_empty() && settings.dynamic_apps {
         return Some(apps);
@@ -98,7 +105,11 @@ fn is_missing(py: Python<'_>, error: &PyErr, module: &str) -> bool {
 fn prepare(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let sys = py.import("sys")?;
     ready_streams(&sys)?;
+    super::imports::optimize(py, settings.python.optimize)?;
     let os_environ = py.import("os")?.getattr("environ")?;
+    for name in &settings.python.unenv {
+        os_environ.call_method1("pop", (name, py.None()))?;
+    }
     for (name, value) in &settings.env {
         os_environ.set_item(name, value)?;
     }

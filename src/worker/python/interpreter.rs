@@ -1,8 +1,10 @@
 //! CPython as the server's host language.
 
 use super::app::{self, Apps};
+use super::autoreload;
 use super::dynamic::Dynamic;
 use super::ffi::PythonForkHooks;
+use super::imports;
 use super::run::{run_core, traceback};
 use super::timeout;
 use crate::config::Settings;
@@ -23,17 +25,26 @@ use std::time::Duration;
 
 /// Python code recurses on the C stack; this is what its own threads get on Linux.
 const STACK: usize = 8 * 1024 * 1024;
+/// Less than this does not carry an import.
+const SMALLEST_STACK: usize = 256 * 1024;
 
 pub struct Interpreter {
     /// The application that `serve()` was given.
     object: Option<Py<PyAny>>,
     apps: Apps,
+    /// What `py-autoreload` compares with.
+    modules: autoreload::Known,
     dynamic: Dynamic,
 }
 
 impl Interpreter {
     pub fn new(object: Option<Py<PyAny>>) -> Interpreter {
-        Interpreter { object, apps: Apps::default(), dynamic: Dynamic::default() }
+        Interpreter {
+            object,
+            apps: Apps::default(),
+            dynamic: Dynamic::default(),
+            modules: autoreload::Known::new(),
+        }
     }
 
     fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, mounts: &Arc<Mounts>, index: usize) {
@@ -82,6 +93,9 @@ impl Host for Interpreter {
     fn load(&mut self, settings: &Settings) -> std::result::Result<Vec<String>, LoadFailed> {
         let apps = Python::attach(|py| app::load(py, settings, self.object.as_ref())).ok_or(LoadFailed)?;
         self.apps = apps;
+        if settings.watch.python.is_some() {
+            self.modules = Python::attach(|py| autoreload::known(py, &settings.watch.python_ignore));
+        }
         Ok(self.apps.points.clone())
     }
 
@@ -97,7 +111,17 @@ impl Host for Interpreter {
         }
     }
 
+    fn begin(&self, settings: &Settings) {
+        if !settings.python.imports.is_empty() {
+            Python::attach(|py| imports::run(py, &settings.python.imports, "import"));
+        }
+    }
+
     fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>) {
+        if let Some(interval) = shared.settings.watch.python.filter(|_| shared.id == 1) {
+            autoreload::start(shared, interval, self.modules.clone());
+        }
+        let stack = shared.settings.limits.thread_stack.map_or(STACK, |bytes| bytes.max(SMALLEST_STACK));
         Python::attach(|py| {
             if shared.settings.harakiri_graceful_timeout.is_some()
                 && let Err(error) = timeout::arm(py, shared)
@@ -109,7 +133,7 @@ impl Host for Interpreter {
                     for index in 1..shared.board.threads() {
                         let started = std::thread::Builder::new()
                             .name(format!("rwsgi core {index}"))
-                            .stack_size(STACK)
+                            .stack_size(stack)
                             .spawn_scoped(scope, move || {
                                 Python::attach(|py| self.run_thread(py, shared, mounts, index));
                             });

@@ -1,10 +1,13 @@
 //! The only room that knows Python: it loads the application, hands it requests and takes its answers.
 
 pub mod app;
+mod autoreload;
 mod dynamic;
 mod environ;
+mod exceptions;
 mod ffi;
 mod filewrapper;
+mod imports;
 mod input;
 mod interpreter;
 mod response;

@@ -133,14 +133,19 @@ impl Write {
             return Ok(());
         }
         let result = exchange.write(data);
-        let flushed = exchange.is_flushed();
+        let (flushed, tells) = (exchange.is_flushed(), exchange.tells_gone());
         drop(exchange);
-        let gone = |Gone| PyOSError::new_err("the client closed the connection");
-        let taken = result.map_err(gone)?;
-        if taken == data.len() && flushed {
-            return Ok(());
+        let sent = match result {
+            Ok(taken) if taken == data.len() && flushed => Ok(()),
+            Ok(taken) => {
+                let rest = &data[taken..];
+                py.detach(|| -> PyResult<_> { Ok(lock(&self.exchange, &self.serial)?.write_rest(rest)) })?
+            }
+            Err(Gone) => Err(Gone),
+        };
+        match sent {
+            Err(Gone) if tells => Err(PyOSError::new_err("the client closed the connection")),
+            _ => Ok(()),
         }
-        let rest = &data[taken..];
-        py.detach(|| -> PyResult<()> { lock(&self.exchange, &self.serial)?.write_rest(rest).map_err(gone) })
     }
 }

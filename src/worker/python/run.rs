@@ -2,10 +2,11 @@
 
 use super::dynamic::Dynamic;
 use super::environ::Environ;
-use super::ffi;
 use super::filewrapper::{self, FileWrapper};
 use super::input::Input;
 use super::response::StartResponse;
+use super::{exceptions, ffi};
+use crate::shm::board::Wish;
 use crate::sys::io;
 use crate::worker::core::{Core, Step};
 use crate::worker::exchange::Gone;
@@ -218,14 +219,19 @@ impl<'a> Engine<'a> {
 
     /// The application raised. The client gets a 500 if nothing has gone out yet, the log the traceback.
     fn failed(&self, py: Python<'_>, core: &Core, error: &PyErr) {
-        let mut exchange = core.lock();
-        if exchange.is_gone() && error.is_instance_of::<PyOSError>(py) {
+        if core.lock().is_gone() && error.is_instance_of::<PyOSError>(py) {
             // The client went away and the app noticed: the access log has it.
             return;
         }
+        // Runs code of the application, which may use the exchange: not while it is locked.
+        let stack = traceback(py, error);
+        let mut exchange = core.lock();
         let answer = if exchange.head_sent() {
             exchange.abort();
             "its answer had begun and was cut off"
+        } else if core.shared.settings.python.catch_exceptions {
+            exchange.answer_text(500, &stack);
+            "answered 500, with the traceback (catch-exceptions)"
         } else {
             exchange.answer_plain(500);
             "answered 500"
@@ -234,7 +240,10 @@ impl<'a> Engine<'a> {
         core.count_exception();
         let name = error.get_type(py).name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
         let line = format!("{name} in {}; {answer}", core.describe());
-        report(py, &line, &traceback(py, error));
+        report(py, &line, &stack);
+        if exceptions::ask_for_reload(py, &core.shared.settings.recycle, error) {
+            core.wish(Wish::Exception);
+        }
     }
 }
 
@@ -285,7 +294,9 @@ fn base_environ<'py>(py: Python<'py>, shared: &Shared, core: usize) -> PyResult<
     environ.set_item("wsgi.version", (1, 0))?;
     environ.set_item("wsgi.url_scheme", "http")?;
     environ.set_item("wsgi.errors", py.import("sys")?.getattr("stderr")?)?;
-    environ.set_item("wsgi.file_wrapper", py.get_type::<FileWrapper>())?;
+    if !settings.python.no_file_wrapper {
+        environ.set_item("wsgi.file_wrapper", py.get_type::<FileWrapper>())?;
+    }
     environ.set_item("wsgi.input_terminated", true)?;
     environ.set_item("wsgi.multithread", settings.threads > 1)?;
     environ.set_item("wsgi.multiprocess", settings.processes > 1)?;
