@@ -234,6 +234,9 @@ impl Body {
     ) -> Result<(), BodyError> {
         let mut wanted = most;
         while wanted > 0 {
+            if self.ready().is_empty() && self.spool.is_none() && wanted >= STEP as u64 {
+                wanted -= self.receive_into(fd, wanted, out)?;
+            }
             if self.ready().is_empty() && !self.fetch(fd, timeout)? {
                 break;
             }
@@ -306,6 +309,31 @@ impl Body {
                 self.rest = Rest::Nothing;
             }
         }
+    }
+
+    /// Takes what is there of a long body without keeping it first.
+    fn receive_into(&mut self, fd: BorrowedFd<'_>, most: u64, out: &mut Vec<u8>) -> Result<u64, BodyError> {
+        let mut taken = 0;
+        while let Rest::Bytes(left) = self.rest
+            && self.failed.is_none()
+        {
+            let step = left.min(most - taken).min(FILE_STEP as u64) as usize;
+            if step < STEP {
+                break;
+            }
+            out.reserve(step);
+            match io::recv(fd, out, step) {
+                Ok(0) => return self.fail(BodyError::Closed),
+                Ok(got) => {
+                    taken += got as u64;
+                    self.consumed += got as u64;
+                    self.came(got as u64);
+                }
+                // Whoever waits, waits elsewhere, and sees the error again.
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
     }
 
     /// Hands out one line with its newline, cut at `most` bytes.
