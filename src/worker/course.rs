@@ -76,8 +76,10 @@ impl Core {
             self.note_slow_reader(&exchange);
         }
         drop(exchange);
-        if let (Some(conn), Some((client, after))) = (self.current.take(), client) {
-            self.after_http(conn, client, after, surplus);
+        match (self.current.take(), client) {
+            (Some(conn), Some((client, after))) => self.after_http(conn, client, after, surplus),
+            (Some(conn), None) => self.forget(&conn),
+            _ => {}
         }
         if shared.limit.is_some_and(|limit| served >= limit) {
             self.wish(Wish::MaxRequests);

@@ -123,6 +123,9 @@ impl Core {
             return true;
         }
         self.shared.set_deaf(true);
+        while let Some(conn) = self.shared.take_given() {
+            self.shared.keep(conn);
+        }
         let idle = self.shared.conns().take_idle();
         for mut conn in idle {
             let has_bytes = |client: &OwnedFd| io::has_bytes(client.as_fd());
