@@ -153,7 +153,7 @@ impl Core {
         log::say(&format!(
             "{}: the client read nothing for {} s; its answer was cut off",
             self.describe(),
-            exchange.timeout().as_secs()
+            exchange.send_timeout().as_secs()
         ));
     }
 

@@ -328,7 +328,8 @@ impl Exchange {
         Err(Gone)
     }
 
-    fn send_timeout(&self) -> Duration {
+    /// The longest wait for a client that does not read.
+    pub fn send_timeout(&self) -> Duration {
         self.settings.socket_options.send_timeout.unwrap_or(self.timeout)
     }
 
