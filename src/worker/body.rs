@@ -66,19 +66,19 @@ pub enum Rest {
 #[derive(Debug, Default)]
 pub struct Body {
     /// Received and not yet read: `ahead[at..]`.
-    ahead: Vec<u8>,
+    pub(super) ahead: Vec<u8>,
     at: usize,
-    rest: Rest,
+    pub(super) rest: Rest,
     /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it.
-    spool: Option<File>,
+    pub(super) spool: Option<File>,
     /// The file that it is written to, while it arrives.
-    sink: Option<File>,
+    pub(super) sink: Option<File>,
     /// Bytes handed to the app.
     consumed: u64,
     /// The first failure; every later read repeats it.
-    failed: Option<BodyError>,
+    pub(super) failed: Option<BodyError>,
     /// Read ahead as a whole, so that the app may seek.
-    buffered: bool,
+    pub(super) buffered: bool,
     surplus: Vec<u8>,
 }
 
@@ -151,7 +151,7 @@ impl Body {
         self.ready().is_empty() && matches!(self.rest, Rest::Nothing) && self.spool.is_none()
     }
 
-    fn fail<T>(&mut self, error: BodyError) -> Result<T, BodyError> {
+    pub(super) fn fail<T>(&mut self, error: BodyError) -> Result<T, BodyError> {
         self.failed = Some(error);
         Err(error)
     }
@@ -186,7 +186,7 @@ impl Body {
     }
 
     /// One recv; `false` when nothing is there yet.
-    fn receive(&mut self, fd: BorrowedFd<'_>) -> Result<bool, BodyError> {
+    pub(super) fn receive(&mut self, fd: BorrowedFd<'_>) -> Result<bool, BodyError> {
         let got = match &mut self.rest {
             Rest::Nothing => return Ok(true),
             Rest::Bytes(left) => {
@@ -380,63 +380,6 @@ impl Body {
         }
     }
 
-    /// Reads the whole body before the app runs: up to `memory` bytes stay in memory, more go to an unlinked file.
-    pub fn buffer(&mut self, fd: BorrowedFd<'_>, memory: usize, timeout: Duration) -> Result<(), BodyError> {
-        while !self.gather(fd, memory, u64::MAX)? {
-            if !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
-                return self.fail(BodyError::TimedOut);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has come.
-    pub fn gather(&mut self, fd: BorrowedFd<'_>, memory: usize, most: u64) -> Result<bool, BodyError> {
-        let mut taken = 0;
-        loop {
-            if let Some(error) = self.failed {
-                return Err(error);
-            }
-            if self.sink.is_none() && self.least_length() > memory as u64 {
-                match unlinked_file() {
-                    Ok(file) => self.sink = Some(file),
-                    Err(_) => return self.fail(BodyError::Spool),
-                }
-            }
-            if let Some(file) = &mut self.sink {
-                if std::io::Write::write_all(file, &self.ahead).is_err() {
-                    return self.fail(BodyError::Spool);
-                }
-                self.ahead.clear();
-            }
-            if matches!(self.rest, Rest::Nothing) {
-                return self.gathered();
-            }
-            let held = self.ahead.len();
-            if taken > most || !self.receive(fd)? {
-                return Ok(false);
-            }
-            taken += (self.ahead.len() - held) as u64;
-        }
-    }
-
-    /// How long the part in memory is at least going to be.
-    fn least_length(&self) -> u64 {
-        let coming = if let Rest::Bytes(left) = self.rest { left } else { 0 };
-        self.ahead.len() as u64 + coming
-    }
-
-    fn gathered(&mut self) -> Result<bool, BodyError> {
-        if let Some(mut file) = self.sink.take() {
-            if file.seek(SeekFrom::Start(0)).is_err() {
-                return self.fail(BodyError::Spool);
-            }
-            self.spool = Some(file);
-        }
-        self.buffered = true;
-        Ok(true)
-    }
-
     pub fn is_seekable(&self) -> bool {
         self.buffered
     }
@@ -484,20 +427,4 @@ impl Body {
         }
         self.is_drained()
     }
-}
-
-fn unlinked_file() -> std::io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).write(true);
-    // O_TMPFILE: a file that never had a name. Where the file system has none of it, make one and unlink it.
-    let dir = std::env::temp_dir();
-    options.custom_flags(crate::sys::io::O_TMPFILE).mode(0o600).open(&dir).or_else(|_| {
-        let path =
-            dir.join(format!("rwsgi-body-{}-{}", std::process::id(), crate::sys::clock::monotonic_us()));
-        let mut named = std::fs::OpenOptions::new();
-        let file = named.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        std::fs::remove_file(&path)?;
-        Ok(file)
-    })
 }

@@ -21,6 +21,7 @@ pub mod python;
 mod refuse;
 pub mod request;
 pub mod rescue;
+mod spool;
 mod upload;
 mod waiting;
 mod watcher;

@@ -1,0 +1,83 @@
+//! Bodies that are read before the application runs: in memory, or in a file without a name.
+
+use super::body::{Body, BodyError, Rest};
+use crate::sys::epoll;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+impl Body {
+    /// Reads the whole body before the app runs: up to `memory` bytes stay in memory, more go to an unlinked file.
+    pub fn buffer(&mut self, fd: BorrowedFd<'_>, memory: usize, timeout: Duration) -> Result<(), BodyError> {
+        while !self.gather(fd, memory, u64::MAX)? {
+            if !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+                return self.fail(BodyError::TimedOut);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has come.
+    pub fn gather(&mut self, fd: BorrowedFd<'_>, memory: usize, most: u64) -> Result<bool, BodyError> {
+        let mut taken = 0;
+        loop {
+            if let Some(error) = self.failed {
+                return Err(error);
+            }
+            if self.sink.is_none() && self.least_length() > memory as u64 {
+                match unlinked_file() {
+                    Ok(file) => self.sink = Some(file),
+                    Err(_) => return self.fail(BodyError::Spool),
+                }
+            }
+            if let Some(file) = &mut self.sink {
+                if std::io::Write::write_all(file, &self.ahead).is_err() {
+                    return self.fail(BodyError::Spool);
+                }
+                self.ahead.clear();
+            }
+            if matches!(self.rest, Rest::Nothing) {
+                return self.gathered();
+            }
+            let held = self.ahead.len();
+            if taken > most || !self.receive(fd)? {
+                return Ok(false);
+            }
+            taken += (self.ahead.len() - held) as u64;
+        }
+    }
+
+    /// How long the part in memory is at least going to be.
+    fn least_length(&self) -> u64 {
+        let coming = if let Rest::Bytes(left) = self.rest { left } else { 0 };
+        self.ahead.len() as u64 + coming
+    }
+
+    fn gathered(&mut self) -> Result<bool, BodyError> {
+        if let Some(mut file) = self.sink.take() {
+            if file.seek(SeekFrom::Start(0)).is_err() {
+                return self.fail(BodyError::Spool);
+            }
+            self.spool = Some(file);
+        }
+        self.buffered = true;
+        Ok(true)
+    }
+}
+
+fn unlinked_file() -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true);
+    // O_TMPFILE: a file that never had a name. Where the file system has none of it, make one and unlink it.
+    let dir = std::env::temp_dir();
+    options.custom_flags(crate::sys::io::O_TMPFILE).mode(0o600).open(&dir).or_else(|_| {
+        let path =
+            dir.join(format!("rwsgi-body-{}-{}", std::process::id(), crate::sys::clock::monotonic_us()));
+        let mut named = std::fs::OpenOptions::new();
+        let file = named.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
+    })
+}
