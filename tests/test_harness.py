@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.server import Server
+from harness.wait import until
 
 
 def close_after(path: str, **options: object) -> Server:
@@ -29,7 +30,7 @@ def test_what_is_left_is_found(path, complaint):
     server = close_after(path)
     with pytest.raises(AssertionError, match=complaint):
         server.close()
-    assert server.processes == []
+    until(lambda: server.processes == [], "what was left to be gone")
 
 
 def test_a_line_that_does_not_come_is_missed():
