@@ -30,7 +30,7 @@ def test_what_is_left_is_found(path, complaint):
     server = close_after(path)
     with pytest.raises(AssertionError, match=complaint):
         server.close()
-    until(lambda: server.processes == [], "what was left to be gone")
+    until(lambda: not server.processes, "what was left to be gone")
 
 
 def test_a_line_that_does_not_come_is_missed():
@@ -67,6 +67,6 @@ def test_a_server_that_does_not_end_is_found_and_killed():
     server = Server("hello", command=["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
     with pytest.raises(AssertionError, match="did not end within"):
         server.wait_exit(0.2)
-    assert server.processes == []
+    until(lambda: not server.processes, "what was killed to be gone")
     server.status = -9
     server.notifications.close()
