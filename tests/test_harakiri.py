@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -36,7 +37,9 @@ def test_a_late_request_is_504_and_its_stack_is_logged(boot, how, threads):
     assert stacks.count("hread 0x") == threads
     assert f"[core {title[2]}: GET /late?{how}=60]" in stacks
     assert stacks.count(": idle]") == threads - 1
-    assert f'/late.py", line {line_of(how)} in ' in stacks
+    line = line_of(how)
+    # Older Pythons tell the line of a loop's body, too.
+    assert re.search(rf'/late\.py", line ({line}|{line + 1}) in ', stacks)
     assert server.request("/").text != str(old)
     assert server.worker_pids() != [old]
 
