@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Address, App, AppSource, Listener, Origin, Protocol, Settings, ValueError, Warning, address};
+use super::{
+    Address, App, AppSource, Caller, Listener, Origin, Protocol, Settings, ValueError, Warning, address,
+};
 
 #[derive(Debug, Default)]
 pub struct Draft {
@@ -97,7 +99,12 @@ impl Draft {
 
     /// The object given to `rwsgi.serve()`.
     pub fn object(&mut self) {
-        self.set_default("the object given to serve()", AppSource::Object, None, &Origin::Keyword);
+        self.set_default(
+            "the object given to serve()",
+            AppSource::Object,
+            None,
+            &Origin::Keyword(Caller::Serve),
+        );
     }
 
     pub fn callable(&mut self, name: &str, origin: &Origin) {

@@ -32,11 +32,12 @@ mod settings;
 mod source;
 mod templates;
 mod value;
+mod values;
 
 pub use command::{Outcome, command};
 pub use completion::{Shell, completion};
 pub use details::*;
-pub use docs::{help, options_md, show};
+pub use docs::{help, is_built, options_md, show};
 pub use draft::Draft;
 pub use error::{ConfigError, ValueError, Warning};
 pub use format::Format;
@@ -44,6 +45,7 @@ pub use http::{CONNECTIONS, Http, Network};
 pub use man::man;
 pub use row::{Arg, Row, Status};
 pub use settings::*;
+pub use values::{Meaning, Value, values};
 
 /// Where options come from, in the order in which they are read.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +54,9 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// argv without the program's name.
     pub arguments: Vec<String>,
-    /// Keywords of `rwsgi.serve()`, values as text, one entry for each item of a list.
+    /// Keywords of a call, values as text, one entry for each item of a list.
     pub keywords: Vec<(String, Option<String>)>,
+    pub caller: Caller,
     /// `rwsgi.serve()` was given the application itself.
     pub object: bool,
 }
@@ -106,7 +109,7 @@ pub fn load_text(
 fn read(low: &mut low::Low<'_>, sources: &Sources) -> Result<(), ConfigError> {
     low.read_environment()?;
     cli::read(low, &sources.arguments)?;
-    low.read_keywords(&sources.keywords)?;
+    low.read_keywords(&sources.keywords, sources.caller)?;
     // Nothing follows behind an exit.
     if low.action.is_some() { Ok(()) } else { low.finish() }
 }

@@ -9,8 +9,9 @@ use std::collections::HashSet;
 
 use super::low::Low;
 use super::resolve::{Resolved, resolve};
-use super::row::{Row, Status};
-use super::{Origin, Settings, Sources, Written, logic, registry, rows};
+use super::row::Status;
+use super::values::{Value, values};
+use super::{Origin, Settings, Sources, Written, logic, registry};
 
 /// How bad it is. Errors keep the server from starting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,14 +45,6 @@ pub enum State {
 pub struct Line {
     pub option: Written,
     pub state: State,
-}
-
-/// What an option means in the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    pub name: &'static str,
-    pub value: String,
-    pub origin: Origin,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -103,7 +96,7 @@ impl Report {
         let settings = &resolved.settings;
         self.lines = settings.written.iter().map(|option| line(option, &resolved.variables)).collect();
         self.unused(settings, made_up, |name| used.contains(name) || resolved.used.contains(name));
-        self.values = values(settings);
+        self.values = values(settings, |row| row.status == Status::Works);
         harm::find(self, settings);
         files::find(self, settings);
     }
@@ -150,34 +143,6 @@ fn line(option: &Written, variables: &HashSet<String>) -> Line {
         None => State::Unknown,
     };
     Line { option: option.clone(), state }
-}
-
-/// The last value of each option that works, all of those that repeat, and the defaults of the others.
-fn values(settings: &Settings) -> Vec<Value> {
-    let mut values = Vec::new();
-    for row in registry::all().iter().filter(|row| row.status == Status::Works && has_meaning(row)) {
-        let mut written: Vec<&Written> =
-            settings.written.iter().filter(|w| row.spellings().any(|name| name == w.name)).collect();
-        if !row.repeats {
-            written = written.pop().into_iter().collect();
-        }
-        let given = written.iter().map(|w| Value {
-            name: row.name,
-            value: w.value.clone().filter(|v| !v.is_empty()).unwrap_or_else(|| "true".to_owned()),
-            origin: w.origin.clone(),
-        });
-        values.extend(given);
-        if written.is_empty() && !row.default.is_empty() {
-            let value = row.default.to_owned();
-            values.push(Value { name: row.name, value, origin: Origin::Default });
-        }
-    }
-    values
-}
-
-/// What only led to other options means nothing by itself.
-fn has_meaning(row: &Row) -> bool {
-    row.theme != rows::BLOCKS && row.theme != rows::READING
 }
 
 /// Where an option was written last.

@@ -12,7 +12,7 @@ pub const TABLE: Table = Table {
     rows: &[
         Row::works(
             "http-headers-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.http.head_timeout, wait(v)),
             "seconds that the head of a request may take",
         )
@@ -26,34 +26,34 @@ pub const TABLE: Table = Table {
         .default("75"),
         Row::works(
             "http-keepalive-requests",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.requests, number(v)),
             "requests after which a connection is closed; 0: any number",
         )
         .default("10000"),
         Row::works(
             "http-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.http.timeout, wait(v)),
             "seconds without a byte after which a client that sends a body or reads an answer is given up",
         )
         .default("60"),
         Row::works(
             "http-connections",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.connections, positive(v).map(Some)),
             "HTTP connections of each worker, others wait in the backlog; default 16384, or what the system allows",
         ),
         Row::works(
             "http-request-line",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.request_line, positive(v)),
             "bytes of a request line (414 beyond)",
         )
         .default("8190"),
         Row::works(
             "http-headers",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.headers, positive(v)),
             "headers of a request (431 beyond)",
         )
