@@ -24,6 +24,7 @@ class Setup:
     keepalive: bool = True
     upload_limit: int = 0  # bytes; 0: the peer's own default
     statics: str = ""  # a directory to serve at /static
+    ini: Path | None = None  # a file that says all the rest
     chdir: Path = APPS
     env: tuple[tuple[str, str], ...] = ()
 

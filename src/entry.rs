@@ -1,15 +1,16 @@
 //! Floor 7: the one place where the floors are wired together, and what Python sees of it.
 
-use crate::config::{self, Action, Loaded, Sources};
+use crate::config::{self, Action, Loaded, Settings, Sources, check};
 use crate::master;
 use crate::master::reread::{Read, Reread};
+use crate::worker::host::Host;
 use crate::worker::log;
 use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pyo3::create_exception!(
     rwsgi,
@@ -77,6 +78,35 @@ fn print(text: &str) {
     let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
+/// What `rwsgi check` wants to know of this Python.
+fn python() -> Option<check::Python> {
+    Python::attach(|py| {
+        let version = py.version_info();
+        let path: Vec<String> = py.import("sys").ok()?.getattr("path").ok()?.extract().ok()?;
+        Some(check::Python {
+            version: (version.major, version.minor),
+            path: path.into_iter().map(PathBuf::from).collect(),
+            knows: |name| Python::attach(|py| finds(py, name).unwrap_or(false)),
+            load: loads,
+        })
+    })
+}
+
+/// Nothing is imported for a name without a dot.
+fn finds(py: Python<'_>, name: &str) -> PyResult<bool> {
+    Ok(!py.import("importlib.util")?.call_method1("find_spec", (name,))?.is_none())
+}
+
+/// What the application prints must not get into the report.
+fn loads(settings: &Settings) -> bool {
+    let moved = Python::attach(|py| -> PyResult<()> {
+        let sys = py.import("sys")?;
+        sys.setattr("stdout", sys.getattr("stderr")?)
+    });
+    let here = settings.chdir.as_ref().map_or(Ok(()), std::env::set_current_dir);
+    moved.is_ok() && here.is_ok() && Interpreter::new(None).load(settings).is_ok()
+}
+
 /// `rwsgi check`, `rwsgi init` and the like; `None`: the arguments are those of a server.
 fn run_command(sources: &Sources) -> Option<i32> {
     let (input, output) = (std::io::stdin(), std::io::stdout());
@@ -93,7 +123,7 @@ fn run_command(sources: &Sources) -> Option<i32> {
             None => return Some(1),
         }
     } else {
-        config::command(sources, output.is_terminal())?
+        config::command(sources, output.is_terminal(), python().as_ref())?
     };
     if let Err(error) = outcome.write() {
         eprintln!("rwsgi: {error}");

@@ -17,6 +17,7 @@ from works import (
     kill,
     memory,
     reload,
+    start,
 )
 
 ALL: dict[str, Work] = {
@@ -37,5 +38,6 @@ ALL: dict[str, Work] = {
         http_upload,
         http_echo,
         http_connections,
+        start,
     )
 }

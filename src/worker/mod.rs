@@ -16,6 +16,7 @@ pub mod log;
 pub mod mounts;
 mod packet;
 mod parting;
+pub mod privileges;
 #[cfg(feature = "python")]
 pub mod python;
 mod refuse;

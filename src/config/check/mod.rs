@@ -3,9 +3,12 @@
 
 mod files;
 mod harm;
+mod modules;
 mod report;
 
 use std::collections::HashSet;
+
+pub use modules::Python;
 
 use super::low::Low;
 use super::resolve::{Resolved, resolve};
@@ -54,8 +57,24 @@ pub struct Report {
     pub values: Vec<Value>,
 }
 
-/// Everything that can be said about what `sources` lead to.
-pub fn check(sources: &Sources) -> Report {
+/// Everything that can be said about what `sources` lead to. `python`: the one that the server would run in.
+pub fn check(sources: &Sources, python: Option<&Python>) -> Report {
+    look(sources, python).0
+}
+
+/// As `check`; then the applications are loaded, where the server would start at all.
+pub fn check_and_load(sources: &Sources, python: &Python) -> Report {
+    let (mut report, settings) = look(sources, Some(python));
+    if let Some(settings) = settings.filter(|_| report.status(false) < 2)
+        && !(python.load)(&settings)
+    {
+        let origin = settings.apps.first().map_or(Origin::Default, |app| app.origin.clone());
+        report.fail(&origin, "the application cannot be loaded; the reason is on the standard error");
+    }
+    report
+}
+
+fn look(sources: &Sources, python: Option<&Python>) -> (Report, Option<Settings>) {
     let mut low = Low::new(&sources.environment);
     let mut report = Report::default();
     if let Err(error) = super::read(&mut low, sources) {
@@ -65,15 +84,19 @@ pub fn check(sources: &Sources) -> Report {
     let raw = low.written.clone();
     let made_up = low.placeholders.clone();
     let used = std::mem::take(&mut low.used);
+    let mut settings = None;
     match resolve(&mut low, sources) {
-        Ok(resolved) => report.resolved(&resolved, &made_up, &used),
+        Ok(resolved) => {
+            report.resolved(&resolved, &made_up, &used, python);
+            settings = Some(resolved.settings);
+        }
         Err(error) => {
             report.error(&error);
             report.lines = raw.iter().map(|option| line(option, &made_up)).collect();
         }
     }
     report.lines.extend(skipped.into_iter().map(|option| Line { option, state: State::Skipped }));
-    report
+    (report, settings)
 }
 
 impl Report {
@@ -86,7 +109,13 @@ impl Report {
         }
     }
 
-    fn resolved(&mut self, resolved: &Resolved, made_up: &HashSet<String>, used: &HashSet<String>) {
+    fn resolved(
+        &mut self,
+        resolved: &Resolved,
+        made_up: &HashSet<String>,
+        used: &HashSet<String>,
+        python: Option<&Python>,
+    ) {
         for error in &resolved.errors {
             self.error(error);
         }
@@ -98,7 +127,7 @@ impl Report {
         self.unused(settings, made_up, |name| used.contains(name) || resolved.used.contains(name));
         self.values = values(settings, |row| row.status == Status::Works);
         harm::find(self, settings);
-        files::find(self, settings);
+        files::find(self, settings, python);
     }
 
     /// Placeholders that nothing reads.
@@ -121,15 +150,19 @@ impl Report {
             "" => error.message.clone(),
             remedy => format!("{}; {remedy}", error.message),
         };
-        self.findings.push(Finding { severity: Severity::Error, origin: error.origin.clone(), text });
+        self.fail(&error.origin, text);
+    }
+
+    fn fail(&mut self, origin: &Origin, text: impl Into<String>) {
+        self.find(Severity::Error, origin, text.into());
     }
 
     fn warn(&mut self, origin: &Origin, text: impl Into<String>) {
-        self.findings.push(Finding {
-            severity: Severity::Warning,
-            origin: origin.clone(),
-            text: text.into(),
-        });
+        self.find(Severity::Warning, origin, text.into());
+    }
+
+    fn find(&mut self, severity: Severity, origin: &Origin, text: String) {
+        self.findings.push(Finding { severity, origin: origin.clone(), text });
     }
 }
 

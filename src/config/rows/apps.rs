@@ -46,9 +46,9 @@ pub const TABLE: Table = Table {
             "no-default-app",
             Flag,
             |d, v, _| put(&mut d.settings.no_default_app, flag(v)),
-            "answer 404 where no mount fits",
+            "the application without a mountpoint answers only where SCRIPT_NAME is empty",
         )
-        .soon("the default application answers"),
+        .default("false"),
         Row::works(
             "need-app",
             Flag,

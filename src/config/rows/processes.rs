@@ -104,9 +104,9 @@ pub const TABLE: Table = Table {
             "master-as-root",
             Flag,
             |d, v, _| put(&mut d.settings.master_as_root, flag(v)),
-            "only the workers drop their privileges",
+            "the master stays root; only what runs the application becomes uid and gid",
         )
-        .soon("users and groups are those that uid and gid name"),
+        .default("false"),
         Row::accepted(
             "hook-master-start",
             Required,
