@@ -69,7 +69,8 @@ WORK = Work(
     name="start",
     title="From the command to the first answer",
     method="`--ini apps/start.ini` of 100 lines, 2 processes × 4 threads, HTTP on a unix socket; median of "
-    f"{STARTS} starts, from the start of the process (Python's own included) to the first bytes of the answer to `/json/`.",
+    f"{STARTS} starts, from the start of the process (Python's own included) to the first bytes of the answer to "
+    "`/json/`.",
     variants=[Variant("rwsgi"), Variant("rwsgi-script", "rwsgi (console script)"), Variant("uwsgi")],
     baseline="uwsgi",
     metrics=[Metric("start_ms", "first answer after, ms", 1, ratio=True)],
