@@ -180,7 +180,7 @@ fn blocks_that_are_wrong() {
         ),
         (
             "for-readline=/no/such\n",
-            "DIR/a.ini:2: option \"for-readline\": cannot read \"/no/such\": No such file or directory (os error 2)",
+            "DIR/a.ini:2: option \"for-readline\": cannot read \"/no/such\": No such file or directory",
         ),
         (
             "if-env\n",

@@ -67,6 +67,8 @@ pub struct Parsed {
     pub notes: Vec<(u32, String)>,
     /// The section was there.
     pub found: bool,
+    /// Where it was not: a section with a similar name.
+    pub likely: Option<String>,
 }
 
 /// Why a file cannot be read.
