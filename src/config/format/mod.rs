@@ -95,6 +95,12 @@ impl Parsed {
         Ok(())
     }
 
+    /// `line:name=value` each, as tests compare them.
+    #[cfg(test)]
+    fn lines(self) -> Vec<String> {
+        self.items.into_iter().map(|item| format!("{}:{}={}", item.line, item.name, item.value)).collect()
+    }
+
     fn note(&mut self, line: u32, text: impl Into<String>) {
         self.notes.push((line, text.into()));
     }
