@@ -36,7 +36,7 @@ const MOST_SKIPS: u32 = 32;
 /// How long a computing process waits before it looks again whether it still computes: at first, and when it has
 /// computed at every look for a while.
 const SHORTEST_REST_US: u64 = 1_000;
-const LONGEST_REST_US: u64 = 32_000;
+const LONGEST_REST_US: u64 = 128_000;
 /// How long a stopping worker takes what waits in the backlog.
 const DRAIN_US: u64 = 500_000;
 /// When nothing is begun or completed for so long, computations are long here: they must not starve the backlog.
