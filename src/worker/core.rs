@@ -71,6 +71,8 @@ pub struct Core {
     next_skips: u32,
     /// With several threads a process takes a request only when it says so on the board first.
     pub(super) counts_in_flight: bool,
+    /// Until then no time is spent on waiting for the bytes of a new connection.
+    pub(super) impatient_until_us: u64,
     drain_until_us: Option<u64>,
     claimed: bool,
 }
@@ -107,6 +109,7 @@ impl Core {
             skips: 0,
             next_skips: 1,
             counts_in_flight: shared.board.threads() > 1,
+            impatient_until_us: 0,
             claimed: false,
             drain_until_us: None,
             shared,
