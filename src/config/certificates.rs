@@ -128,7 +128,7 @@ fn context(identity: &Identity, warnings: &mut Vec<Warning>) -> Result<Context, 
     };
     let mut config =
         builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     config.ignore_client_order = identity.ciphers.are_chosen();
     // Tickets that every worker of the generation can read; a ticket of one context is none of another's.
     config.ticketer = ring::Ticketer::new().map_err(failed)?;
