@@ -23,6 +23,9 @@ class Setup:
     access_log: bool = False
     keepalive: bool = True
     upload_limit: int = 0  # bytes; 0: the peer's own default
+    tls: bool = False  # with HTTP
+    certificate: str = ""  # the files of it
+    key: str = ""
     statics: str = ""  # a directory to serve at /static
     chdir: Path = APPS
     env: tuple[tuple[str, str], ...] = ()

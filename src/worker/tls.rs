@@ -53,6 +53,7 @@ impl fmt::Display for Failure {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "the largest is the usual one, and the session is in a box")]
 enum State {
     /// The name that the client asks for is not known yet.
     Hello(Box<Hello>),
