@@ -87,6 +87,8 @@ impl fmt::Debug for Session {
 pub const HANDSHAKE: u8 = 22;
 /// Received at most in one step of a handshake.
 const STEP: usize = 4096;
+/// Received in a row without a byte for the application; then others get their turn.
+const TURNS: u32 = 64;
 
 impl Session {
     pub fn new(service: Arc<Service>) -> Session {
@@ -124,7 +126,7 @@ impl Session {
         most: usize,
         mut give: impl FnMut(&[u8]),
     ) -> Result<usize> {
-        loop {
+        for _ in 0..TURNS {
             match &mut self.state {
                 State::Hello(..) => {
                     if !self.greet(socket)? {
@@ -142,6 +144,7 @@ impl Session {
                 State::Broken(_) => return Err(ErrorKind::InvalidData.into()),
             }
         }
+        Err(ErrorKind::WouldBlock.into())
     }
 
     /// Reads on until the client has told which name it asks for; `false`: it has gone.

@@ -275,7 +275,7 @@ const PARTS: &[Part] = &[
     Part {
         theme: "TLS",
         status: Status::Planned,
-        why: "nothing listens there, and nothing is encrypted",
+        why: "nothing listens there; let nginx speak uwsgi to a unix socket, or https to an https-socket",
         names: "
             ssl-socket= suwsgi-socket=
         ",
