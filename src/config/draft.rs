@@ -60,10 +60,23 @@ impl Draft {
         let listener = Listener {
             address,
             protocol: protocol.unwrap_or(Protocol::Uwsgi),
+            to_https: None,
             text: text.to_owned(),
             origin: origin.clone(),
         };
         self.sockets.push(Socket { listener, follows_protocol: protocol.is_none() });
+        Ok(())
+    }
+
+    /// `ADDRESS[,PORT]`: a socket that only sends clients on to https.
+    pub fn socket_to_https(&mut self, text: &str, origin: &Origin) -> Result<(), ValueError> {
+        let (address, port) = text.split_once(',').unwrap_or((text, "443"));
+        let wrong = || ValueError::new(format!("\"{port}\" is no port"), "write ADDRESS or ADDRESS,PORT");
+        let port = port.trim().parse().ok().filter(|&port| port > 0).ok_or_else(wrong)?;
+        self.socket(address.trim(), Some(Protocol::Http), origin)?;
+        if let Some(last) = self.sockets.last_mut() {
+            last.listener.to_https = Some(port);
+        }
         Ok(())
     }
 
@@ -236,6 +249,7 @@ fn default_listener() -> Listener {
     Listener {
         address: Address::Tcp { host: "127.0.0.1".into(), port: 8000 },
         protocol: Protocol::Http,
+        to_https: None,
         text: "127.0.0.1:8000".into(),
         origin: Origin::Default,
     }

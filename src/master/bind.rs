@@ -66,7 +66,7 @@ fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Soc
         Address::Tcp { host, port } => {
             for fd in tcp(host, *port, backlog, settings)? {
                 ready_tcp(&fd, listener.protocol, settings)?;
-                add(fd, listener.protocol, settings, sockets)?;
+                add(fd, listener, settings, sockets)?;
             }
         }
         Address::Unix(path) => {
@@ -74,22 +74,27 @@ fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Soc
             let inode = std::fs::metadata(path)?.ino();
             sockets.files.push(SocketFile { path: std::path::absolute(path)?, inode });
             set_access(path, settings)?;
-            add(fd, listener.protocol, settings, sockets)?;
+            add(fd, listener, settings, sockets)?;
         }
         Address::Abstract(name) => {
-            add(socket::listen_abstract(name, backlog)?, listener.protocol, settings, sockets)?;
+            add(socket::listen_abstract(name, backlog)?, listener, settings, sockets)?;
         }
         Address::Inherited(number) => {
             let fd = io::adopt(*number)
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, "no descriptor of this number is open"))?;
             socket::take_listener(fd.as_fd())?;
-            add(fd, listener.protocol, settings, sockets)?;
+            // On a unix socket, where nothing is delayed, this fails.
+            let _ = socket::no_delay(fd.as_fd());
+            if let Some(waiting) = settings.socket_options.fast_open {
+                let _ = socket::fast_open(fd.as_fd(), waiting);
+            }
+            add(fd, listener, settings, sockets)?;
         }
     }
     Ok(())
 }
 
-fn add(fd: OwnedFd, protocol: Protocol, settings: &Settings, sockets: &mut Sockets) -> Result<()> {
+fn add(fd: OwnedFd, listener: &Listener, settings: &Settings, sockets: &mut Sockets) -> Result<()> {
     let options = &settings.socket_options;
     if options.keepalive {
         socket::keep_alive(fd.as_fd())?;
@@ -102,7 +107,8 @@ fn add(fd: OwnedFd, protocol: Protocol, settings: &Settings, sockets: &mut Socke
     }
     let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
     let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
-    sockets.bound.push(Bound { fd, protocol, name, port });
+    let Listener { protocol, to_https, .. } = *listener;
+    sockets.bound.push(Bound { fd, protocol, to_https, name, port });
     Ok(())
 }
 

@@ -235,11 +235,11 @@ impl<H: Host> Master<'_, H> {
         self.paused = !self.paused;
         // Who was on pause has not heard that the log was opened anew.
         let order = if self.paused { Order::Pause } else { Order::ReopenLog };
-        log::say(if self.paused { "SIGTSTP: paused; workers accept nothing" } else { "SIGTSTP: resumed" });
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
             child.on(&self.board).set_order(order);
             child.signal(signal::kick());
         }
+        log::say(if self.paused { "SIGTSTP: paused; workers accept nothing" } else { "SIGTSTP: resumed" });
     }
 
     /// Opens the log's file anew: here, and in every worker at its next step.

@@ -144,6 +144,7 @@ mod tests {
         Listener {
             address: Address::Tcp { host: String::new(), port },
             protocol: Protocol::Http,
+            to_https: None,
             text: format!(":{port}"),
             origin: Origin::File { path: "a.ini".into(), line },
         }

@@ -130,8 +130,11 @@ impl Core {
     pub fn next_step(&mut self) -> Step {
         self.finish();
         loop {
-            if let Some(step) = self.read_again() {
-                return step;
+            // More than once where the server answers by itself.
+            while self.again.is_some() {
+                if let Some(step) = self.read_again() {
+                    return step;
+                }
             }
             match self.shared.slot.order() {
                 Order::Serve => self.shared.set_deaf(self.shared.is_crowded()),
@@ -179,7 +182,6 @@ impl Core {
 
     /// The next request of a connection that has sent several at once; now and then others get a look first.
     fn read_again(&mut self) -> Option<Step> {
-        self.again.as_ref()?;
         self.pipelined += 1;
         if self.pipelined > STREAK {
             self.pipelined = 0;

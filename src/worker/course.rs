@@ -1,6 +1,7 @@
 //! The life of a request on a core: begun, shown on the board, answered, counted, logged.
 
 use super::body::BodyError;
+use super::conns::Overdue;
 use super::core::Core;
 use super::exchange::Exchange;
 use super::log;
@@ -72,8 +73,10 @@ impl Core {
         if shared.settings.log_requests {
             self.log(&exchange, served);
         }
-        if exchange.is_timed_out() && self.current.is_some() {
-            self.note_slow_reader(&exchange);
+        if let Some(overdue) = exchange.overdue()
+            && self.current.is_some()
+        {
+            self.note_slow_reader(&exchange, overdue);
         }
         drop(exchange);
         match (self.current.take(), client) {
@@ -149,12 +152,14 @@ impl Core {
         }
     }
 
-    fn note_slow_reader(&self, exchange: &Exchange) {
-        log::say(&format!(
-            "{}: the client read nothing for {} s; its answer was cut off",
-            self.describe(),
-            exchange.send_timeout().as_secs()
-        ));
+    fn note_slow_reader(&self, exchange: &Exchange, overdue: Overdue) {
+        let limit = match overdue {
+            Overdue::Silent => format!("nothing for {} s", exchange.send_timeout().as_secs()),
+            Overdue::Trickling => {
+                format!("less than http-min-rate = {} bytes a second", self.shared.settings.http.min_rate)
+            }
+        };
+        log::say(&format!("{}: the client read {limit}; its answer was cut off", self.describe()));
     }
 
     /// A body that could not be read ahead: the request ends here, answered and logged like any other.

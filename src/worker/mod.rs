@@ -14,6 +14,7 @@ pub mod intake;
 pub mod life;
 pub mod log;
 pub mod mounts;
+mod own;
 mod packet;
 mod parting;
 #[cfg(feature = "python")]
@@ -49,6 +50,8 @@ pub const EXIT_NO_APP: i32 = 22;
 pub struct Bound {
     pub fd: OwnedFd,
     pub protocol: Protocol,
+    /// Its requests are sent on to https at this port.
+    pub to_https: Option<u16>,
     /// Its address, for messages.
     pub name: String,
     /// SERVER_PORT of the requests that come through it.
@@ -103,6 +106,8 @@ pub struct Shared {
     pub conns: Mutex<conns::Conns>,
     /// When waiting connections are looked over next.
     pub next_sweep_us: AtomicU64,
+    /// Header lines of the answers that the server gives by itself.
+    own_headers: Vec<u8>,
     /// Bytes of answers that wait for their clients.
     pub leftovers: AtomicUsize,
     /// The table of connections is full.
@@ -165,6 +170,7 @@ impl Shared {
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
             conns: Mutex::new(conns::Conns::new(most_connections(settings))),
+            own_headers: own::common_headers(settings),
             leftovers: AtomicUsize::new(0),
             crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),

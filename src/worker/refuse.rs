@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use super::log;
-use crate::proto::http::status::error_answer;
+use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
 use crate::sys::{epoll, io};
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,7 +13,7 @@ impl Core {
     /// Answers and closes. Nothing is put on the board or counted as a request. Returns `false`: there is nothing to run.
     pub(super) fn refuse(&mut self, client: OwnedFd, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
-        error_answer(&mut out, status, b"", false, false);
+        Plain::last(status, &self.shared.own_headers).push_to(&mut out);
         let _ = io::send(client.as_fd(), &out);
         self.count_refused();
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));

@@ -71,6 +71,7 @@ class Server:
         *arguments: str,
         uwsgi: bool = True,
         http: bool = False,
+        to_https: int | None = None,
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
         command: list[str] | None = None,
@@ -92,6 +93,9 @@ class Server:
         if http:
             self.http_address, fd = self._listen()
             words.append(f"--http-socket=fd://{fd}")
+        if to_https is not None:
+            self.redirecting_address, fd = self._listen()
+            words.append(f"--http-to-https=fd://{fd},{to_https}")
         if app is not None:
             words += [f"--pythonpath={APPS}", f"--module={app}"]
         words += [*arguments, *spelled(options)]
