@@ -234,7 +234,8 @@ fn build<H: Host>(
     if waits_in_accept {
         socket::set_waiting(listeners[0].fd.as_fd(), intake::LONGEST_ACCEPT)?;
     }
-    let tiers = if threads > 1 && only_uwsgi {
+    // With one process there is nobody to leave a connection to.
+    let tiers = if threads > 1 && settings.processes > 1 && only_uwsgi {
         intake::make_tiers(settings.threads, &listeners, &alive_reading)?
     } else {
         Vec::new()

@@ -36,7 +36,7 @@ const MOST_SKIPS: u32 = 32;
 /// How long a computing process waits before it looks again whether it still computes: at first, and when it has
 /// computed at every look for a while.
 const SHORTEST_REST_US: u64 = 1_000;
-const LONGEST_REST_US: u64 = 32_000;
+const LONGEST_REST_US: u64 = 128_000;
 /// How long a stopping worker takes what waits in the backlog.
 const DRAIN_US: u64 = 500_000;
 /// When nothing is begun or completed for so long, computations are long here: they must not starve the backlog.
@@ -71,6 +71,8 @@ pub struct Core {
     next_skips: u32,
     /// With several threads a process takes a request only when it says so on the board first.
     pub(super) counts_in_flight: bool,
+    /// Until then no time is spent on waiting for the bytes of a new connection.
+    pub(super) impatient_until_us: u64,
     drain_until_us: Option<u64>,
     claimed: bool,
 }
@@ -107,6 +109,7 @@ impl Core {
             skips: 0,
             next_skips: 1,
             counts_in_flight: shared.board.threads() > 1,
+            impatient_until_us: 0,
             claimed: false,
             drain_until_us: None,
             shared,

@@ -212,6 +212,15 @@ impl Shared {
         self.lines_taken.fetch_and(!(1 << line), AcqRel);
     }
 
+    /// Lets one thread of the process rest; `false`: another does already.
+    fn begin_rest(&self) -> bool {
+        self.lines_taken.fetch_or(balance::RESTING, AcqRel) & balance::RESTING == 0
+    }
+
+    fn end_rest(&self) {
+        self.lines_taken.fetch_and(!balance::RESTING, AcqRel);
+    }
+
     /// Is a thread that has nothing to do needed in a line?
     fn needs_another(&self) -> bool {
         let (in_flight, taken) = (self.slot.in_flight().load(Acquire), self.lines_taken.load(Acquire));

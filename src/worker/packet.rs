@@ -12,6 +12,11 @@ use std::time::Duration;
 
 /// How often a thread lets others run before it gives up waiting for the bytes of a new connection.
 const YIELDS: u32 = 4;
+/// How long it waits for them then. A connection in the table is worse off: its request may come while the only thread
+/// runs another, and a worker that is killed takes it along.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a thread has no patience after a peer has used it up: silent peers cost it no more than this.
+const IMPATIENT_US: u64 = 1_000_000;
 
 /// How far the receiving of a packet has come.
 enum Got {
@@ -38,6 +43,7 @@ impl Core {
     fn packet_came(&mut self, mut conn: Conn, client: OwnedFd, got: Result<Got>) -> bool {
         let got = match got {
             Ok(Got::Part) if !self.shared.own_epoll() => self.wait_for_packet(&client),
+            Ok(Got::Part) if conn.key.is_none() => self.wait_a_little(&client),
             got => got,
         };
         match got {
@@ -104,6 +110,17 @@ impl Core {
                 done => return Ok(done),
             }
         }
+    }
+
+    /// The bytes of a new connection are late: its sender was put aside in the middle, or there is none.
+    fn wait_a_little(&mut self, client: &OwnedFd) -> Result<Got> {
+        if clock::monotonic_us() >= self.impatient_until_us {
+            if epoll::wait_one(client, false, PATIENCE)? {
+                return self.receive_packet(client, YIELDS);
+            }
+            self.impatient_until_us = clock::monotonic_us() + IMPATIENT_US;
+        }
+        Ok(Got::Part)
     }
 
     /// A peer that did not send its request in time has been dropped.
