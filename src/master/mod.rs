@@ -250,13 +250,14 @@ impl<H: Host> Master<'_, H> {
         if let Err(error) = log::open(&path, false) {
             return log::say(&format!("{cause}: cannot open {} anew: {error}", path.display()));
         }
-        log::say(&format!("{cause}: {} opened anew", path.display()));
         self.base.log_epoch = self.board.log_epoch().fetch_add(1, AcqRel) + 1;
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
             if child.on(&self.board).replace_order(Order::Serve, Order::ReopenLog) {
                 child.signal(signal::kick());
             }
         }
+        // Whoever reads this may rely on it.
+        log::say(&format!("{cause}: {} opened anew", path.display()));
     }
 
     // ── workers on their way out ──

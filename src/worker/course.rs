@@ -99,6 +99,8 @@ impl Core {
     }
 
     fn log(&mut self, exchange: &Exchange, served: u64) {
+        // The order to open it anew may still be on its way.
+        self.shared.follow_log();
         let now = clock::monotonic_us();
         let total = self.shared.board.total_requests().fetch_add(1, Relaxed) + 1;
         let mut text = std::mem::take(&mut self.line);

@@ -308,7 +308,8 @@ impl Shared {
     /// Opens the log's file anew if the master has done so since the last time.
     pub fn follow_log(&self) {
         let epoch = self.board.log_epoch().load(Acquire);
-        if self.log_epoch.swap(epoch, AcqRel) != epoch
+        if self.log_epoch.load(Relaxed) != epoch
+            && self.log_epoch.swap(epoch, AcqRel) != epoch
             && let Some(path) = &self.log_file
         {
             self.log.flush();

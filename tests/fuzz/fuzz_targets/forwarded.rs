@@ -1,10 +1,14 @@
-//! Forwarded headers of a trusted peer: five lines, of which the last lists the proxies by the parity of their addresses.
-//! What the client wrote in front of the list never changes what the nearest proxy said.
+//! Forwarded headers of a trusted peer. What the client wrote in front of the list never changes what the proxies said.
 #![no_main]
+
+#[allow(dead_code)]
+#[path = "../drive.rs"]
+mod drive;
 
 use rwsgi::proto::http::forwarded::{Fields, origin};
 use std::net::IpAddr;
 
+/// Every other address.
 fn is_proxy(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.octets()[3] % 2 == 0,
@@ -13,9 +17,7 @@ fn is_proxy(address: IpAddr) -> bool {
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let mut lines = data.split(|&byte| byte == b'\n');
-    let mut next = || lines.next().unwrap_or_default();
-    let fields = Fields { forwarded: next(), addresses: next(), proto: next(), host: next() };
+    let fields = drive::forwarded(data);
     let found = origin(&fields, is_proxy);
     assert!(found.scheme.is_none_or(|scheme| scheme == b"http" || scheme == b"https"));
     assert!(found.host.is_none_or(|host| !host.iter().any(|byte| byte.is_ascii_control())));
