@@ -66,7 +66,8 @@ def uwsgi_like(setup: Setup) -> list[str]:
 
 def rwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
     where = "--socket" if setup.protocol == "uwsgi" else "--http-socket"
-    return [home.python, "-m", "rwsgi", where, setup.address, *uwsgi_like(setup)]
+    stream = ["--http-stream-body"] if setup.read_ahead is False else []
+    return [home.python, "-m", "rwsgi", where, setup.address, *uwsgi_like(setup), *stream]
 
 
 def uwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
@@ -74,8 +75,9 @@ def uwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
     if setup.protocol == "http":
         # its http-socket closes after every answer; only the router in front keeps connections
         where = ["--http", setup.address, "--http-keepalive"] if setup.keepalive else ["--http-socket", setup.address]
+    ahead = ["--post-buffering", "65536"] if setup.read_ahead else []
     virtualenv = str(Path(home.python).parent.parent)
-    return [home.program, *where, *uwsgi_like(setup), "--virtualenv", virtualenv]
+    return [home.program, *where, *uwsgi_like(setup), *ahead, "--virtualenv", virtualenv]
 
 
 def gunicorn(home: Home, setup: Setup, _: Path) -> list[str]:
