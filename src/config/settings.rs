@@ -63,6 +63,8 @@ pub struct Listener {
     pub address: Address,
     pub protocol: Protocol,
     pub tls: Option<Box<Identity>>,
+    /// Every request is sent on to https at this port.
+    pub to_https: Option<u16>,
     /// The address as it was written, for messages and the log.
     pub text: String,
     pub origin: Origin,
