@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::{
-    Address, App, AppSource, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning, address,
+    Address, App, AppSource, Caller, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning,
+    address,
 };
 
 #[derive(Debug, Default)]
@@ -119,7 +120,12 @@ impl Draft {
 
     /// The object given to `rwsgi.serve()`.
     pub fn object(&mut self) {
-        self.set_default("the object given to serve()", AppSource::Object, None, &Origin::Keyword);
+        self.set_default(
+            "the object given to serve()",
+            AppSource::Object,
+            None,
+            &Origin::Keyword(Caller::Serve),
+        );
     }
 
     pub fn callable(&mut self, name: &str, origin: &Origin) {
