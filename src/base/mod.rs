@@ -4,3 +4,4 @@ pub mod bytes;
 pub mod date;
 pub mod nearest;
 pub mod reason;
+pub mod x509;

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::{
-    Address, App, AppSource, Caller, Listener, Origin, Protocol, Settings, ValueError, Warning, address,
+    Address, App, AppSource, Caller, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning,
+    address,
 };
 
 #[derive(Debug, Default)]
@@ -53,19 +54,39 @@ impl Draft {
         protocol: Option<Protocol>,
         origin: &Origin,
     ) -> Result<(), ValueError> {
+        let listener = self.listener(text, protocol.unwrap_or(Protocol::Uwsgi), origin)?;
+        self.sockets.push(Socket { listener, follows_protocol: protocol.is_none() });
+        Ok(())
+    }
+
+    /// A socket that speaks HTTP inside TLS.
+    pub fn tls_socket(&mut self, text: &str, identity: Identity, origin: &Origin) -> Result<(), ValueError> {
+        let mut listener = self.listener(text, Protocol::Http, origin)?;
+        listener.tls = Some(Box::new(identity));
+        self.sockets.push(Socket { listener, follows_protocol: false });
+        Ok(())
+    }
+
+    fn listener(&mut self, text: &str, protocol: Protocol, origin: &Origin) -> Result<Listener, ValueError> {
         let address = address::parse(text)?;
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             self.note(format!(
                 "\"{text}\" is taken for the path of a unix socket; a port is written :{text}"
             ));
         }
-        let listener = Listener {
-            address,
-            protocol: protocol.unwrap_or(Protocol::Uwsgi),
-            text: text.to_owned(),
-            origin: origin.clone(),
-        };
-        self.sockets.push(Socket { listener, follows_protocol: protocol.is_none() });
+        let text = text.to_owned();
+        Ok(Listener { address, protocol, tls: None, to_https: None, text, origin: origin.clone() })
+    }
+
+    /// `ADDRESS[,PORT]`: a socket that only sends clients on to https.
+    pub fn socket_to_https(&mut self, text: &str, origin: &Origin) -> Result<(), ValueError> {
+        let (address, port) = text.split_once(',').unwrap_or((text, "443"));
+        let wrong = || ValueError::new(format!("\"{port}\" is no port"), "write ADDRESS or ADDRESS,PORT");
+        let port = port.trim().parse().ok().filter(|&port| port > 0).ok_or_else(wrong)?;
+        self.socket(address.trim(), Some(Protocol::Http), origin)?;
+        if let Some(last) = self.sockets.last_mut() {
+            last.listener.to_https = Some(port);
+        }
         Ok(())
     }
 
@@ -237,6 +258,8 @@ fn default_listener() -> Listener {
     Listener {
         address: Address::Tcp { host: "127.0.0.1".into(), port: 8000 },
         protocol: Protocol::Http,
+        tls: None,
+        to_https: None,
         text: "127.0.0.1:8000".into(),
         origin: Origin::Default,
     }

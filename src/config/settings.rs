@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::details::*;
 use super::http::Http;
+use super::tls::{Identity, Tls};
 
 /// The function of the Python package that was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,6 +71,9 @@ pub enum Address {
 pub struct Listener {
     pub address: Address,
     pub protocol: Protocol,
+    pub tls: Option<Box<Identity>>,
+    /// Every request is sent on to https at this port.
+    pub to_https: Option<u16>,
     /// The address as it was written, for messages and the log.
     pub text: String,
     pub origin: Origin,
@@ -184,6 +188,7 @@ pub struct Settings {
     pub log: Log,
     pub pidfiles: PidFiles,
     pub http: Http,
+    pub tls: Tls,
 }
 
 /// One option as it was written.
@@ -253,6 +258,7 @@ impl Default for Settings {
             log: Log::default(),
             pidfiles: PidFiles::default(),
             http: Http::default(),
+            tls: Tls::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One core: a thread that takes a request, lets the application answer it, and sees it off. Python comes in between
 //! [`Core::next_step`] and the next call of it.
 
+use super::client::Client;
 use super::conns::Conn;
 use super::exchange::Exchange;
 use super::http::Http;
@@ -13,6 +14,7 @@ use crate::config::Protocol;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order, Phase, Stage};
 use crate::sys::{clock, epoll, process, signal};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -36,7 +38,7 @@ const MOST_SKIPS: u32 = 32;
 /// How long a computing process waits before it looks again whether it still computes: at first, and when it has
 /// computed at every look for a while.
 const SHORTEST_REST_US: u64 = 1_000;
-const LONGEST_REST_US: u64 = 32_000;
+const LONGEST_REST_US: u64 = 128_000;
 /// How long a stopping worker takes what waits in the backlog.
 const DRAIN_US: u64 = 500_000;
 /// When nothing is begun or completed for so long, computations are long here: they must not starve the backlog.
@@ -55,8 +57,8 @@ pub struct Core {
     pub(super) http: Http,
     /// The HTTP connection of the running request.
     pub(super) current: Option<Conn>,
-    /// A connection that has its next request in its buffer already.
-    pub(super) again: Option<Conn>,
+    /// Connections that have more to be read, of which the socket knows nothing.
+    pub(super) again: VecDeque<Conn>,
     /// How often in a row such a connection went first.
     pipelined: u32,
     pub(super) line: Vec<u8>,
@@ -71,6 +73,8 @@ pub struct Core {
     next_skips: u32,
     /// With several threads a process takes a request only when it says so on the board first.
     pub(super) counts_in_flight: bool,
+    /// Until then no time is spent on waiting for the bytes of a new connection.
+    pub(super) impatient_until_us: u64,
     drain_until_us: Option<u64>,
     claimed: bool,
 }
@@ -97,7 +101,7 @@ impl Core {
             intake: Intake::new(&shared),
             http: Http::new(&shared.settings),
             current: None,
-            again: None,
+            again: VecDeque::new(),
             pipelined: 0,
             line: Vec::with_capacity(1024),
             started_us: 0,
@@ -107,6 +111,7 @@ impl Core {
             skips: 0,
             next_skips: 1,
             counts_in_flight: shared.board.threads() > 1,
+            impatient_until_us: 0,
             claimed: false,
             drain_until_us: None,
             shared,
@@ -130,8 +135,11 @@ impl Core {
     pub fn next_step(&mut self) -> Step {
         self.finish();
         loop {
-            if let Some(step) = self.read_again() {
-                return step;
+            // More than once where the server answers by itself.
+            while !self.again.is_empty() {
+                if let Some(step) = self.read_again() {
+                    return step;
+                }
             }
             match self.shared.slot.order() {
                 Order::Serve => self.shared.set_deaf(self.shared.is_crowded()),
@@ -179,7 +187,6 @@ impl Core {
 
     /// The next request of a connection that has sent several at once; now and then others get a look first.
     fn read_again(&mut self) -> Option<Step> {
-        self.again.as_ref()?;
         self.pipelined += 1;
         if self.pipelined > STREAK {
             self.pipelined = 0;
@@ -188,7 +195,7 @@ impl Core {
                 return Some(step);
             }
         }
-        let conn = self.again.take()?;
+        let conn = self.again.pop_front()?;
         self.read(conn).then_some(Step::Request)
     }
 
@@ -252,7 +259,7 @@ impl Core {
     fn wait_in_accept(&mut self) -> Option<Step> {
         match intake::wait_accept(&self.shared.listeners[0]) {
             Ok(client) => {
-                let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
+                let conn = Conn::new(Client::plain(client), Protocol::Uwsgi, 0, clock::monotonic_us());
                 self.read(conn).then_some(Step::Request)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Some(Step::Interrupted),
@@ -394,6 +401,7 @@ impl Core {
         } else {
             self.streak = 0;
         }
+        let client = shared.client(client, listener);
         let mut conn = Conn::new(client, bound.protocol, listener, clock::monotonic_us());
         conn.peer = peer;
         let http = &shared.settings.http;

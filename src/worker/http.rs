@@ -1,21 +1,25 @@
 //! Requests on HTTP sockets.
 
+use super::client::Client;
 use super::conns::{Conn, Waits};
 use super::core::Core;
 use super::exchange::Speaks;
 use super::forwarded::{self, Introduced};
+use super::tls;
 use crate::base::date::{HttpDate, http_date};
 use crate::config::Settings;
 use crate::proto::http::environ::{self, Connection, Options};
 use crate::proto::http::head::{self, Head};
 use crate::proto::http::{Body, Framing, Reject, Request as HttpRequest, framing};
 use crate::proto::uwsgi::{self, push_var};
-use crate::sys::{clock, io};
+use crate::sys::clock;
 use std::io::{ErrorKind, Write};
-use std::os::fd::AsFd;
 
 /// Received at most in one step.
 const STEP: usize = 16 * 1024;
+
+/// The bytes of a TLS client on a socket without TLS.
+const TLS_HERE: &str = "a TLS client came to a socket that speaks plain HTTP; the socket for it is an option https, its address https://";
 
 /// What a core keeps for HTTP from request to request.
 pub struct Http {
@@ -42,6 +46,10 @@ impl Http {
             spare: Vec::with_capacity(STEP),
             date: (0, http_date(0)),
         }
+    }
+
+    pub(super) fn host_name(&self) -> &[u8] {
+        &self.host_name
     }
 
     pub(super) fn date(&mut self) -> HttpDate {
@@ -73,7 +81,10 @@ impl Core {
             if conn.awaits_proxy && !conn.buf.is_empty() {
                 match self.take_proxy_header(&mut conn) {
                     Introduced::Refused(reject) => return self.reject(conn, &reject),
-                    Introduced::Yes | Introduced::NotYet => {}
+                    Introduced::Yes => {
+                        conn.client.iter_mut().for_each(|client| client.push_back(&mut conn.buf))
+                    }
+                    Introduced::NotYet => {}
                 }
             }
             if !conn.awaits_proxy && !conn.buf.is_empty() {
@@ -84,11 +95,15 @@ impl Core {
                         conn.since_us = clock::monotonic_us();
                     }
                     Ok(None) => {}
+                    Err(_) if self.is_misplaced(&conn) => return self.turn_away(conn, 400, TLS_HERE),
                     Err(reject) => return self.reject(conn, &reject),
                 }
             }
-            let Some(client) = &conn.client else { return false };
-            let result = io::recv(client.as_fd(), &mut conn.buf, STEP);
+            let Some(client) = &mut conn.client else { return false };
+            let result = match conn.awaits_proxy {
+                false => client.recv(&mut conn.buf, STEP),
+                true => client.recv_raw(&mut conn.buf, STEP),
+            };
             match result {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -98,8 +113,11 @@ impl Core {
                     self.keep(conn);
                     return false;
                 }
-                // Closed, or broken: nobody is there to be told.
+                // Closed, or broken: nobody is there to be told, or TLS has told it.
                 Ok(0) | Err(_) => {
+                    if client.failure().is_some() {
+                        return self.tls_failed(conn);
+                    }
                     conn.buf.clear();
                     self.http.spare = std::mem::take(&mut conn.buf);
                     self.forget(&conn);
@@ -107,6 +125,11 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Does a TLS client speak on a socket without TLS?
+    fn is_misplaced(&self, conn: &Conn) -> bool {
+        conn.buf.first() == Some(&tls::HANDSHAKE) && !conn.client.as_ref().is_some_and(Client::is_tls)
     }
 
     pub(super) fn reject(&mut self, conn: Conn, reject: &Reject) -> bool {
@@ -127,15 +150,22 @@ impl Core {
             Ok(framing) => framing,
             Err(reject) => return self.reject(conn, &reject),
         };
+        if framing.websocket && !self.shared.settings.http.ignore_upgrade {
+            let reject =
+                Reject::new(501, "WebSocket is not spoken here; see http-ignore-upgrade", "RFC 6455 §4.4");
+            return self.reject(conn, &reject);
+        }
         if request.method() == b"CONNECT" {
             return self.reject(conn, &Reject::new(501, "CONNECT is for proxies", "RFC 9110 §9.3.6"));
         }
+        if let Some(own) = self.own_answer(&conn, &request) {
+            return self.send_own(conn, length, framing, own);
+        }
         let limit = self.shared.settings.limit_post;
         if let Body::Length(body) = framing.body
-            && limit > 0
-            && body > limit
+            && let Some((option, most)) = self.exceeded(body, framing.expect_continue)
         {
-            let text = format!("a body of {body} bytes is more than limit-post = {limit} allows");
+            let text = format!("a body of {body} bytes is more than {option} = {most} allows");
             return self.turn_away(conn, 413, &text);
         }
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -155,25 +185,50 @@ impl Core {
         self.run_http(conn, length, used, framing)
     }
 
+    /// The limit that a body of this length is over.
+    fn exceeded(&self, length: u64, asks_first: bool) -> Option<(&'static str, u64)> {
+        let settings = &self.shared.settings;
+        let limit = Some(settings.limit_post).filter(|&limit| limit > 0);
+        let expected = settings.http.expect_limit.filter(|_| asks_first);
+        let limits =
+            [limit.map(|limit| ("limit-post", limit)), expected.map(|limit| ("http-manage-expect", limit))];
+        limits.into_iter().flatten().find(|&(_, limit)| length > limit)
+    }
+
+    /// May the connection carry another request?
+    pub(super) fn may_stay(&self, conn: &Conn, framing: Framing) -> bool {
+        let http = &self.shared.settings.http;
+        let another = http.requests == 0 || conn.requests < http.requests;
+        framing.keep_alive && another && http.idle_timeout.is_some() && self.keeps_connections()
+    }
+
+    /// Takes the first bytes off a connection's buffer; an empty one is the core's again.
+    pub(super) fn take_off(&mut self, conn: &mut Conn, count: usize) {
+        conn.buf.drain(..count);
+        if conn.buf.is_empty() {
+            self.http.spare = std::mem::take(&mut conn.buf);
+        }
+    }
+
     /// The request whose head is parsed and stands in `conn.buf[..length]` can be run; its body is the exchange's, and
     /// `used` bytes of it stand behind the head. Makes variables of the head and begins the exchange.
     pub(super) fn run_http(&mut self, mut conn: Conn, length: usize, used: usize, framing: Framing) -> bool {
         let request = HttpRequest::new(&conn.buf, &self.http.head);
         let (minor, is_head) = (request.minor(), request.method() == b"HEAD");
         let decoded = self.decoded_length(framing.body);
-        if !self.make_vars(&conn, decoded) {
+        let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
+        if !self.make_vars(&mut conn, decoded) {
             return self.reject(conn, &Reject::new(431, "the headers are too long together", "RFC 6585 §5"));
         }
         // Not a front end of uwsgi, whose variables are its own: these are headers that anybody may have sent.
         self.request.trusted = false;
         let settings = self.shared.settings.clone();
         let http = &settings.http;
-        self.request.told_scheme = conn.trusted.then(|| forwarded::apply(&mut self.request, http)).flatten();
+        let told = conn.trusted.then(|| forwarded::apply(&mut self.request, http)).flatten();
+        self.request.told_scheme = told.or(is_tls.then_some(b"https"));
         self.choose_app();
         let Some(client) = conn.client.take() else { return false };
-        let may_stay = http.requests == 0 || conn.requests < http.requests;
-        let keep_alive =
-            framing.keep_alive && may_stay && http.idle_timeout.is_some() && self.keeps_connections();
+        let keep_alive = self.may_stay(&conn, framing);
         let (room, timeout) = (self.room(), http.timeout);
         let speaks = Speaks::Http { minor, keep_alive, date: self.http.date() };
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -181,10 +236,7 @@ impl Core {
         exchange.expects_continue = framing.expect_continue && !exchange.body.is_seekable();
         exchange.allow(room, timeout);
         drop(exchange);
-        conn.buf.drain(..length + used);
-        if conn.buf.is_empty() {
-            self.http.spare = std::mem::take(&mut conn.buf);
-        }
+        self.take_off(&mut conn, length + used);
         self.current = Some(conn);
         self.start()
     }
@@ -199,7 +251,7 @@ impl Core {
     }
 
     /// The head as a block of variables, as if a front end had sent it. `false`: it does not fit one.
-    fn make_vars(&mut self, conn: &Conn, decoded_length: Option<u64>) -> bool {
+    fn make_vars(&mut self, conn: &mut Conn, decoded_length: Option<u64>) -> bool {
         let http = &mut self.http;
         let request = HttpRequest::new(&conn.buf, &http.head);
         http.remote.clear();
@@ -222,10 +274,14 @@ impl Core {
         text.clear();
         text.extend_from_slice(&[0; uwsgi::HEAD_LEN]);
         let mut fits = true;
-        let options = Options { decoded_length, ..Options::default() };
+        let keep_underscores = self.shared.settings.http.keep_underscores;
+        let options = Options { decoded_length, keep_underscores };
         environ::for_each(&request, &connection, options, &mut http.scratch, |name, value| {
             fits &= push_var(text, name, value).is_ok();
         });
+        for (name, value) in conn.client.as_mut().and_then(Client::variables).unwrap_or_default() {
+            fits &= push_var(text, name.as_bytes(), value).is_ok();
+        }
         http.remote = String::from_utf8(remote).unwrap_or_default();
         let end = self.request.text.len();
         fits && self.request.index(end, usize::MAX).is_ok()

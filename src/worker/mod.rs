@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod chunks;
+pub mod client;
 pub mod conns;
 pub mod core;
 mod course;
@@ -14,6 +15,7 @@ pub mod intake;
 pub mod life;
 pub mod log;
 pub mod mounts;
+mod own;
 mod packet;
 mod parting;
 pub mod privileges;
@@ -23,6 +25,7 @@ mod refuse;
 pub mod request;
 pub mod rescue;
 mod spool;
+mod tls;
 mod upload;
 mod waiting;
 mod watcher;
@@ -31,7 +34,7 @@ use crate::config::{CONNECTIONS, Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
-use crate::sys::{process, signal};
+use crate::sys::{clock, process, signal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -50,6 +53,10 @@ pub const EXIT_NO_APP: i32 = 22;
 pub struct Bound {
     pub fd: OwnedFd,
     pub protocol: Protocol,
+    /// Its place among the listeners of the settings, of which one may stand for several sockets.
+    pub number: usize,
+    /// Its requests are sent on to https at this port.
+    pub to_https: Option<u16>,
     /// Its address, for messages.
     pub name: String,
     /// SERVER_PORT of the requests that come through it.
@@ -93,6 +100,8 @@ pub struct Shared {
     pub id: u32,
     pub pid: i32,
     pub listeners: Arc<Vec<Bound>>,
+    /// For each listener, if TLS is spoken there.
+    services: Vec<Option<Arc<tls::Service>>>,
     pub tiers: Arc<Vec<Epoll>>,
     pub letters: Arc<Vec<handover::Letters>>,
     watcher: watcher::Watcher,
@@ -104,6 +113,8 @@ pub struct Shared {
     pub conns: Mutex<conns::Conns>,
     /// When waiting connections are looked over next.
     pub next_sweep_us: AtomicU64,
+    /// Header lines of the answers that the server gives by itself.
+    own_headers: Vec<u8>,
     /// Bytes of answers that wait for their clients.
     pub leftovers: AtomicUsize,
     /// The table of connections is full.
@@ -125,6 +136,8 @@ pub struct Shared {
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
+    /// When the log was last told of clients that speak HTTP where TLS is spoken.
+    complained_us: AtomicU64,
     news: Arc<OwnedFd>,
     alive: Arc<OwnedFd>,
     orphaned: AtomicBool,
@@ -158,6 +171,7 @@ impl Shared {
             slot_index: setup.slot,
             id: setup.id,
             pid,
+            services: setup.listeners.iter().map(|bound| tls::Service::of(settings, bound.number)).collect(),
             listeners: setup.listeners.clone(),
             tiers: setup.tiers.clone(),
             letters: setup.letters.clone(),
@@ -166,6 +180,7 @@ impl Shared {
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
             conns: Mutex::new(conns::Conns::new(most_connections(settings))),
+            own_headers: own::common_headers(settings),
             leftovers: AtomicUsize::new(0),
             crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
@@ -178,6 +193,7 @@ impl Shared {
             bench: Mutex::default(),
             threads: Mutex::default(),
             limit,
+            complained_us: AtomicU64::new(0),
             news: setup.news.clone(),
             alive: setup.alive.clone(),
             orphaned: AtomicBool::new(false),
@@ -205,6 +221,15 @@ impl Shared {
 
     fn leave_line(&self, line: usize) {
         self.lines_taken.fetch_and(!(1 << line), AcqRel);
+    }
+
+    /// Lets one thread of the process rest; `false`: another does already.
+    fn begin_rest(&self) -> bool {
+        self.lines_taken.fetch_or(balance::RESTING, AcqRel) & balance::RESTING == 0
+    }
+
+    fn end_rest(&self) {
+        self.lines_taken.fetch_and(!balance::RESTING, AcqRel);
     }
 
     /// Is a thread that has nothing to do needed in a line?
@@ -258,6 +283,18 @@ impl Shared {
         }
     }
 
+    /// An accepted socket as a client of its listener.
+    fn client(&self, socket: OwnedFd, listener: usize) -> client::Client {
+        client::Client::new(socket, self.services.get(listener).and_then(Option::as_ref))
+    }
+
+    /// Scanners must not fill the log: once a minute.
+    fn may_complain(&self) -> bool {
+        let (now, last) = (clock::monotonic_us(), self.complained_us.load(Relaxed));
+        let is_due = last == 0 || now.saturating_sub(last) > 60_000_000;
+        is_due && self.complained_us.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
+    }
+
     /// The table of waiting connections. A thread that panicked with it left it whole: each step is one operation.
     pub fn conns(&self) -> std::sync::MutexGuard<'_, conns::Conns> {
         self.conns.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -294,7 +331,8 @@ impl Shared {
     /// Opens the log's file anew if the master has done so since the last time.
     pub fn follow_log(&self) {
         let epoch = self.board.log_epoch().load(Acquire);
-        if self.log_epoch.swap(epoch, AcqRel) != epoch
+        if self.log_epoch.load(Relaxed) != epoch
+            && self.log_epoch.swap(epoch, AcqRel) != epoch
             && let Some(path) = &self.log_file
         {
             self.log.flush();

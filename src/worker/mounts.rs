@@ -34,6 +34,11 @@ impl Mounts {
         self.exact(request).or(self.default)
     }
 
+    /// No application is loaded.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
     /// The application that is mounted just where the request asks, the default one left aside.
     pub fn exact(&self, request: &Request) -> Option<usize> {
         let key = request.app_key();

@@ -71,6 +71,8 @@ class Server:
         *arguments: str,
         uwsgi: bool = True,
         http: bool = False,
+        https: str | None = None,
+        to_https: int | None = None,
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
         command: list[str] | None = None,
@@ -92,6 +94,13 @@ class Server:
         if http:
             self.http_address, fd = self._listen()
             words.append(f"--http-socket=fd://{fd}")
+        if https is not None:
+            # What stands behind the address: CERTIFICATE,KEY[,CIPHERS[,CLIENT_CA]].
+            self.https_address, fd = self._listen()
+            words.append(f"--https=fd://{fd},{https}")
+        if to_https is not None:
+            self.redirecting_address, fd = self._listen()
+            words.append(f"--http-to-https=fd://{fd},{to_https}")
         if app is not None:
             words += [f"--pythonpath={APPS}", f"--module={app}"]
         words += [*arguments, *spelled(options)]

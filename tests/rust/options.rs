@@ -128,10 +128,15 @@ fn no_row_invents_an_option() {
     let own: Vec<&str> = registry::names().filter(|name| !known.contains(name)).collect();
     let http = [
         "http-keepalive-requests",
+        "http-min-rate",
         "http-connections",
         "http-request-line",
         "http-headers",
         "http-stream-body",
+        "http-keep-underscores",
+        "http-ignore-upgrade",
+        "http-livez",
+        "http-readyz",
         "forwarded-allow-ips",
         "forwarded-host",
         "http-server-header",

@@ -14,7 +14,7 @@ use super::low::Low;
 use super::resolve::{Resolved, resolve};
 use super::row::Status;
 use super::values::{Value, values};
-use super::{Origin, Settings, Sources, Written, logic, registry};
+use super::{Origin, Settings, Sources, Written, certificates, logic, registry};
 
 /// How bad it is. Errors keep the server from starting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,6 +128,16 @@ impl Report {
         self.values = values(settings, |row| row.status == Status::Works);
         harm::find(self, settings);
         files::find(self, settings, python);
+        self.find_certificates(settings);
+    }
+
+    /// What is wrong with the files of the TLS sockets.
+    fn find_certificates(&mut self, settings: &Settings) {
+        let (warnings, errors) = certificates::load_all(&mut settings.clone());
+        for warning in &warnings {
+            self.warn(&warning.origin, warning.text.clone());
+        }
+        errors.iter().for_each(|error| self.error(error));
     }
 
     /// Placeholders that nothing reads.

@@ -282,9 +282,9 @@ const PARTS: &[Part] = &[
     Part {
         theme: "TLS",
         status: Status::Planned,
-        why: "nothing listens there, and nothing is encrypted",
+        why: "nothing listens there; let nginx speak uwsgi to a unix socket, or https to an https-socket",
         names: "
-            https= https-socket= https2= ssl-socket= suwsgi-socket=
+            ssl-socket= suwsgi-socket=
         ",
     },
     Part {
@@ -301,7 +301,7 @@ const PARTS: &[Part] = &[
             fastrouter-uid= fastrouter-use-base= fastrouter-use-cache~ fastrouter-use-code-string=
             fastrouter-use-pattern= fastrouter-use-socket~ fastrouter-workers= fastrouter-zerg= http-cheap
             http-fallback= http-gracetime= http-resubscribe= http-stud-prefix=
-            http-subscription-fallback-key= http-subscription-server= http-to= http-to-https= http-use-base=
+            http-subscription-fallback-key= http-subscription-server= http-to= http-use-base=
             http-use-cache~ http-use-code-string= http-use-pattern= http-use-socket~ http-zerg= httprouter=
             rawrouter= rawrouter-buffer-size= rawrouter-cheap rawrouter-events= rawrouter-fallback=
             rawrouter-gracetime= rawrouter-harakiri= rawrouter-max-retries= rawrouter-processes=
@@ -324,20 +324,9 @@ const PARTS: &[Part] = &[
         names: "
             http-auto-gzip http-buffer-size= http-connect-timeout=
             http-events= http-gid= http-harakiri=             http-manage-rtsp http-manage-source http-modifier1=
-            http-modifier2= http-processes= http-quiet= http-raw-body http-server-name-as-http-host=
+            http-modifier2= http-processes= http-quiet= http-server-name-as-http-host=
             http-ss= http-stats= http-stats-server= http-uid= http-var= http-websockets
             http-workers=
-        ",
-    },
-    Part {
-        theme: "TLS",
-        status: Status::Planned,
-        why: "nothing is encrypted",
-        names: "
-            https-export-cert https-session-context= https-socket-modifier1= https-socket-modifier2= sni=
-            sni-dir= sni-dir-ciphers= sni-regexp= ssl-enable-sslv3 ssl-enable-tlsv1 ssl-enable3 ssl-option=
-            ssl-session-timeout= ssl-session-use-cache~ ssl-sessions-timeout= ssl-sessions-use-cache~
-            ssl-tmp-dir= ssl-verbose ssl-verify-depth~
         ",
     },
     Part {

@@ -28,6 +28,13 @@ pub const TABLE: Table = Table {
         )
         .many(),
         Row::works(
+            "http-to-https",
+            Required,
+            |d, v, o| d.socket_to_https(text(v)?, o),
+            "accept HTTP at ADDRESS[,PORT] only to redirect it to https, at that port",
+        )
+        .many(),
+        Row::works(
             "protocol",
             Required,
             |d, v, _| d.protocol(text(v)?),
