@@ -97,7 +97,7 @@ impl<H: Host> Master<'_, H> {
 fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     let mut kept = Vec::new();
     let sockets = |settings: &Settings| -> Vec<_> {
-        settings.listeners.iter().map(|one| (one.address.clone(), one.protocol)).collect()
+        settings.listeners.iter().map(|one| (one.address.clone(), one.protocol, one.to_https)).collect()
     };
     if sockets(old) != sockets(new) {
         kept.push("socket");
