@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::details::*;
 use super::http::Http;
+use super::tls::{Identity, Tls};
 
 /// Where an option was written: a file and line, the command line, the environment, or a keyword of `serve()`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +62,7 @@ pub enum Address {
 pub struct Listener {
     pub address: Address,
     pub protocol: Protocol,
+    pub tls: Option<Box<Identity>>,
     /// Every request is sent on to https at this port.
     pub to_https: Option<u16>,
     /// The address as it was written, for messages and the log.
@@ -177,6 +179,7 @@ pub struct Settings {
     pub log: Log,
     pub pidfiles: PidFiles,
     pub http: Http,
+    pub tls: Tls,
 }
 
 /// One option as it was written.
@@ -246,6 +249,7 @@ impl Default for Settings {
             log: Log::default(),
             pidfiles: PidFiles::default(),
             http: Http::default(),
+            tls: Tls::default(),
         }
     }
 }

@@ -51,8 +51,8 @@ pub fn backlog(settings: &Settings) -> u32 {
 pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
     let mut sockets = Sockets { bound: Vec::new(), files: Vec::new() };
     let backlog = backlog(settings);
-    for listener in &settings.listeners {
-        if let Err(error) = one(listener, settings, backlog, &mut sockets) {
+    for (number, listener) in settings.listeners.iter().enumerate() {
+        if let Err(error) = one((number, listener), settings, backlog, &mut sockets) {
             let message = explain(listener, &error);
             remove(&sockets.files);
             return Err(message);
@@ -61,12 +61,17 @@ pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
     Ok(sockets)
 }
 
-fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Sockets) -> Result<()> {
+fn one(
+    (number, listener): (usize, &Listener),
+    settings: &Settings,
+    backlog: u32,
+    sockets: &mut Sockets,
+) -> Result<()> {
     match &listener.address {
         Address::Tcp { host, port } => {
             for fd in tcp(host, *port, backlog, settings)? {
                 ready_tcp(&fd, listener.protocol, settings)?;
-                add(fd, listener, settings, sockets)?;
+                add(fd, (number, listener), settings, sockets)?;
             }
         }
         Address::Unix(path) => {
@@ -74,13 +79,13 @@ fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Soc
             let inode = std::fs::metadata(path)?.ino();
             sockets.files.push(SocketFile { path: std::path::absolute(path)?, inode });
             set_access(path, settings)?;
-            add(fd, listener, settings, sockets)?;
+            add(fd, (number, listener), settings, sockets)?;
         }
         Address::Abstract(name) => {
-            add(socket::listen_abstract(name, backlog)?, listener, settings, sockets)?;
+            add(socket::listen_abstract(name, backlog)?, (number, listener), settings, sockets)?;
         }
-        Address::Inherited(number) => {
-            let fd = io::adopt(*number)
+        Address::Inherited(inherited) => {
+            let fd = io::adopt(*inherited)
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, "no descriptor of this number is open"))?;
             socket::take_listener(fd.as_fd())?;
             // On a unix socket, where nothing is delayed, this fails.
@@ -88,13 +93,18 @@ fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Soc
             if let Some(waiting) = settings.socket_options.fast_open {
                 let _ = socket::fast_open(fd.as_fd(), waiting);
             }
-            add(fd, listener, settings, sockets)?;
+            add(fd, (number, listener), settings, sockets)?;
         }
     }
     Ok(())
 }
 
-fn add(fd: OwnedFd, listener: &Listener, settings: &Settings, sockets: &mut Sockets) -> Result<()> {
+fn add(
+    fd: OwnedFd,
+    (number, listener): (usize, &Listener),
+    settings: &Settings,
+    sockets: &mut Sockets,
+) -> Result<()> {
     let options = &settings.socket_options;
     if options.keepalive {
         socket::keep_alive(fd.as_fd())?;
@@ -108,7 +118,7 @@ fn add(fd: OwnedFd, listener: &Listener, settings: &Settings, sockets: &mut Sock
     let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
     let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
     let Listener { protocol, to_https, .. } = *listener;
-    sockets.bound.push(Bound { fd, protocol, to_https, name, port });
+    sockets.bound.push(Bound { fd, protocol, number, to_https, name, port });
     Ok(())
 }
 

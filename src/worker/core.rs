@@ -1,6 +1,7 @@
 //! One core: a thread that takes a request, lets the application answer it, and sees it off. Python comes in between
 //! [`Core::next_step`] and the next call of it.
 
+use super::client::Client;
 use super::conns::Conn;
 use super::exchange::Exchange;
 use super::http::Http;
@@ -13,6 +14,7 @@ use crate::config::Protocol;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order, Phase, Stage};
 use crate::sys::{clock, epoll, process, signal};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -55,8 +57,8 @@ pub struct Core {
     pub(super) http: Http,
     /// The HTTP connection of the running request.
     pub(super) current: Option<Conn>,
-    /// A connection that has its next request in its buffer already.
-    pub(super) again: Option<Conn>,
+    /// Connections that have more to be read, of which the socket knows nothing.
+    pub(super) again: VecDeque<Conn>,
     /// How often in a row such a connection went first.
     pipelined: u32,
     pub(super) line: Vec<u8>,
@@ -99,7 +101,7 @@ impl Core {
             intake: Intake::new(&shared),
             http: Http::new(&shared.settings),
             current: None,
-            again: None,
+            again: VecDeque::new(),
             pipelined: 0,
             line: Vec::with_capacity(1024),
             started_us: 0,
@@ -134,7 +136,7 @@ impl Core {
         self.finish();
         loop {
             // More than once where the server answers by itself.
-            while self.again.is_some() {
+            while !self.again.is_empty() {
                 if let Some(step) = self.read_again() {
                     return step;
                 }
@@ -193,7 +195,7 @@ impl Core {
                 return Some(step);
             }
         }
-        let conn = self.again.take()?;
+        let conn = self.again.pop_front()?;
         self.read(conn).then_some(Step::Request)
     }
 
@@ -257,7 +259,7 @@ impl Core {
     fn wait_in_accept(&mut self) -> Option<Step> {
         match intake::wait_accept(&self.shared.listeners[0]) {
             Ok(client) => {
-                let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
+                let conn = Conn::new(Client::plain(client), Protocol::Uwsgi, 0, clock::monotonic_us());
                 self.read(conn).then_some(Step::Request)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Some(Step::Interrupted),
@@ -399,6 +401,7 @@ impl Core {
         } else {
             self.streak = 0;
         }
+        let client = shared.client(client, listener);
         let mut conn = Conn::new(client, bound.protocol, listener, clock::monotonic_us());
         conn.peer = peer;
         let http = &shared.settings.http;

@@ -2,6 +2,7 @@
 //! the request. Python's objects hold an exchange by its serial number and find it gone when the request is over.
 
 use super::body::{Body, BodyError};
+use super::client::Client;
 use super::conns::{Overdue, is_below};
 use crate::base::date::HttpDate;
 use crate::config::Settings;
@@ -12,7 +13,7 @@ use crate::proto::http::status;
 use crate::shm::board::CoreSlot;
 use crate::sys::{clock, epoll, io};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,13 +32,15 @@ pub struct Gone;
 
 /// Small bodies are copied behind the head and go out with it, when the core is done with Python.
 const SMALL: usize = 16 * 1024;
+/// Read from a file in one step.
+const FILE_STEP: usize = 64 * 1024;
 /// Most bytes of an unread body that are read for the sake of a clean close.
 const LINGER: u64 = 16 * 1024 * 1024;
 
 pub struct Exchange {
     /// Names the request; changes with each.
     pub serial: u64,
-    client: Option<OwnedFd>,
+    client: Option<Client>,
     slot: CoreSlot,
     /// The longest wait for the client, and that of requests for which nothing else is said.
     timeout: Duration,
@@ -117,7 +120,7 @@ impl Exchange {
     }
 
     /// A new request on `client`; its body is set by the caller.
-    pub fn begin(&mut self, client: OwnedFd, speaks: Speaks, protocol: &[u8], is_head_request: bool) {
+    pub fn begin(&mut self, client: Client, speaks: Speaks, protocol: &[u8], is_head_request: bool) {
         self.serial += 1;
         self.client = Some(client);
         self.speaks = speaks;
@@ -148,8 +151,8 @@ impl Exchange {
         self.timeout = timeout;
     }
 
-    pub fn client(&self) -> Option<BorrowedFd<'_>> {
-        self.client.as_ref().map(AsFd::as_fd)
+    pub fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
     }
 
     /// The client went away, or its answer was given by the stack-dump handler.
@@ -308,16 +311,16 @@ impl Exchange {
 
     /// Sends `out` and as much of `chunk` as the socket takes; returns how much of the chunk.
     fn send_with(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
-        let Some(client) = &self.client else { return Err(Gone) };
+        let Some(client) = &mut self.client else { return Err(Gone) };
         if !self.slot.answer() {
             return self.lost();
         }
         let held = self.out.len();
         let result = match (held, chunk.is_empty()) {
-            (0, true) => return Ok(0),
-            (0, false) => io::send(client.as_fd(), chunk),
-            (_, true) => io::send(client.as_fd(), &self.out),
-            (_, false) => io::send_two(client.as_fd(), &self.out, chunk),
+            (0, true) if !client.owes() => return Ok(0),
+            (0, _) => client.send(chunk),
+            (_, true) => client.send(&self.out),
+            (_, false) => client.send_two(&self.out, chunk),
         };
         match result {
             Ok(sent) => {
@@ -365,7 +368,7 @@ impl Exchange {
 
     /// Everything that was written is with the kernel.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty()
+        self.out.is_empty() && !self.client.as_ref().is_some_and(Client::owes)
     }
 
     /// Everything that was announced has been written.
@@ -378,7 +381,7 @@ impl Exchange {
         loop {
             let sent = self.send_with(rest)?;
             rest = &rest[sent..];
-            if rest.is_empty() && self.out.is_empty() {
+            if rest.is_empty() && self.is_flushed() {
                 return Ok(());
             }
             if self.out.len() + rest.len() <= self.room && self.is_last() {
@@ -407,8 +410,11 @@ impl Exchange {
             push_chunk_size(&mut self.out, length as usize);
         }
         self.write_rest(&[])?;
-        self.copy_file(file, offset, length)?;
-        self.by_sendfile = true;
+        self.by_sendfile = !self.client.as_ref().is_some_and(Client::is_tls);
+        match self.by_sendfile {
+            true => self.copy_file(file, offset, length)?,
+            false => self.encrypt_file(file, offset, length)?,
+        }
         self.body_bytes += length;
         if delivery == Delivery::Chunked && length > 0 {
             self.out.extend_from_slice(CHUNK_END);
@@ -419,7 +425,7 @@ impl Exchange {
     fn copy_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
         let mut sent = 0;
         while sent < length {
-            let Some(client) = &self.client else { return Err(Gone) };
+            let Some(client) = &mut self.client else { return Err(Gone) };
             match io::sendfile(client.as_fd(), file, offset + sent, length - sent) {
                 // The file became shorter than it was: the answer cannot be completed.
                 Ok(0) => return self.lost(),
@@ -430,6 +436,20 @@ impl Exchange {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_writable()?,
                 Err(_) => return self.lost(),
             }
+        }
+        Ok(())
+    }
+
+    /// The same where the kernel cannot do it: TLS.
+    fn encrypt_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
+        let mut sent = 0;
+        while sent < length {
+            let most = (length - sent).min(FILE_STEP as u64) as usize;
+            match io::read_at(file, offset + sent, &mut self.out, most) {
+                Ok(count @ 1..) => sent += count as u64,
+                Ok(0) | Err(_) => return self.lost(),
+            }
+            self.write_rest(&[])?;
         }
         Ok(())
     }
@@ -463,11 +483,11 @@ impl Exchange {
         if self.expects_continue && !self.body.is_ready_for(1) {
             self.invite_body()?;
         }
-        let Some(client) = &self.client else { return Err(BodyError::Over) };
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
         if line {
-            self.body.read_line(client.as_fd(), most, self.timeout, out)
+            self.body.read_line(client, most, self.timeout, out)
         } else {
-            self.body.read(client.as_fd(), most, self.timeout, out)
+            self.body.read(client, most, self.timeout, out)
         }
     }
 
@@ -476,8 +496,8 @@ impl Exchange {
         if self.expects_continue && !self.body.is_ready_for(1) {
             self.invite_body()?;
         }
-        let Some(client) = &self.client else { return Err(BodyError::Over) };
-        self.body.fill(client.as_fd(), out, self.timeout)
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
+        self.body.fill(client, out, self.timeout)
     }
 
     /// Sends `100 Continue`, once, unless the answer has begun.
@@ -494,29 +514,30 @@ impl Exchange {
 
     /// Reads the body as a whole before the app runs.
     pub fn buffer_body(&mut self, memory: usize) -> Result<(), BodyError> {
-        let Some(client) = &self.client else { return Err(BodyError::Over) };
-        self.body.buffer(client.as_fd(), memory, self.timeout)
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
+        self.body.buffer(client, memory, self.timeout)
     }
 
     // ── the end ──
 
     /// Sends what is left and hands back the connection with what is to be done with it. Without `room` this waits for the
     /// client; with it, only for more than fits there.
-    pub fn finish(&mut self) -> Option<(OwnedFd, After)> {
-        if !self.gone && !self.out.is_empty() {
+    pub fn finish(&mut self) -> Option<(Client, After)> {
+        if !self.gone && !self.is_flushed() {
             let _ = if self.room > 0 { self.send_end() } else { self.write_rest(&[]) };
         }
-        let client = self.client.take()?;
+        let is_flushed = self.is_flushed();
+        let mut client = self.client.take()?;
         self.serial += 1;
-        let keep = !self.gone && !self.close && self.body.drain(client.as_fd(), LINGER, Duration::ZERO);
-        let after = match (self.gone, self.out.is_empty()) {
+        let keep = !self.gone && !self.close && self.body.drain(&mut client, LINGER, Duration::ZERO);
+        let after = match (self.gone, is_flushed) {
             (true, _) => After::Close,
             (false, false) => After::Send(std::mem::take(&mut self.out), keep),
             (false, true) if keep => After::Keep,
             (false, true) if self.body.is_drained() => After::Close,
             (false, true) if self.room > 0 => After::ReadOn,
             (false, true) => {
-                self.linger(&client);
+                self.linger(&mut client);
                 After::Close
             }
         };
@@ -544,10 +565,10 @@ impl Exchange {
 
     /// Closing while the client still sends would reset the connection and might take the answer with it
     /// (RFC 9112 §9.6): close for sending first, and read on for a while.
-    fn linger(&mut self, client: &OwnedFd) {
+    fn linger(&mut self, client: &mut Client) {
         if !self.body.is_drained() {
-            io::shutdown_send(client.as_fd());
-            self.body.drain(client.as_fd(), LINGER, self.timeout.min(Duration::from_secs(1)));
+            client.shutdown_send();
+            self.body.drain(client, LINGER, self.timeout.min(Duration::from_secs(1)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod chunks;
+pub mod client;
 pub mod conns;
 pub mod core;
 mod course;
@@ -23,6 +24,7 @@ mod refuse;
 pub mod request;
 pub mod rescue;
 mod spool;
+mod tls;
 mod upload;
 mod waiting;
 mod watcher;
@@ -31,7 +33,7 @@ use crate::config::{CONNECTIONS, Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
-use crate::sys::{process, signal};
+use crate::sys::{clock, process, signal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -50,6 +52,8 @@ pub const EXIT_NO_APP: i32 = 22;
 pub struct Bound {
     pub fd: OwnedFd,
     pub protocol: Protocol,
+    /// Its place among the listeners of the settings, of which one may stand for several sockets.
+    pub number: usize,
     /// Its requests are sent on to https at this port.
     pub to_https: Option<u16>,
     /// Its address, for messages.
@@ -95,6 +99,8 @@ pub struct Shared {
     pub id: u32,
     pub pid: i32,
     pub listeners: Arc<Vec<Bound>>,
+    /// For each listener, if TLS is spoken there.
+    services: Vec<Option<Arc<tls::Service>>>,
     pub tiers: Arc<Vec<Epoll>>,
     pub letters: Arc<Vec<handover::Letters>>,
     watcher: watcher::Watcher,
@@ -129,6 +135,8 @@ pub struct Shared {
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     pub limit: Option<u64>,
+    /// When the log was last told of clients that speak HTTP where TLS is spoken.
+    complained_us: AtomicU64,
     news: Arc<OwnedFd>,
     alive: Arc<OwnedFd>,
     orphaned: AtomicBool,
@@ -162,6 +170,7 @@ impl Shared {
             slot_index: setup.slot,
             id: setup.id,
             pid,
+            services: setup.listeners.iter().map(|bound| tls::Service::of(settings, bound.number)).collect(),
             listeners: setup.listeners.clone(),
             tiers: setup.tiers.clone(),
             letters: setup.letters.clone(),
@@ -183,6 +192,7 @@ impl Shared {
             bench: Mutex::default(),
             threads: Mutex::default(),
             limit,
+            complained_us: AtomicU64::new(0),
             news: setup.news.clone(),
             alive: setup.alive.clone(),
             orphaned: AtomicBool::new(false),
@@ -270,6 +280,18 @@ impl Shared {
                 process::signal_thread(tid, signal::kick());
             }
         }
+    }
+
+    /// An accepted socket as a client of its listener.
+    fn client(&self, socket: OwnedFd, listener: usize) -> client::Client {
+        client::Client::new(socket, self.services.get(listener).and_then(Option::as_ref))
+    }
+
+    /// Scanners must not fill the log: once a minute.
+    fn may_complain(&self) -> bool {
+        let (now, last) = (clock::monotonic_us(), self.complained_us.load(Relaxed));
+        let is_due = last == 0 || now.saturating_sub(last) > 60_000_000;
+        is_due && self.complained_us.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
     }
 
     /// The table of waiting connections. A thread that panicked with it left it whole: each step is one operation.

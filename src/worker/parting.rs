@@ -1,21 +1,27 @@
 //! The end of requests on HTTP sockets: connections that are kept, those whose clients are slow to read, and those that are
 //! closed in peace.
 
+use super::client::Client;
 use super::conns::{Conn, Leftover, Waits};
 use super::core::Core;
 use super::exchange::After;
 use super::log;
+use super::tls::Failure;
 use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
 use crate::sys::{clock, io};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 
 /// Most bytes of one answer that wait for their client without a thread.
 const ROOM: usize = 1 << 20;
 /// Most bytes of all of a worker's answers that do.
 const MUCH: usize = 64 << 20;
+
+/// The answer to HTTP without TLS on a socket with TLS.
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 58\r\n\
+    Connection: close\r\n\r\nThis port speaks HTTPS: the address begins with https://.\n";
 
 impl Core {
     /// How much of the next answer may wait for its client without a thread.
@@ -25,7 +31,7 @@ impl Core {
     }
 
     /// The request on `conn` is over.
-    pub(super) fn after_http(&mut self, mut conn: Conn, client: OwnedFd, after: After, surplus: Vec<u8>) {
+    pub(super) fn after_http(&mut self, mut conn: Conn, client: Client, after: After, surplus: Vec<u8>) {
         conn.client = Some(client);
         if !surplus.is_empty() {
             conn.buf = surplus;
@@ -51,14 +57,14 @@ impl Core {
         if conn.buf.is_empty() {
             self.keep(conn);
         } else {
-            self.again = Some(conn);
+            self.again.push_back(conn);
         }
     }
 
     /// The client has read something of its answer.
     pub(super) fn send_leftover(&mut self, mut conn: Conn) -> bool {
-        let (Some(client), Some(left)) = (&conn.client, &mut conn.leftover) else { return false };
-        match io::send(client.as_fd(), &left.bytes[left.sent..]) {
+        let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else { return false };
+        match client.send(&left.bytes[left.sent..]) {
             Ok(sent) => {
                 left.sent += sent;
                 conn.since_us = clock::monotonic_us();
@@ -70,7 +76,7 @@ impl Core {
                 return false;
             }
         }
-        if left.sent < left.bytes.len() {
+        if left.sent < left.bytes.len() || client.owes() {
             self.keep(conn);
             return false;
         }
@@ -101,12 +107,12 @@ impl Core {
 
     /// Answers a request that cannot be served, and closes. Nothing is put on the board or counted as a request. Returns
     /// `false`: there is nothing to run.
-    pub(super) fn turn_away(&mut self, conn: Conn, status: u16, why: &str) -> bool {
+    pub(super) fn turn_away(&mut self, mut conn: Conn, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
         let date = self.http.date();
         Plain { date: date.as_ref(), ..Plain::last(status, &self.shared.own_headers) }.push_to(&mut out);
-        if let Some(client) = &conn.client {
-            let _ = io::send(client.as_fd(), &out);
+        if let Some(client) = &mut conn.client {
+            let _ = client.send(&out);
         }
         self.count_refused();
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
@@ -114,10 +120,38 @@ impl Core {
         false
     }
 
+    /// No TLS session came about, or it broke. What there is to be said has gone out as an alert, unless the client speaks
+    /// HTTP, which has an answer of its own.
+    pub(super) fn tls_failed(&mut self, conn: Conn) -> bool {
+        self.count_refused();
+        let Some(client) = &conn.client else { return false };
+        let shared = self.shared.clone();
+        let peer = conn.peer.map_or_else(String::new, |peer| format!(" of {peer}"));
+        match client.failure() {
+            Some(Failure::NotTls) => {
+                let _ = io::send(client.as_fd(), NOT_TLS);
+                if shared.may_complain() {
+                    let name = &shared.listeners[conn.listener].name;
+                    log::say(&format!(
+                        "worker {}: refused a request{peer} with 400: plain HTTP came to {name}, which speaks HTTPS \
+                         (said once a minute)",
+                        shared.id
+                    ));
+                }
+            }
+            Some(failure) if shared.settings.tls.verbose => {
+                log::say(&format!("worker {}: the TLS session{peer} failed: {failure}", shared.id));
+            }
+            _ => {}
+        }
+        self.see_off(conn);
+        false
+    }
+
     /// Closes for sending, and lets the table read what still comes, for a moment.
     pub(super) fn see_off(&mut self, mut conn: Conn) {
-        if let Some(client) = &conn.client {
-            io::shutdown_send(client.as_fd());
+        if let Some(client) = &mut conn.client {
+            client.shutdown_send();
         }
         conn.buf = Vec::new();
         conn.upload = None;

@@ -71,6 +71,7 @@ class Server:
         *arguments: str,
         uwsgi: bool = True,
         http: bool = False,
+        https: str | None = None,
         to_https: int | None = None,
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
@@ -93,6 +94,10 @@ class Server:
         if http:
             self.http_address, fd = self._listen()
             words.append(f"--http-socket=fd://{fd}")
+        if https is not None:
+            # What stands behind the address: CERTIFICATE,KEY[,CIPHERS[,CLIENT_CA]].
+            self.https_address, fd = self._listen()
+            words.append(f"--https=fd://{fd},{https}")
         if to_https is not None:
             self.redirecting_address, fd = self._listen()
             words.append(f"--http-to-https=fd://{fd},{to_https}")

@@ -11,6 +11,7 @@ mod processes;
 mod recycling;
 mod requests;
 mod sockets;
+mod tls;
 
 use super::Row;
 pub use configuration::{THEME as READING, is_built_in};
@@ -26,6 +27,7 @@ const TABLES: &[&Table] = &[
     &logic::TABLE,
     &apps::TABLE,
     &sockets::TABLE,
+    &tls::TABLE,
     &processes::TABLE,
     &recycling::TABLE,
     &requests::TABLE,
