@@ -23,7 +23,7 @@ from harness.http import Connection as Plain
 from harness.http import request
 from harness.tls import Authority, Connection
 from harness.wait import until
-from test_http import check_valid, send
+from test_http import CUTS, check_valid, send
 
 VERSIONS = [TLSVersion.TLSv1_2, TLSVersion.TLSv1_3]
 # Neither rises nor repeats itself with the size of a record.
@@ -121,14 +121,14 @@ def test_curl(boot_https, authority, words):
 # ── requests ──
 
 
-@pytest.mark.parametrize("size", [1_000_000, 1], ids=["whole", "by bytes"])
-def test_valid_requests(boot_https, authority, size):
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_valid_requests(boot_https, authority, cut):
     """The corpus, each byte in a record of its own too."""
     server = boot_https("dump")
     context = authority.context()
     for case in cases("http/valid"):
         with Connection(server.https_address, context) as connection:
-            send(connection, case.data, size)
+            send(connection, cut(case.data))
             check_valid(case, connection)
 
 
