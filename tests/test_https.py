@@ -23,7 +23,7 @@ from harness.http import Connection as Plain
 from harness.http import request
 from harness.tls import Authority, Connection
 from harness.wait import until
-from test_http import check_valid, send
+from test_http import CUTS, check_valid, send
 
 VERSIONS = [TLSVersion.TLSv1_2, TLSVersion.TLSv1_3]
 # Neither rises nor repeats itself with the size of a record.
@@ -121,14 +121,14 @@ def test_curl(boot_https, authority, words):
 # ── requests ──
 
 
-@pytest.mark.parametrize("size", [1_000_000, 1], ids=["whole", "by bytes"])
-def test_valid_requests(boot_https, authority, size):
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_valid_requests(boot_https, authority, cut):
     """The corpus, each byte in a record of its own too."""
     server = boot_https("dump")
     context = authority.context()
     for case in cases("http/valid"):
         with Connection(server.https_address, context) as connection:
-            send(connection, case.data, size)
+            send(connection, cut(case.data))
             check_valid(case, connection)
 
 
@@ -519,3 +519,18 @@ def test_the_proxy_protocol_comes_before_tls(boot_https, authority):
     with authority.context().wrap_socket(plain, server_hostname="localhost") as connection.socket:
         facts = json.loads(ask(connection).body)
         assert (facts["REMOTE_ADDR"], facts["HTTPS"]) == ("192.0.2.7", "on")
+
+
+# ── what the server answers by itself ──
+
+
+def test_the_server_s_own_answers_are_encrypted_too(boot_https, authority):
+    server = boot_https("hello", to_https=8443, http_livez=True)
+    server.log.expect("refused a request with 501: CONNECT")
+    with Plain(server.redirecting_address) as plain:
+        plain.send(request("/page", Host="localhost"))
+        assert plain.answer().header("Location") == "https://localhost:8443/page"
+    with Connection(server.https_address, authority.context()) as connection:
+        assert ask(connection, "/livez").body == b"ok\n"
+        assert ask(connection).body == b"hello"
+        assert ask(connection, "localhost:1", "CONNECT").status == 501
