@@ -64,7 +64,8 @@ def test_a_syntax_error(start, tmp_path):
 
 
 def test_a_missing_file(start, tmp_path):
-    fails(start, NO_APP, f"cannot load the application from file {tmp_path}/no.py", wsgi_file=tmp_path / "no.py")
+    patterns = f"cannot load the application from file {tmp_path}/no.py", f"there is no file {tmp_path}/no.py$"
+    fails(start, NO_APP, *patterns, wsgi_file=tmp_path / "no.py")
 
 
 def test_one_bad_mount_is_enough(start):

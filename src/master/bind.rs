@@ -32,6 +32,9 @@ fn explain(listener: &Listener, error: Error) -> String {
         }
         ErrorKind::PermissionDenied => "choose a directory (or a port above 1023) that this user may use",
         ErrorKind::AddrNotAvailable => "the address belongs to no interface of this machine",
+        ErrorKind::NotFound if matches!(listener.address, Address::Inherited(_)) => {
+            "check what starts the server: it has to hand it over"
+        }
         ErrorKind::NotFound => "the directory does not exist",
         ErrorKind::InvalidInput => "check its options",
         _ => "check the address",
