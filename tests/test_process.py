@@ -26,7 +26,9 @@ from harness.server import APPS, TESTS
 from harness.wait import until
 
 
-NOT_NEEDED = shutil.ignore_patterns("__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "config-*")
+NOT_NEEDED = shutil.ignore_patterns(
+    "__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "config-*"
+)
 
 
 @pytest.fixture(scope="module")

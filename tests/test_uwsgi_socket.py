@@ -290,7 +290,9 @@ def assert_refused(server, sent: bytes, status: int, why: str) -> None:
     assert server.workers()[0].refused == 1
 
 
-@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /x HTTP/1.0\r\nContent-Length: 0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "sent", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /x HTTP/1.0\r\nContent-Length: 0\r\n\r\n"]
+)
 def test_a_browser_is_told_that_this_is_no_http_socket(boot, sent):
     assert_refused(boot("hello"), sent, 400, "an HTTP client came to a socket that speaks the uwsgi protocol")
 
