@@ -10,11 +10,13 @@ import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from signal import Signals
 
 import pytest
 
 from harness.http import request
 from harness.tls import Authority, Connection
+from test_process import as_root, reads_python
 
 
 @pytest.fixture
@@ -108,6 +110,24 @@ def test_the_example_of_uwsgis_documentation(boot, tmp_path):
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as made:
         return made.getsockname()[1]
+
+
+@as_root
+def test_the_key_may_be_roots_alone(boot, authority):
+    """It is read before the master becomes another user; a reload reads it as that one."""
+    if not reads_python("nobody"):
+        pytest.skip("nobody may not read this Python")
+    files = authority.sign()
+    authority.directory.chmod(0o700)
+    server = boot("hello", uwsgi=False, https=files, uid="nobody")
+    server.signal(Signals.SIGHUP)
+    server.log.wait(
+        r'SIGHUP: the configuration is not valid: command line: option "https": cannot read ".*": Permission denied '
+        r"\(os error 13\); let this user read it; .*; generation 1 serves on"
+    )
+    with Connection(server.https_address, authority.context()) as connection:
+        connection.send(request())
+        assert connection.answer().body == b"hello"
 
 
 def test_https2(boot, authority):

@@ -119,6 +119,13 @@ impl Client {
         self.tls.as_mut().map(|tls| tls.variables())
     }
 
+    /// What was sent last has no end: TLS says so by not saying that it has one.
+    pub fn break_off(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.break_off();
+        }
+    }
+
     /// Closes for sending; the peer reads to the end of what was sent.
     pub fn shutdown_send(&mut self) {
         if let Some(tls) = &mut self.tls {
