@@ -88,6 +88,11 @@ fn one(
             let fd = io::adopt(*inherited)
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, "no descriptor of this number is open"))?;
             socket::take_listener(fd.as_fd())?;
+            // On a unix socket, where nothing is delayed, this fails.
+            let _ = socket::no_delay(fd.as_fd());
+            if let Some(waiting) = settings.socket_options.fast_open {
+                let _ = socket::fast_open(fd.as_fd(), waiting);
+            }
             add(fd, (number, listener), settings, sockets)?;
         }
     }
@@ -112,7 +117,8 @@ fn add(
     }
     let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
     let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
-    sockets.bound.push(Bound { fd, protocol: listener.protocol, number, name, port });
+    let Listener { protocol, to_https, .. } = *listener;
+    sockets.bound.push(Bound { fd, protocol, number, to_https, name, port });
     Ok(())
 }
 

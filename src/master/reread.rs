@@ -145,6 +145,7 @@ mod tests {
             address: Address::Tcp { host: String::new(), port },
             protocol: Protocol::Http,
             tls: None,
+            to_https: None,
             text: format!(":{port}"),
             origin: Origin::File { path: "a.ini".into(), line },
         }

@@ -3,6 +3,7 @@
 
 use super::body::{Body, BodyError};
 use super::client::Client;
+use super::conns::{Overdue, is_below};
 use crate::base::date::HttpDate;
 use crate::config::Settings;
 use crate::proto::http::response::{
@@ -10,7 +11,7 @@ use crate::proto::http::response::{
 };
 use crate::proto::http::status;
 use crate::shm::board::CoreSlot;
-use crate::sys::{epoll, io};
+use crate::sys::{clock, epoll, io};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -70,8 +71,11 @@ pub struct Exchange {
     room: usize,
     /// The Server header of HTTP answers.
     server: Vec<u8>,
-    /// The client took nothing for as long as the timeout allows.
-    timed_out: bool,
+    /// The client took nothing for as long as the timeout allows, or too little.
+    overdue: Option<Overdue>,
+    /// Bytes that the kernel has taken, and how long the client was waited for.
+    sent: u64,
+    waited: Duration,
 }
 
 /// What becomes of a connection when its request is over.
@@ -112,7 +116,9 @@ impl Exchange {
             broken_off: false,
             surplus: Vec::new(),
             room: 0,
-            timed_out: false,
+            overdue: None,
+            sent: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -137,7 +143,9 @@ impl Exchange {
         self.broken_off = false;
         self.room = 0;
         self.timeout = self.usual_timeout;
-        self.timed_out = false;
+        self.overdue = None;
+        self.sent = 0;
+        self.waited = Duration::ZERO;
     }
 
     /// Lets the connection table wait for the client: with up to `room` bytes that the client has not taken when the app
@@ -166,9 +174,9 @@ impl Exchange {
         self.delivery.is_some()
     }
 
-    /// The client took nothing of the answer for too long.
-    pub fn is_timed_out(&self) -> bool {
-        self.timed_out
+    /// The client took nothing of the answer for too long, or too little.
+    pub fn overdue(&self) -> Option<Overdue> {
+        self.overdue
     }
 
     /// The longest wait for the client.
@@ -320,6 +328,7 @@ impl Exchange {
         };
         match result {
             Ok(sent) => {
+                self.sent += sent as u64;
                 self.out.drain(..sent.min(held));
                 Ok(sent.saturating_sub(held))
             }
@@ -342,14 +351,23 @@ impl Exchange {
 
     fn wait_writable(&mut self) -> Result<(), Gone> {
         let Some(client) = &self.client else { return Err(Gone) };
-        match epoll::wait_one(client, true, self.send_timeout()) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                self.timed_out = true;
+        let began = clock::monotonic_us();
+        let ready = epoll::wait_one(client, true, self.send_timeout());
+        self.waited += Duration::from_micros(clock::monotonic_us() - began);
+        match ready {
+            Ok(true) if !self.trickles() => Ok(()),
+            Ok(ready) => {
+                self.overdue = Some(if ready { Overdue::Trickling } else { Overdue::Silent });
                 self.lost()
             }
             Err(_) => self.lost(),
         }
+    }
+
+    /// Does the client read less than `http-min-rate`? A front end that speaks uwsgi takes its time.
+    fn trickles(&self) -> bool {
+        let beyond = self.waited.saturating_sub(self.timeout);
+        self.speaks != Speaks::Uwsgi && is_below(self.settings.http.min_rate, self.sent, beyond)
     }
 
     /// Everything that was written is with the kernel.
@@ -415,7 +433,10 @@ impl Exchange {
             match io::sendfile(client.as_fd(), file, offset + sent, length - sent) {
                 // The file became shorter than it was: the answer cannot be completed.
                 Ok(0) => return self.lost(),
-                Ok(count) => sent += count as u64,
+                Ok(count) => {
+                    sent += count as u64;
+                    self.sent += count as u64;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_writable()?,
                 Err(_) => return self.lost(),
             }

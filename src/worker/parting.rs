@@ -7,7 +7,7 @@ use super::core::Core;
 use super::exchange::After;
 use super::log;
 use super::tls::Failure;
-use crate::proto::http::status::error_answer;
+use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
 use crate::sys::{clock, io};
 use std::io::ErrorKind;
@@ -42,16 +42,16 @@ impl Core {
             After::Close | After::ReadOn => self.see_off(conn),
             After::Send(bytes, keep) => {
                 self.shared.leftovers.fetch_add(bytes.len(), Relaxed);
-                conn.leftover = Some(Box::new(Leftover { bytes, sent: 0, keep }));
-                conn.waits = Waits::Reader;
                 conn.since_us = clock::monotonic_us();
+                conn.leftover = Some(Box::new(Leftover { bytes, sent: 0, begun_us: conn.since_us, keep }));
+                conn.waits = Waits::Reader;
                 self.keep(conn);
             }
         }
     }
 
     /// The connection is free for another request.
-    fn next_request(&mut self, mut conn: Conn) {
+    pub(super) fn next_request(&mut self, mut conn: Conn) {
         conn.waits = Waits::Idle;
         conn.since_us = clock::monotonic_us();
         if conn.buf.is_empty() {
@@ -95,14 +95,13 @@ impl Core {
         self.read_http(conn)
     }
 
-    /// The client took nothing of what is left of its answer for too long.
-    pub(super) fn cut_off(&self, conn: &Conn) {
+    /// The client takes what is left of its answer too slowly, or not at all.
+    pub(super) fn cut_off(&self, conn: &Conn, why: &str) {
         bump(self.shared.slot.gone_clients(), 1);
         let left = conn.leftover.as_ref().map_or(0, |left| left.bytes.len() - left.sent);
         log::say(&format!(
-            "worker {}: a client read nothing for http-timeout = {} s; its answer was cut off, {left} bytes before its end",
+            "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end",
             self.shared.id,
-            self.shared.settings.http.timeout.as_secs()
         ));
     }
 
@@ -110,7 +109,8 @@ impl Core {
     /// `false`: there is nothing to run.
     pub(super) fn turn_away(&mut self, mut conn: Conn, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
-        error_answer(&mut out, status, self.http.date().as_ref(), false, false);
+        let date = self.http.date();
+        Plain { date: date.as_ref(), ..Plain::last(status, &self.shared.own_headers) }.push_to(&mut out);
         if let Some(client) = &mut conn.client {
             let _ = client.send(&out);
         }
@@ -149,7 +149,7 @@ impl Core {
     }
 
     /// Closes for sending, and lets the table read what still comes, for a moment.
-    fn see_off(&mut self, mut conn: Conn) {
+    pub(super) fn see_off(&mut self, mut conn: Conn) {
         if let Some(client) = &mut conn.client {
             client.shutdown_send();
         }

@@ -34,11 +34,7 @@ fn find_clashes(report: &mut Report, listeners: &[Listener]) {
         if let Some(earlier) = listeners[..i].iter().find(|earlier| clash(&earlier.address, &later.address)) {
             let text =
                 format!("\"{}\" is the address of \"{}\" ({}) too", later.text, earlier.text, earlier.origin);
-            report.findings.push(super::Finding {
-                severity: super::Severity::Error,
-                origin: later.origin.clone(),
-                text,
-            });
+            report.fail(&later.origin, text);
         }
     }
 }

@@ -9,7 +9,7 @@ pub const TABLE: Table = Table {
     rows: &[
         Row::works(
             "harakiri",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.harakiri, timeout(v)),
             "seconds that a request may take before its worker is killed; 0: no limit",
         )
@@ -24,7 +24,7 @@ pub const TABLE: Table = Table {
         .default("false"),
         Row::works(
             "harakiri-graceful-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.harakiri_graceful_timeout, timeout(v)),
             "seconds between an exception in the request and the kill; 0: kill at once",
         )
