@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -96,20 +95,19 @@ def test_the_example_of_uwsgis_documentation(boot, tmp_path):
         "openssl x509 -req -days 365 -in foobar.csr -signkey foobar.key -out foobar.crt",
     ):
         subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
-    port = free_port()
     (tmp_path / "site.ini").write_text(
-        f"[uwsgi]\nmaster = true\nhttps = :{port},foobar.crt,foobar.key,HIGH\nmodule = hello\n"
+        f"[uwsgi]\nmaster = true\nhttps = :0,foobar.crt,foobar.key,HIGH\nmodule = hello\n"
         f"pythonpath = {Path(__file__).parent / 'apps'}\nchdir = /\n"
     )
-    boot(None, ini="site.ini", uwsgi=False, cwd=tmp_path)
-    url = f"https://localhost:{port}/"
+    server = boot(None, ini="site.ini", uwsgi=False, cwd=tmp_path)
+    url = f"https://localhost:{port_of(server)}/"
     done = subprocess.run(["curl", "-fsSk", "--max-time", "5", url], capture_output=True, timeout=20)
     assert done.stdout == b"hello", done.stderr
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return made.getsockname()[1]
+def port_of(server) -> int:
+    """The one that the kernel has chosen."""
+    return int(server.log.wait(r"serves .* on https://\S+:(\d+) \(master")[1])
 
 
 @as_root
@@ -132,11 +130,10 @@ def test_the_key_may_be_roots_alone(boot, authority):
 
 def test_https2(boot, authority):
     certificate, key = authority.sign().split(",")
-    port = free_port()
-    value = f"addr=127.0.0.1:{port},cert={certificate},key={key},ciphers=HIGH,client_ca=!{authority.file},spdy=1"
-    boot("hello", uwsgi=False, https2=value)
+    value = f"addr=127.0.0.1:0,cert={certificate},key={key},ciphers=HIGH,client_ca=!{authority.file},spdy=1"
+    server = boot("hello", uwsgi=False, https2=value)
     own = authority.context(own=authority.sign("client.example"))
-    with Connection(("127.0.0.1", port), own) as connection:
+    with Connection(("127.0.0.1", port_of(server)), own) as connection:
         connection.send(request())
         assert connection.answer().body == b"hello"
 

@@ -57,6 +57,16 @@ impl Client {
         io::recv(self.socket.as_fd(), buffer, most)
     }
 
+    /// The same, to be thrown away.
+    pub fn recv_waste(&self, waste: &mut [u8]) -> Result<usize> {
+        io::recv_slice(self.socket.as_fd(), waste)
+    }
+
+    /// Bytes for the socket as they are: to a peer that speaks no TLS.
+    pub fn send_raw(&self, bytes: &[u8]) -> Result<usize> {
+        io::send(self.socket.as_fd(), bytes)
+    }
+
     /// The bytes that came behind those which were read raw.
     pub fn push_back(&mut self, bytes: &mut Vec<u8>) {
         if let Some(tls) = &mut self.tls {

@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::proto::http::status::Plain;
 use crate::proto::http::{Body, Framing, Request};
 use crate::shm::board::{Order, Stage};
-use crate::sys::{io, socket};
+use crate::sys::socket;
 use std::os::fd::AsFd;
 
 /// What is answered.
@@ -101,7 +101,7 @@ impl Core {
         let (date, mut out) = (self.http.date(), Vec::with_capacity(512));
         let Own { code, text, head_only, .. } = own;
         Plain { code, text, headers: &headers, date: date.as_ref(), keep_alive, head_only }.push_to(&mut out);
-        let sent = conn.client.as_ref().and_then(|client| io::send(client.as_fd(), &out).ok());
+        let sent = conn.client.as_mut().and_then(|client| client.send(&out).ok());
         if keep_alive && sent == Some(out.len()) {
             self.take_off(&mut conn, length);
             self.next_request(conn);
