@@ -64,6 +64,8 @@ pub struct Exchange {
     pub body_bytes: u64,
     pub by_sendfile: bool,
     over_length: bool,
+    /// The answer has no proper end.
+    broken_off: bool,
     surplus: Vec<u8>,
     /// Bytes of the answer's end that may be left to the connection table.
     room: usize,
@@ -111,6 +113,7 @@ impl Exchange {
             body_bytes: 0,
             by_sendfile: false,
             over_length: false,
+            broken_off: false,
             surplus: Vec::new(),
             room: 0,
             overdue: None,
@@ -137,6 +140,7 @@ impl Exchange {
         self.body_bytes = 0;
         self.by_sendfile = false;
         self.over_length = false;
+        self.broken_off = false;
         self.room = 0;
         self.timeout = self.usual_timeout;
         self.overdue = None;
@@ -474,6 +478,7 @@ impl Exchange {
     /// The app failed after the head had gone out: the connection closes without a proper end, so that the client notices.
     pub fn abort(&mut self) {
         self.close = true;
+        self.broken_off = true;
     }
 
     // ── reading ──
@@ -529,6 +534,9 @@ impl Exchange {
         let is_flushed = self.is_flushed();
         let mut client = self.client.take()?;
         self.serial += 1;
+        if self.broken_off {
+            client.break_off();
+        }
         let keep = !self.gone && !self.close && self.body.drain(&mut client, LINGER, Duration::ZERO);
         let after = match (self.gone, is_flushed) {
             (true, _) => After::Close,

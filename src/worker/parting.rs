@@ -9,9 +9,8 @@ use super::log;
 use super::tls::Failure;
 use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
-use crate::sys::{clock, io};
+use crate::sys::clock;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 
 /// Most bytes of one answer that wait for their client without a thread.
@@ -129,7 +128,7 @@ impl Core {
         let peer = conn.peer.map_or_else(String::new, |peer| format!(" of {peer}"));
         match client.failure() {
             Some(Failure::NotTls) => {
-                let _ = io::send(client.as_fd(), NOT_TLS);
+                let _ = client.send_raw(NOT_TLS);
                 if shared.may_complain() {
                     let name = &shared.listeners[conn.listener].name;
                     log::say(&format!(
@@ -165,7 +164,7 @@ impl Core {
         let mut waste = [0; 16 * 1024];
         let Some(client) = &conn.client else { return false };
         for _ in 0..16 {
-            match io::recv_slice(client.as_fd(), &mut waste) {
+            match client.recv_waste(&mut waste) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Ok(0) | Err(_) => {
