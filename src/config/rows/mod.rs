@@ -6,9 +6,11 @@ mod http;
 mod limits;
 mod logging;
 mod logic;
+mod parts;
 mod planned;
 mod processes;
 mod recycling;
+mod refused;
 mod requests;
 mod sockets;
 mod tls;
@@ -40,5 +42,5 @@ const TABLES: &[&Table] = &[
 pub fn all() -> Vec<Row> {
     let built =
         TABLES.iter().flat_map(|table| table.rows.iter().map(|row| Row { theme: table.theme, ..*row }));
-    built.chain(planned::rows()).collect()
+    built.chain(parts::rows()).collect()
 }
