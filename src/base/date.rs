@@ -48,7 +48,8 @@ fn civil(days: u64) -> (u64, u64, u64) {
 pub fn parse_http_date(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();
     // `Sun, 06 Nov 1994 08:49:37 GMT`
-    if let &[_, _, _, b',', b' ', d1, d2, b' ', m1, m2, m3, b' ', y1, y2, y3, y4, b' ', ref time @ ..] = text {
+    if let &[_, _, _, b',', b' ', d1, d2, b' ', m1, m2, m3, b' ', y1, y2, y3, y4, b' ', ref time @ ..] = text
+    {
         let time = time.strip_suffix(b" GMT")?;
         return seconds(number(&[y1, y2, y3, y4])?, &[m1, m2, m3], number(&[d1, d2])?, time);
     }
@@ -63,7 +64,9 @@ pub fn parse_http_date(text: &[u8]) -> Option<u64> {
         return seconds(century + year, &[m1, m2, m3], number(&[d1, d2])?, time);
     }
     // `Sun Nov  6 08:49:37 1994`
-    let &[_, _, _, b' ', m1, m2, m3, b' ', d1, d2, b' ', ref time @ .., b' ', _, _, _, _] = text else { return None };
+    let &[_, _, _, b' ', m1, m2, m3, b' ', d1, d2, b' ', ref time @ .., b' ', _, _, _, _] = text else {
+        return None;
+    };
     let day = if d1 == b' ' { number(&[d2])? } else { number(&[d1, d2])? };
     seconds(number(&text[text.len() - 4..])?, &[m1, m2, m3], day, time)
 }
@@ -114,10 +117,22 @@ mod tests {
             assert_eq!(parse_http_date(text.as_bytes()), expected, "{text}");
         }
         for wrong in [
-            "", ",", "0", "yesterday", "Sun, 06 Nov 1994", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 nov 1994 08:49:37 GMT",
-            "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
-            "Sun, 06 Nov 1994 08:49:37 EST", "Sun, 06 Nov 94 08:49:37 GMT", "Sunday, 06-Nov-1994 08:49:37 GMT",
-            "Sun Nov  6 08:49:37", "Sun Nov  6 8:49:37 1994", "Sun, -6 Nov 1994 08:49:37 GMT",
+            "",
+            ",",
+            "0",
+            "yesterday",
+            "Sun, 06 Nov 1994",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 EST",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sun Nov  6 08:49:37",
+            "Sun Nov  6 8:49:37 1994",
+            "Sun, -6 Nov 1994 08:49:37 GMT",
         ] {
             assert_eq!(parse_http_date(wrong.as_bytes()), None, "{wrong}");
         }

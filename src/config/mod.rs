@@ -30,6 +30,7 @@ mod row;
 mod rows;
 mod settings;
 mod source;
+pub mod statics;
 mod templates;
 mod value;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::details::*;
 use super::http::Http;
+use super::statics::Statics;
 
 /// Where an option was written: a file and line, the command line, the environment, or a keyword of `serve()`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -175,6 +176,7 @@ pub struct Settings {
     pub log: Log,
     pub pidfiles: PidFiles,
     pub http: Http,
+    pub statics: Statics,
 }
 
 /// One option as it was written.
@@ -244,6 +246,7 @@ impl Default for Settings {
             log: Log::default(),
             pidfiles: PidFiles::default(),
             http: Http::default(),
+            statics: Statics::default(),
         }
     }
 }

@@ -52,7 +52,9 @@ pub fn place(path: &CStr) -> Result<OwnedFd> {
 
 fn open_at(directory: i32, path: &CStr, flags: i32) -> Result<OwnedFd> {
     // SAFETY: a NUL-terminated path; the descriptor that comes back is ours alone.
-    retry(|| unsafe { check(libc::openat(directory, path.as_ptr(), flags)).map(|fd| OwnedFd::from_raw_fd(fd)) })
+    retry(|| unsafe {
+        check(libc::openat(directory, path.as_ptr(), flags)).map(|fd| OwnedFd::from_raw_fd(fd))
+    })
 }
 
 /// Opens the file at a place for reading. It is that very file, whatever its path names by now.

@@ -251,12 +251,7 @@ pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     retry(|| {
         // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
         check(unsafe {
-            libc::accept4(
-                listener.as_raw_fd(),
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                ACCEPTED,
-            )
+            libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), ACCEPTED)
         })
     })
     // SAFETY: just accepted, owned by nobody else.
@@ -280,9 +275,7 @@ pub fn accept_from(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAd
     let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
     let fd = retry(|| {
         // SAFETY: room for any address, its size given; the new descriptor is ours alone.
-        check(unsafe {
-            libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, ACCEPTED)
-        })
+        check(unsafe { libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, ACCEPTED) })
     })?;
     // SAFETY: just accepted; a zeroed or filled storage is valid either way.
     let (fd, storage) = unsafe { (OwnedFd::from_raw_fd(fd), place.assume_init()) };

@@ -2,6 +2,7 @@
 //! peace. No thread is spent on them.
 
 use super::body::Body;
+use super::rest::Rest;
 use crate::config::Protocol;
 use crate::proto::http::head::Progress;
 use std::net::SocketAddr;
@@ -34,8 +35,9 @@ pub struct Upload {
 /// What is left of an answer.
 #[derive(Debug)]
 pub struct Leftover {
-    pub bytes: Vec<u8>,
-    pub sent: usize,
+    pub rest: Rest,
+    /// Bytes of memory that it held at first.
+    pub memory: usize,
     /// Another request may follow.
     pub keep: bool,
 }

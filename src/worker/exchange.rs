@@ -2,6 +2,7 @@
 //! the request. Python's objects hold an exchange by its serial number and find it gone when the request is over.
 
 use super::body::{Body, BodyError};
+use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
 use crate::proto::http::response::{
@@ -63,6 +64,12 @@ pub struct Exchange {
     surplus: Vec<u8>,
     /// Bytes of the answer's end that may be left to the connection table.
     room: usize,
+    /// What is left of a file may be, however much.
+    parks: bool,
+    /// What goes out behind `out`.
+    rest: Rest,
+    /// The file that was sent had become shorter.
+    is_cut_short: bool,
     /// The Server header of HTTP answers.
     server: Vec<u8>,
     /// The client took nothing for as long as the timeout allows.
@@ -76,8 +83,8 @@ pub enum After {
     Close,
     /// The client still sends: read on before closing.
     ReadOn,
-    /// Bytes of the answer are left; then keep the connection, or not.
-    Send(Vec<u8>, bool),
+    /// Something of the answer is left; then keep the connection, or not.
+    Send(Rest, bool),
 }
 
 impl Exchange {
@@ -106,6 +113,9 @@ impl Exchange {
             over_length: false,
             surplus: Vec::new(),
             room: 0,
+            parks: false,
+            rest: Rest::default(),
+            is_cut_short: false,
             timed_out: false,
         }
     }
@@ -129,6 +139,9 @@ impl Exchange {
         self.by_sendfile = false;
         self.over_length = false;
         self.room = 0;
+        self.parks = false;
+        self.rest.clear();
+        self.is_cut_short = false;
         self.timeout = self.usual_timeout;
         self.timed_out = false;
     }
@@ -137,7 +150,13 @@ impl Exchange {
     /// is done, and for as long as it takes nothing.
     pub fn allow(&mut self, room: usize, timeout: Duration) {
         self.room = room;
+        self.parks = true;
         self.timeout = timeout;
+    }
+
+    /// The same for files only.
+    pub fn allow_files(&mut self) {
+        self.parks = true;
     }
 
     pub fn client(&self) -> Option<BorrowedFd<'_>> {
@@ -162,6 +181,11 @@ impl Exchange {
     /// The client took nothing of the answer for too long.
     pub fn is_timed_out(&self) -> bool {
         self.timed_out
+    }
+
+    /// The file that was sent had become shorter, and the answer with it.
+    pub fn is_cut_short(&self) -> bool {
+        self.is_cut_short
     }
 
     /// The longest wait for the client.
@@ -325,6 +349,7 @@ impl Exchange {
         self.gone = true;
         self.close = true;
         self.out.clear();
+        self.rest.clear();
         Err(Gone)
     }
 
@@ -347,7 +372,7 @@ impl Exchange {
 
     /// Everything that was written is with the kernel.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty()
+        self.out.is_empty() && self.rest.is_empty()
     }
 
     /// Everything that was announced has been written.
@@ -371,7 +396,8 @@ impl Exchange {
         }
     }
 
-    /// Sends `length` bytes of a file from `offset`, by sendfile. Not while attached to the interpreter.
+    /// Sends `length` bytes of a file from `offset`. Not while attached to the interpreter. What the client does not take
+    /// now is left to the connection table where that is allowed.
     pub fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
         if self.gone {
             return Err(Gone);
@@ -385,32 +411,71 @@ impl Exchange {
             Delivery::Length(declared) => length.min(declared.saturating_sub(self.body_bytes)),
             _ => length,
         };
-        if delivery == Delivery::Chunked {
-            push_chunk_size(&mut self.out, length as usize);
-        }
-        self.write_rest(&[])?;
-        self.copy_file(file, offset, length)?;
+        // Its owner closes the file before the last byte has gone out.
+        let Ok(file) = file.try_clone_to_owned() else { return self.lost() };
+        self.rest = Rest::of_file(file, self.settings.statics.copies);
+        self.rest.push_stretch(offset, length);
         self.by_sendfile = true;
         self.body_bytes += length;
-        if delivery == Delivery::Chunked && length > 0 {
+        if delivery != Delivery::Chunked {
+            return self.send_end();
+        }
+        push_chunk_size(&mut self.out, length as usize);
+        self.send_all()?;
+        if length > 0 {
             self.out.extend_from_slice(CHUNK_END);
         }
         Ok(())
     }
 
-    fn copy_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
-        let mut sent = 0;
-        while sent < length {
-            let Some(client) = &self.client else { return Err(Gone) };
-            match io::sendfile(client.as_fd(), file, offset + sent, length - sent) {
-                // The file became shorter than it was: the answer cannot be completed.
-                Ok(0) => return self.lost(),
-                Ok(count) => sent += count as u64,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_writable()?,
-                Err(_) => return self.lost(),
-            }
+    /// An answer whose head is set, Content-Length included, and whose body is this. It goes out with [`Exchange::finish`].
+    pub fn attach(&mut self, body: Rest) {
+        let length = body.len();
+        if self.push_head(Some(length)) != Delivery::Nothing {
+            self.body_bytes = length;
+            self.by_sendfile = length > 0;
+            self.rest = body;
         }
-        Ok(())
+    }
+
+    /// Sends what there is, as far as the client takes it.
+    fn send_some(&mut self) -> Result<(), Gone> {
+        if self.rest.is_empty() {
+            return self.send_with(&[]).map(drop);
+        }
+        let Some(client) = &self.client else { return Err(Gone) };
+        if !self.slot.answer() {
+            return self.lost();
+        }
+        let mut send = || -> std::io::Result<()> {
+            self.rest.inline(SMALL as u64, &mut self.out)?;
+            while !self.out.is_empty() {
+                let sent = match self.rest.is_empty() {
+                    true => io::send(client.as_fd(), &self.out)?,
+                    false => io::send_with_more(client.as_fd(), &self.out)?,
+                };
+                self.out.drain(..sent);
+            }
+            self.rest.send(client.as_fd()).map(drop)
+        };
+        match send() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                self.is_cut_short = error.kind() == ErrorKind::UnexpectedEof;
+                self.lost()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends everything, waiting for the client.
+    fn send_all(&mut self) -> Result<(), Gone> {
+        loop {
+            self.send_some()?;
+            if self.out.is_empty() && self.rest.is_empty() {
+                return Ok(());
+            }
+            self.wait_writable()?;
+        }
     }
 
     /// The app is done: whatever marks the end goes into `out`.
@@ -482,15 +547,19 @@ impl Exchange {
     /// Sends what is left and hands back the connection with what is to be done with it. Without `room` this waits for the
     /// client; with it, only for more than fits there.
     pub fn finish(&mut self) -> Option<(OwnedFd, After)> {
-        if !self.gone && !self.out.is_empty() {
-            let _ = if self.room > 0 { self.send_end() } else { self.write_rest(&[]) };
+        if !self.gone && !self.is_flushed() {
+            let _ = self.send_end();
         }
         let client = self.client.take()?;
         self.serial += 1;
         let keep = !self.gone && !self.close && self.body.drain(client.as_fd(), LINGER, Duration::ZERO);
-        let after = match (self.gone, self.out.is_empty()) {
+        let after = match (self.gone, self.is_flushed()) {
             (true, _) => After::Close,
-            (false, false) => After::Send(std::mem::take(&mut self.out), keep),
+            (false, false) => {
+                let mut rest = std::mem::take(&mut self.rest);
+                rest.put_first(std::mem::take(&mut self.out));
+                After::Send(rest, keep)
+            }
             (false, true) if keep => After::Keep,
             (false, true) if self.body.is_drained() => After::Close,
             (false, true) if self.room > 0 => After::ReadOn,
@@ -508,8 +577,8 @@ impl Exchange {
     /// Sends until no more is left than may be.
     fn send_end(&mut self) -> Result<(), Gone> {
         loop {
-            self.send_with(&[])?;
-            if self.out.len() <= self.room {
+            self.send_some()?;
+            if self.out.len() <= self.room && (self.parks || self.rest.is_empty()) {
                 return Ok(());
             }
             self.wait_writable()?;

@@ -21,7 +21,9 @@ pub mod python;
 mod refuse;
 pub mod request;
 pub mod rescue;
+mod rest;
 mod spool;
+mod statics;
 mod upload;
 mod waiting;
 mod watcher;
@@ -123,6 +125,8 @@ pub struct Shared {
     bench: Mutex<Vec<i32>>,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
+    /// Where files are, if there are any.
+    statics: Option<Box<statics::Statics>>,
     pub limit: Option<u64>,
     news: Arc<OwnedFd>,
     alive: Arc<OwnedFd>,
@@ -176,6 +180,7 @@ impl Shared {
             lines_taken: AtomicU64::new(0),
             bench: Mutex::default(),
             threads: Mutex::default(),
+            statics: statics::Statics::new(settings, setup.id).map(Box::new),
             limit,
             news: setup.news.clone(),
             alive: setup.alive.clone(),

@@ -11,6 +11,7 @@ mod processes;
 mod recycling;
 mod requests;
 mod sockets;
+mod statics;
 
 use super::Row;
 pub use configuration::{THEME as READING, is_built_in};
@@ -30,6 +31,7 @@ const TABLES: &[&Table] = &[
     &recycling::TABLE,
     &requests::TABLE,
     &http::TABLE,
+    &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
 ];

@@ -120,13 +120,33 @@ mod tests {
     #[test]
     fn what_is_no_range_is_ignored() {
         for header in [
-            "", "bytes", "bytes=", "bytes=,", "bytes=-", "bytes=a-b", "bytes=1", "bytes=2-1", "bytes=1-2,x",
-            "bytes=+1-2", "bytes=1--2", "bytes=1-2-3", "bytes=0x1-2", "items=0-1", "bytes:0-1", "bytes =0-1", "0-1",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=,",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=1",
+            "bytes=2-1",
+            "bytes=1-2,x",
+            "bytes=+1-2",
+            "bytes=1--2",
+            "bytes=1-2-3",
+            "bytes=0x1-2",
+            "items=0-1",
+            "bytes:0-1",
+            "bytes =0-1",
+            "0-1",
         ] {
             assert_eq!(text(header, 100), "whole", "{header}");
         }
         assert_eq!(text("bytes=0-1", 0), "whole");
-        let many = |count| format!("bytes={}", (0..count).map(|i| format!("{}-{}", 3 * i, 3 * i)).collect::<Vec<_>>().join(","));
+        let many = |count| {
+            format!(
+                "bytes={}",
+                (0..count).map(|i| format!("{}-{}", 3 * i, 3 * i)).collect::<Vec<_>>().join(",")
+            )
+        };
         assert_eq!(wanted(many(MOST + 1).as_bytes(), 1000), Wanted::Whole);
         assert!(matches!(wanted(many(MOST).as_bytes(), 1000), Wanted::Parts(parts) if parts.len() == MOST));
     }
