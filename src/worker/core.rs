@@ -13,6 +13,7 @@ use crate::config::Protocol;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order, Phase, Stage};
 use crate::sys::{clock, epoll, process, signal};
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -55,8 +56,8 @@ pub struct Core {
     pub(super) http: Http,
     /// The HTTP connection of the running request.
     pub(super) current: Option<Conn>,
-    /// A connection that has its next request in its buffer already.
-    pub(super) again: Option<Conn>,
+    /// Connections that have their next request in their buffers already.
+    pub(super) again: VecDeque<Conn>,
     /// How often in a row such a connection went first.
     pipelined: u32,
     pub(super) line: Vec<u8>,
@@ -99,7 +100,7 @@ impl Core {
             intake: Intake::new(&shared),
             http: Http::new(&shared.settings),
             current: None,
-            again: None,
+            again: VecDeque::new(),
             pipelined: 0,
             line: Vec::with_capacity(1024),
             path: Vec::new(),
@@ -133,8 +134,11 @@ impl Core {
     pub fn next_step(&mut self) -> Step {
         self.finish();
         loop {
-            if let Some(step) = self.read_again() {
-                return step;
+            if !self.again.is_empty() {
+                match self.read_again() {
+                    Some(step) => return step,
+                    None => continue,
+                }
             }
             match self.shared.slot.order() {
                 Order::Serve => self.shared.set_deaf(self.shared.is_crowded()),
@@ -182,7 +186,6 @@ impl Core {
 
     /// The next request of a connection that has sent several at once; now and then others get a look first.
     fn read_again(&mut self) -> Option<Step> {
-        self.again.as_ref()?;
         self.pipelined += 1;
         if self.pipelined > STREAK {
             self.pipelined = 0;
@@ -191,7 +194,7 @@ impl Core {
                 return Some(step);
             }
         }
-        let conn = self.again.take()?;
+        let conn = self.again.pop_front()?;
         self.read(conn).then_some(Step::Request)
     }
 

@@ -431,9 +431,9 @@ impl Exchange {
     /// An answer whose head is set, Content-Length included, and whose body is this. It goes out with [`Exchange::finish`].
     pub fn attach(&mut self, body: Rest) {
         let length = body.len();
-        if self.push_head(Some(length)) != Delivery::Nothing {
+        if self.push_head(Some(length)) != Delivery::Nothing && length > 0 {
             self.body_bytes = length;
-            self.by_sendfile = length > 0;
+            self.by_sendfile = true;
             self.rest = body;
         }
     }

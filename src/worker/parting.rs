@@ -67,7 +67,7 @@ impl Core {
         if conn.buf.is_empty() {
             self.keep(conn);
         } else {
-            self.again = Some(conn);
+            self.again.push_back(conn);
         }
     }
 

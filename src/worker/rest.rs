@@ -107,6 +107,9 @@ impl Rest {
                 Err(error) => return Err(error),
             }
         }
+        if self.portions.is_empty() {
+            self.file = None;
+        }
         Ok(total)
     }
 
