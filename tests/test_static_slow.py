@@ -189,6 +189,8 @@ def test_a_file_is_sent_to_its_end(boot, root, ends, threads):
                 server.log.wait("SIGTERM: stopping")
             length = rest_of_any(slow)
             assert LARGE <= length < LARGE + 1000
+    if ends == "stop":
+        assert server.wait_exit() == 0
 
 
 def test_backlog_of_files_at_a_stop(boot, root):
