@@ -22,7 +22,11 @@ class Setup:
     threads: int = 1
     access_log: bool = False
     keepalive: bool = True
+    read_ahead: bool | None = None  # bodies whole before the app runs, or as they come; None: the peer's own default
     upload_limit: int = 0  # bytes; 0: the peer's own default
+    tls: bool = False  # with HTTP
+    certificate: str = ""  # the files of it
+    key: str = ""
     statics: str = ""  # a directory to serve at /static
     chdir: Path = APPS
     env: tuple[tuple[str, str], ...] = ()

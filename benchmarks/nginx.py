@@ -66,6 +66,10 @@ def front_of(socket_path: str) -> str:
     return f"location / {{\n{params}\n        uwsgi_pass unix:{socket_path};\n    }}"
 
 
+def tls(certificate: str, key: str) -> str:
+    return f"ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key}; "
+
+
 def responder(statics: str) -> str:
     files = f"location /static/ {{ alias {statics}/; }}" if statics else ""
     return files + ' location / { default_type text/plain; return 200 "Hello, World!\\n"; }'

@@ -65,8 +65,11 @@ def uwsgi_like(setup: Setup) -> list[str]:
 
 
 def rwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
-    where = "--socket" if setup.protocol == "uwsgi" else "--http-socket"
-    return [home.python, "-m", "rwsgi", where, setup.address, *uwsgi_like(setup)]
+    where = ["--socket" if setup.protocol == "uwsgi" else "--http-socket", setup.address]
+    if setup.tls:
+        where = ["--https-socket", f"{setup.address},{setup.certificate},{setup.key}"]
+    stream = ["--http-stream-body"] if setup.read_ahead is False else []
+    return [home.python, "-m", "rwsgi", *where, *uwsgi_like(setup), *stream]
 
 
 def uwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
@@ -74,8 +77,9 @@ def uwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
     if setup.protocol == "http":
         # its http-socket closes after every answer; only the router in front keeps connections
         where = ["--http", setup.address, "--http-keepalive"] if setup.keepalive else ["--http-socket", setup.address]
+    ahead = ["--post-buffering", "65536"] if setup.read_ahead else []
     virtualenv = str(Path(home.python).parent.parent)
-    return [home.program, *where, *uwsgi_like(setup), "--virtualenv", virtualenv]
+    return [home.program, *where, *uwsgi_like(setup), *ahead, "--virtualenv", virtualenv]
 
 
 def gunicorn(home: Home, setup: Setup, _: Path) -> list[str]:
@@ -85,6 +89,7 @@ def gunicorn(home: Home, setup: Setup, _: Path) -> list[str]:
     threads = 4 if setup.protocol == "http" and setup.keepalive else setup.threads  # sync workers keep nothing
     flags += ["--worker-class", "gthread", "--threads", str(threads)] if threads > 1 else []
     flags += ["--access-logfile", "-"] if setup.access_log else []
+    flags += ["--certfile", setup.certificate, "--keyfile", setup.key] if setup.tls else []
     return [home.program, *flags, setup.app]
 
 
@@ -93,6 +98,7 @@ def granian(home: Home, setup: Setup, _: Path) -> list[str]:
     flags += ["--workers", str(setup.processes), "--blocking-threads", str(setup.threads)]
     flags += ["--backlog", str(BACKLOG), "--access-log" if setup.access_log else "--no-access-log"]
     flags += ["--static-path-mount", setup.statics] if setup.statics else []
+    flags += ["--ssl-certificate", setup.certificate, "--ssl-keyfile", setup.key] if setup.tls else []
     return [home.program, *flags, setup.app]
 
 
@@ -106,6 +112,9 @@ def limit(home: Home, setup: Setup, _: Path) -> list[str]:
 
 
 def nginx_responder(_: Home, setup: Setup, directory: Path) -> list[str]:
+    if setup.tls:
+        tls = nginx.tls(setup.certificate, setup.key)
+        return nginx.write(directory, f"{setup.address} ssl", tls + nginx.responder(setup.statics))
     return nginx.write(directory, setup.address, nginx.responder(setup.statics))
 
 

@@ -34,7 +34,7 @@ class Results:
     def ratios(self, variant: str, against: str, case: str, metric: str) -> list[float]:
         """One ratio a round: both sides were measured within the same minute."""
         pairs = zip(self.samples.get(variant, []), self.samples.get(against, []), strict=False)
-        both = [(mine[case], theirs[case]) for mine, theirs in pairs if mine and theirs]
+        both = [(mine[case], theirs[case]) for mine, theirs in pairs if case in (mine or ()) and case in (theirs or ())]
         return [mine[metric] / theirs[metric] for mine, theirs in both if theirs[metric]]
 
     def _all(self) -> Iterable[Sample]:
@@ -76,7 +76,9 @@ def table(results: Results) -> list[str]:
     titles = (["load"] if several else []) + ["peer", *header(work)]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     for case in cases:
-        for variant in results.samples:
+        for variant, samples in results.samples.items():
+            if any(samples) and not results.values(variant, case, work.metrics[0].key):
+                continue
             first = ([case] if several else []) + [variant]
             lines.append("| " + " | ".join([*first, *row(results, variant, case)]) + " |")
     return lines

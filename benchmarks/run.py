@@ -20,7 +20,7 @@ from venvs import CannotInstall
 from works import ALL
 
 RESULTS = HERE / "results"
-TOOLS = ("nginx", "wrk", "gcc")
+TOOLS = ("nginx", "wrk", "gcc", "openssl")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

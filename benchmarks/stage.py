@@ -28,10 +28,11 @@ class Running:
     address: str
     directory: Path
     python: str
+    scheme: str
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        return f"{self.scheme}://{self.address}"
 
     @property
     def host_and_port(self) -> tuple[str, int]:
@@ -65,12 +66,15 @@ class Stage:
             setup = replace(setup, address=front if direct else str(directory / "app.sock"))
             if not direct:
                 stack.callback(self._front(directory, front, setup.address).stop)
+            if setup.tls:
+                setup = certified(setup, directory)
             server = self._start(variant, setup, directory)
             stack.callback(server.stop)
             if not direct:
                 wait_for_socket(server, setup.address)
-            wait_ready(server, f"http://{front}{ready}")
-            yield Running(server, front, directory, self.homes[variant.peer].python)
+            scheme = "https" if setup.tls else "http"
+            wait_ready(server, f"{scheme}://{front}{ready}")
+            yield Running(server, front, directory, self.homes[variant.peer].python, scheme)
 
     def _front(self, directory: Path, address: str, target: str) -> Server:
         command = nginx.write(directory, address, nginx.front_of(target))
@@ -83,6 +87,15 @@ class Stage:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BENCH_"))}
         env |= {"PYTHONPATH": f"{setup.chdir}:{APPS}", **dict(setup.env)}
         return Server(command, directory / "server.log", env, setup.chdir)
+
+
+def certified(setup: Setup, directory: Path) -> Setup:
+    """With a certificate that nobody has signed."""
+    setup = replace(setup, certificate=str(directory / "tls.crt"), key=str(directory / "tls.key"))
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-days", "2", "-out", setup.certificate, "-keyout", setup.key]
+    subprocess.run(command, check=True, capture_output=True)
+    return setup
 
 
 def wait_for_socket(server: Server, path: str, patience: float = 20) -> None:

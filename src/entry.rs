@@ -34,7 +34,7 @@ fn environment() -> Vec<(String, String)> {
 fn reader(sources: Sources, loaded: &Loaded) -> Read {
     if sources.arguments.iter().enumerate().any(|(at, _)| is_read_once(&sources.arguments, at)) {
         let loaded = loaded.clone();
-        return Box::new(move || Ok(loaded.clone()));
+        return Box::new(move || loaded.clone().with_certificates());
     }
     Box::new(move || config::load(&sources))
 }

@@ -14,6 +14,8 @@ from works import (
     http_log,
     http_static,
     http_upload,
+    https_connection,
+    https_keepalive,
     kill,
     memory,
     reload,
@@ -37,5 +39,7 @@ ALL: dict[str, Work] = {
         http_upload,
         http_echo,
         http_connections,
+        https_keepalive,
+        https_connection,
     )
 }

@@ -2,6 +2,7 @@
 
 import http.client
 import time
+from dataclasses import replace
 
 from model import Goal, Metric, Sample, Setup, Variant, Work, variants
 from procs import ServerFailed
@@ -10,6 +11,10 @@ from stage import Running, Stage
 SIZE = 100 << 20
 CHUNK = bytes(256 * 1024)
 UPLOADS = 20
+
+# Before the app runs, so that a slow client holds no thread, or as it comes: that is a setting of some peers.
+AHEAD, STREAMED = "read ahead", "streamed"
+WAYS = {"rwsgi": (AHEAD, STREAMED), "uwsgi": (AHEAD, STREAMED), "bjoern": (AHEAD,)}
 
 
 def upload(running: Running, size: int) -> None:
@@ -23,7 +28,7 @@ def upload(running: Running, size: int) -> None:
         raise ServerFailed(f"upload answered {answer.status} {text[:80]!r}")
 
 
-def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
+def figures(stage: Stage, variant: Variant, setup: Setup) -> dict[str, float]:
     times = 1 if stage.quick else UPLOADS
     with stage.serve(variant, setup) as running:
         upload(running, len(CHUNK))
@@ -33,13 +38,20 @@ def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
         seconds = time.perf_counter() - start
         spent = running.server.cpu_seconds() - before
         pss, _ = running.server.memory_kib()
-        return {"": {"rate": times * 100 / seconds, "cpu_ms": spent / times * 1000, "pss": pss / 1024}}
+        return {"rate": times * 100 / seconds, "cpu_ms": spent / times * 1000, "pss": pss / 1024}
+
+
+def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
+    cases = WAYS.get(variant.peer, (STREAMED,))
+    return {case: figures(stage, variant, replace(setup, read_ahead=case == AHEAD)) for case in cases}
 
 
 WORK = Work(
     name="http-upload",
     title="Upload of 100 MiB over HTTP",
-    method="One client, one upload after the other, the app reads the body in 64 KiB pieces; 1 process.",
+    method="One client, one upload after the other, the app reads the body in 64 KiB pieces; 1 process. "
+    "Read ahead: the server takes the whole body first (rwsgi's default, uWSGI's post-buffering); streamed: the app "
+    "reads it as it comes (rwsgi's http-stream-body).",
     variants=variants("rwsgi", "bjoern", "granian", "uwsgi", "gunicorn"),
     baseline="uwsgi",
     metrics=[

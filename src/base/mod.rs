@@ -3,3 +3,4 @@
 pub mod bytes;
 pub mod date;
 pub mod nearest;
+pub mod x509;

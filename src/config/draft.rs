@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Address, App, AppSource, Listener, Origin, Protocol, Settings, ValueError, Warning, address};
+use super::{
+    Address, App, AppSource, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning, address,
+};
 
 #[derive(Debug, Default)]
 pub struct Draft {
@@ -51,20 +53,27 @@ impl Draft {
         protocol: Option<Protocol>,
         origin: &Origin,
     ) -> Result<(), ValueError> {
+        let listener = self.listener(text, protocol.unwrap_or(Protocol::Uwsgi), origin)?;
+        self.sockets.push(Socket { listener, follows_protocol: protocol.is_none() });
+        Ok(())
+    }
+
+    /// A socket that speaks HTTP inside TLS.
+    pub fn tls_socket(&mut self, text: &str, identity: Identity, origin: &Origin) -> Result<(), ValueError> {
+        let mut listener = self.listener(text, Protocol::Http, origin)?;
+        listener.tls = Some(Box::new(identity));
+        self.sockets.push(Socket { listener, follows_protocol: false });
+        Ok(())
+    }
+
+    fn listener(&mut self, text: &str, protocol: Protocol, origin: &Origin) -> Result<Listener, ValueError> {
         let address = address::parse(text)?;
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             self.note(format!(
                 "\"{text}\" is taken for the path of a unix socket; a port is written :{text}"
             ));
         }
-        let listener = Listener {
-            address,
-            protocol: protocol.unwrap_or(Protocol::Uwsgi),
-            text: text.to_owned(),
-            origin: origin.clone(),
-        };
-        self.sockets.push(Socket { listener, follows_protocol: protocol.is_none() });
-        Ok(())
+        Ok(Listener { address, protocol, tls: None, text: text.to_owned(), origin: origin.clone() })
     }
 
     pub fn protocol(&mut self, name: &str) -> Result<(), ValueError> {
@@ -236,6 +245,7 @@ fn default_listener() -> Listener {
     Listener {
         address: Address::Tcp { host: "127.0.0.1".into(), port: 8000 },
         protocol: Protocol::Http,
+        tls: None,
         text: "127.0.0.1:8000".into(),
         origin: Origin::Default,
     }

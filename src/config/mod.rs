@@ -6,7 +6,9 @@
 
 mod actions;
 mod address;
+pub mod certificates;
 pub mod check;
+mod ciphers;
 mod cli;
 mod command;
 mod completion;
@@ -32,8 +34,10 @@ mod settings;
 mod source;
 pub mod statics;
 mod templates;
+mod tls;
 mod value;
 
+pub use ciphers::Ciphers;
 pub use command::{Outcome, command};
 pub use completion::{Shell, completion};
 pub use details::*;
@@ -45,6 +49,7 @@ pub use http::{CONNECTIONS, Http, Network};
 pub use man::man;
 pub use row::{Arg, Row, Status};
 pub use settings::*;
+pub use tls::{Identity, Name, Tls};
 
 /// Where options come from, in the order in which they are read.
 #[derive(Clone, Debug, Default)]
@@ -84,9 +89,18 @@ pub struct Loaded {
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut low = low::Low::new(&sources.environment);
     let loaded = read(&mut low, sources).and_then(|()| finish(&mut low, sources));
+    let loaded = loaded.and_then(Loaded::with_certificates);
     match (loaded, low.fallback.take()) {
         (Err(error), Some(file)) => load_fallback(sources, file, &error),
         (loaded, _) => loaded,
+    }
+}
+
+impl Loaded {
+    /// Reads the files of the TLS sockets, for the first time or again.
+    pub fn with_certificates(mut self) -> Result<Loaded, ConfigError> {
+        self.warnings.extend(certificates::load(&mut self.settings)?);
+        Ok(self)
     }
 }
 
@@ -134,7 +148,7 @@ fn load_fallback(sources: &Sources, file: String, error: &ConfigError) -> Result
     let sources = Sources { arguments: vec![file], ..sources.clone() };
     let mut low = low::Low::new(&sources.environment);
     read(&mut low, &sources)?;
-    let mut loaded = finish(&mut low, &sources)?;
+    let mut loaded = finish(&mut low, &sources)?.with_certificates()?;
     loaded.warnings.insert(0, warning);
     Ok(loaded)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::details::*;
 use super::http::Http;
 use super::statics::Statics;
+use super::tls::{Identity, Tls};
 
 /// Where an option was written: a file and line, the command line, the environment, or a keyword of `serve()`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +63,7 @@ pub enum Address {
 pub struct Listener {
     pub address: Address,
     pub protocol: Protocol,
+    pub tls: Option<Box<Identity>>,
     /// The address as it was written, for messages and the log.
     pub text: String,
     pub origin: Origin,
@@ -177,6 +179,7 @@ pub struct Settings {
     pub pidfiles: PidFiles,
     pub http: Http,
     pub statics: Statics,
+    pub tls: Tls,
 }
 
 /// One option as it was written.
@@ -247,6 +250,7 @@ impl Default for Settings {
             pidfiles: PidFiles::default(),
             http: Http::default(),
             statics: Statics::default(),
+            tls: Tls::default(),
         }
     }
 }

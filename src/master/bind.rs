@@ -51,8 +51,8 @@ pub fn backlog(settings: &Settings) -> u32 {
 pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
     let mut sockets = Sockets { bound: Vec::new(), files: Vec::new() };
     let backlog = backlog(settings);
-    for listener in &settings.listeners {
-        if let Err(error) = one(listener, settings, backlog, &mut sockets) {
+    for (number, listener) in settings.listeners.iter().enumerate() {
+        if let Err(error) = one((number, listener), settings, backlog, &mut sockets) {
             let message = explain(listener, &error);
             remove(&sockets.files);
             return Err(message);
@@ -61,12 +61,17 @@ pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
     Ok(sockets)
 }
 
-fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Sockets) -> Result<()> {
+fn one(
+    (number, listener): (usize, &Listener),
+    settings: &Settings,
+    backlog: u32,
+    sockets: &mut Sockets,
+) -> Result<()> {
     match &listener.address {
         Address::Tcp { host, port } => {
             for fd in tcp(host, *port, backlog, settings)? {
                 ready_tcp(&fd, listener.protocol, settings)?;
-                add(fd, listener.protocol, settings, sockets)?;
+                add(fd, (number, listener), settings, sockets)?;
             }
         }
         Address::Unix(path) => {
@@ -74,22 +79,27 @@ fn one(listener: &Listener, settings: &Settings, backlog: u32, sockets: &mut Soc
             let inode = std::fs::metadata(path)?.ino();
             sockets.files.push(SocketFile { path: std::path::absolute(path)?, inode });
             set_access(path, settings)?;
-            add(fd, listener.protocol, settings, sockets)?;
+            add(fd, (number, listener), settings, sockets)?;
         }
         Address::Abstract(name) => {
-            add(socket::listen_abstract(name, backlog)?, listener.protocol, settings, sockets)?;
+            add(socket::listen_abstract(name, backlog)?, (number, listener), settings, sockets)?;
         }
-        Address::Inherited(number) => {
-            let fd = io::adopt(*number)
+        Address::Inherited(inherited) => {
+            let fd = io::adopt(*inherited)
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, "no descriptor of this number is open"))?;
             socket::take_listener(fd.as_fd())?;
-            add(fd, listener.protocol, settings, sockets)?;
+            add(fd, (number, listener), settings, sockets)?;
         }
     }
     Ok(())
 }
 
-fn add(fd: OwnedFd, protocol: Protocol, settings: &Settings, sockets: &mut Sockets) -> Result<()> {
+fn add(
+    fd: OwnedFd,
+    (number, listener): (usize, &Listener),
+    settings: &Settings,
+    sockets: &mut Sockets,
+) -> Result<()> {
     let options = &settings.socket_options;
     if options.keepalive {
         socket::keep_alive(fd.as_fd())?;
@@ -102,7 +112,7 @@ fn add(fd: OwnedFd, protocol: Protocol, settings: &Settings, sockets: &mut Socke
     }
     let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
     let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
-    sockets.bound.push(Bound { fd, protocol, name, port });
+    sockets.bound.push(Bound { fd, protocol: listener.protocol, number, name, port });
     Ok(())
 }
 

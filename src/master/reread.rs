@@ -97,7 +97,7 @@ impl<H: Host> Master<'_, H> {
 fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     let mut kept = Vec::new();
     let sockets = |settings: &Settings| -> Vec<_> {
-        settings.listeners.iter().map(|one| (one.address.clone(), one.protocol)).collect()
+        settings.listeners.iter().map(|one| (one.address.clone(), one.protocol, one.tls.is_some())).collect()
     };
     if sockets(old) != sockets(new) {
         kept.push("socket");
@@ -144,6 +144,7 @@ mod tests {
         Listener {
             address: Address::Tcp { host: String::new(), port },
             protocol: Protocol::Http,
+            tls: None,
             text: format!(":{port}"),
             origin: Origin::File { path: "a.ini".into(), line },
         }

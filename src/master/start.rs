@@ -234,7 +234,8 @@ fn build<H: Host>(
     if waits_in_accept {
         socket::set_waiting(listeners[0].fd.as_fd(), intake::LONGEST_ACCEPT)?;
     }
-    let tiers = if threads > 1 && only_uwsgi {
+    // With one process there is nobody to leave a connection to.
+    let tiers = if threads > 1 && settings.processes > 1 && only_uwsgi {
         intake::make_tiers(settings.threads, &listeners, &alive_reading)?
     } else {
         Vec::new()
@@ -295,7 +296,7 @@ impl<H: Host> Master<'_, H> {
     pub(super) fn announce(&mut self) {
         let settings = &self.settings;
         let apps: Vec<String> = settings.apps.iter().map(describe).collect();
-        let places: Vec<String> = self.base.listeners.iter().map(address).collect();
+        let places: Vec<String> = self.base.listeners.iter().map(|bound| address(bound, settings)).collect();
         log::say(&format!(
             "rwsgi {} serves {} on {} (master {}, {} worker{} × {} thread{})",
             env!("CARGO_PKG_VERSION"),
@@ -327,10 +328,12 @@ fn describe(app: &crate::config::App) -> String {
     if app.mountpoint.is_empty() { name } else { format!("{} = {name}", app.mountpoint) }
 }
 
-fn address(bound: &crate::worker::Bound) -> String {
+fn address(bound: &crate::worker::Bound, settings: &Settings) -> String {
+    let is_tls = settings.listeners.get(bound.number).is_some_and(|listener| listener.tls.is_some());
+    let http = if is_tls { "https" } else { "http" };
     match bound.protocol {
-        Protocol::Http if bound.name.starts_with(['/', '@']) => format!("http (unix) {}", bound.name),
-        Protocol::Http => format!("http://{}", bound.name),
+        Protocol::Http if bound.name.starts_with(['/', '@']) => format!("{http} (unix) {}", bound.name),
+        Protocol::Http => format!("{http}://{}", bound.name),
         Protocol::Uwsgi => format!("uwsgi {}", bound.name),
     }
 }

@@ -2,6 +2,8 @@
 
 /// How far ahead of the least busy neighbour a worker gets before it steps back in the kernel's order.
 const LEAD: u64 = 8;
+/// Beside the lines that a process has taken: a thread of it rests, see [`line`].
+pub const RESTING: u64 = 1 << 63;
 
 /// Has a worker served so much more than some neighbour that it should go to the end of the line?
 pub fn steps_back(mine: u64, others: impl Iterator<Item = u64>) -> bool {
@@ -10,8 +12,12 @@ pub fn steps_back(mine: u64, others: impl Iterator<Item = u64>) -> bool {
 
 /// The line that a thread waits in: 0 when its process runs nothing, further back the more it runs. `taken` are the
 /// lines in which the process waits already, one thread each. Two threads in line are enough, one to take the next
-/// request and one to be there for the one after; `None`: they stand there already.
+/// request and one to be there for the one after; `None`: they stand there already, or one of them has found that the
+/// process computes, and rests: then only an idle process needs another.
 pub fn line(in_flight: u64, taken: u64, lines: usize) -> Option<usize> {
+    if in_flight > 0 && taken & RESTING != 0 {
+        return None;
+    }
     let first = (in_flight as usize).min(lines - 1);
     (first..lines.min(first + 2)).find(|line| taken & (1 << line) == 0)
 }
@@ -29,6 +35,12 @@ mod tests {
         assert_eq!(line(1, 0b0011, 4), Some(2));
         assert_eq!(line(9, 0, 4), Some(3));
         assert_eq!(line(9, 0b1000, 4), None);
+    }
+
+    #[test]
+    fn while_one_thread_rests_another_stands_in_line_for_an_idle_process_only() {
+        assert_eq!(line(1, RESTING, 4), None);
+        assert_eq!(line(0, RESTING, 4), Some(0));
     }
 
     #[test]

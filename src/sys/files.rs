@@ -128,21 +128,6 @@ pub fn is_absent(error: &Error) -> bool {
         || matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENAMETOOLONG | libc::EINVAL | libc::ENXIO))
 }
 
-/// Appends `length` bytes of a file from `offset`, or fewer at its end.
-pub fn read_at(file: BorrowedFd<'_>, offset: u64, length: usize, out: &mut Vec<u8>) -> Result<usize> {
-    out.reserve(length);
-    let spare = out.spare_capacity_mut();
-    let got = retry(|| {
-        // SAFETY: at least `length` bytes of spare capacity are ours to write; pread initializes as many as it returns.
-        check_len(unsafe {
-            libc::pread(file.as_raw_fd(), spare.as_mut_ptr().cast(), length, offset as libc::off_t)
-        })
-    })?;
-    // SAFETY: the kernel has just initialized these bytes, which lie within the capacity.
-    unsafe { out.set_len(out.len() + got) };
-    Ok(got)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +164,8 @@ mod tests {
         // It is what was looked at, not what stands there now.
         fs::rename(top.join("out"), top.join("moved")).unwrap();
         let mut text = Vec::new();
-        assert_eq!(read_at(open_place(place.as_fd()).unwrap().as_fd(), 1, 10, &mut text).unwrap(), 2);
+        let file = open_place(place.as_fd()).unwrap();
+        assert_eq!(crate::sys::io::read_at(file.as_fd(), 1, &mut text, 10).unwrap(), 2);
         assert_eq!(text, b"ut");
         fs::remove_dir_all(&top).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use super::{check, check_len, retry};
 use std::fs::File;
-use std::io::Result;
+use std::io::{IoSlice, Result};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -75,6 +75,20 @@ pub fn send_two(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize
     })
 }
 
+/// Sends many buffers in one call.
+pub fn send_parts(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> Result<usize> {
+    let mut message = MaybeUninit::<libc::msghdr>::zeroed();
+    retry(|| {
+        // SAFETY: a zeroed msghdr is valid; an IoSlice has the layout of an iovec, and its bytes are live and only read.
+        check_len(unsafe {
+            let head = message.as_mut_ptr();
+            (*head).msg_iov = parts.as_ptr().cast_mut().cast();
+            (*head).msg_iovlen = parts.len().min(libc::UIO_MAXIOV as usize) as _;
+            libc::sendmsg(fd.as_raw_fd(), head, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
+        })
+    })
+}
+
 /// Sends to a descriptor by its number, as much as goes without waiting; for signal handlers (send is async-signal-safe).
 /// A number that is no socket answers an error, which nobody can use here.
 pub fn send_raw(fd: RawFd, bytes: &[u8]) {
@@ -100,6 +114,21 @@ pub fn sendfile(out: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, len: u64
             libc::sendfile(out.as_raw_fd(), file.as_raw_fd(), &mut at, len.min(1 << 30) as usize)
         })
     })
+}
+
+/// Reads from a place of a file into the spare capacity of `buffer`, at most `most` bytes; 0 at its end.
+pub fn read_at(file: BorrowedFd<'_>, offset: u64, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
+    buffer.reserve(most);
+    let spare = buffer.spare_capacity_mut();
+    let got = retry(|| {
+        // SAFETY: `most` bytes of spare capacity are ours to write; pread initializes as many as it returns.
+        check_len(unsafe {
+            libc::pread(file.as_raw_fd(), spare.as_mut_ptr().cast(), most, offset as libc::off_t)
+        })
+    })?;
+    // SAFETY: the kernel has just initialized these bytes, which lie within the capacity.
+    unsafe { buffer.set_len(buffer.len() + got) };
+    Ok(got)
 }
 
 /// Size and kind of an open file: `Some(size)` only for a regular one.

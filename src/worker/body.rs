@@ -1,11 +1,11 @@
 //! A request's body: what has arrived with the head, what is still to come, and where it ends.
 
 use super::chunks::Chunks;
-use crate::sys::{epoll, io};
+use super::client::Client;
+use crate::sys::epoll;
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// Why a body cannot be read to its end.
@@ -157,7 +157,7 @@ impl Body {
     }
 
     /// Gets at least one more byte into `ahead`, waiting for it; `false` at the end of the body.
-    fn fetch(&mut self, fd: BorrowedFd<'_>, timeout: Duration) -> Result<bool, BodyError> {
+    fn fetch(&mut self, client: &mut Client, timeout: Duration) -> Result<bool, BodyError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -178,7 +178,7 @@ impl Body {
             if matches!(self.rest, Rest::Nothing) {
                 return Ok(false);
             }
-            if !self.receive(fd)? && !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+            if !self.receive(client)? && !epoll::wait_one(&*client, false, timeout).unwrap_or(false) {
                 return self.fail(BodyError::TimedOut);
             }
         }
@@ -186,16 +186,16 @@ impl Body {
     }
 
     /// One recv; `false` when nothing is there yet.
-    pub(super) fn receive(&mut self, fd: BorrowedFd<'_>) -> Result<bool, BodyError> {
+    pub(super) fn receive(&mut self, client: &mut Client) -> Result<bool, BodyError> {
         let got = match &mut self.rest {
             Rest::Nothing => return Ok(true),
             Rest::Bytes(left) => {
                 let step = if self.sink.is_some() { FILE_STEP } else { STEP };
                 let most = (*left).min(step as u64) as usize;
                 self.ahead.reserve(most);
-                io::recv(fd, &mut self.ahead, most).inspect(|&got| *left -= got as u64)
+                client.recv(&mut self.ahead, most).inspect(|&got| *left -= got as u64)
             }
-            Rest::Chunks(chunks) => chunks.receive(fd, &mut self.ahead),
+            Rest::Chunks(chunks) => chunks.receive(client, &mut self.ahead),
         };
         match got {
             Ok(0) => self.fail(BodyError::Closed),
@@ -227,7 +227,7 @@ impl Body {
     /// Hands out up to `most` bytes, all of them if the body is that long, waiting where it must.
     pub fn read(
         &mut self,
-        fd: BorrowedFd<'_>,
+        client: &mut Client,
         most: u64,
         timeout: Duration,
         out: &mut Vec<u8>,
@@ -235,9 +235,9 @@ impl Body {
         let mut wanted = most;
         while wanted > 0 {
             if self.ready().is_empty() && self.spool.is_none() && wanted >= STEP as u64 {
-                wanted -= self.receive_into(fd, wanted, out)?;
+                wanted -= self.receive_into(client, wanted, out)?;
             }
-            if self.ready().is_empty() && !self.fetch(fd, timeout)? {
+            if self.ready().is_empty() && !self.fetch(client, timeout)? {
                 break;
             }
             let count = (self.ready().len() as u64).min(wanted) as usize;
@@ -267,7 +267,7 @@ impl Body {
     /// Fills `out` with the next bytes, as many as [`Body::known_length`] has told, waiting where it must.
     pub fn fill(
         &mut self,
-        fd: BorrowedFd<'_>,
+        client: &mut Client,
         mut out: &mut [u8],
         timeout: Duration,
     ) -> Result<(), BodyError> {
@@ -283,7 +283,7 @@ impl Body {
             return Ok(());
         }
         while !out.is_empty() {
-            match io::recv_slice(fd, out) {
+            match client.recv_slice(out) {
                 Ok(0) => return self.fail(BodyError::Closed),
                 Ok(got) => {
                     out = &mut out[got..];
@@ -291,7 +291,7 @@ impl Body {
                     self.came(got as u64);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+                    if !epoll::wait_one(&*client, false, timeout).unwrap_or(false) {
                         return self.fail(BodyError::TimedOut);
                     }
                 }
@@ -312,7 +312,7 @@ impl Body {
     }
 
     /// Takes what is there of a long body without keeping it first.
-    fn receive_into(&mut self, fd: BorrowedFd<'_>, most: u64, out: &mut Vec<u8>) -> Result<u64, BodyError> {
+    fn receive_into(&mut self, client: &mut Client, most: u64, out: &mut Vec<u8>) -> Result<u64, BodyError> {
         let mut taken = 0;
         while let Rest::Bytes(left) = self.rest
             && self.failed.is_none()
@@ -322,7 +322,7 @@ impl Body {
                 break;
             }
             out.reserve(step);
-            match io::recv(fd, out, step) {
+            match client.recv(out, step) {
                 Ok(0) => return self.fail(BodyError::Closed),
                 Ok(got) => {
                     taken += got as u64;
@@ -339,14 +339,14 @@ impl Body {
     /// Hands out one line with its newline, cut at `most` bytes.
     pub fn read_line(
         &mut self,
-        fd: BorrowedFd<'_>,
+        client: &mut Client,
         most: u64,
         timeout: Duration,
         out: &mut Vec<u8>,
     ) -> Result<(), BodyError> {
         let mut wanted = most;
         while wanted > 0 {
-            if self.ready().is_empty() && !self.fetch(fd, timeout)? {
+            if self.ready().is_empty() && !self.fetch(client, timeout)? {
                 break;
             }
             let room = (self.ready().len() as u64).min(wanted) as usize;
@@ -414,14 +414,14 @@ impl Body {
 
     /// Throws away what the app did not read, so that closing does not reset the connection under the answer. Gives
     /// up after `most` bytes or when nothing more comes within `patience`.
-    pub fn drain(&mut self, fd: BorrowedFd<'_>, most: u64, patience: Duration) -> bool {
+    pub fn drain(&mut self, client: &mut Client, most: u64, patience: Duration) -> bool {
         let mut thrown = 0;
         while !matches!(self.rest, Rest::Nothing) && thrown < most && self.failed.is_none() {
             self.ahead.clear();
             self.at = 0;
-            match self.receive(fd) {
+            match self.receive(client) {
                 Ok(true) => thrown += self.ahead.len() as u64,
-                Ok(false) if epoll::wait_one(fd, false, patience).unwrap_or(false) => {}
+                Ok(false) if epoll::wait_one(&*client, false, patience).unwrap_or(false) => {}
                 _ => return false,
             }
         }

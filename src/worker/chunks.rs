@@ -1,10 +1,9 @@
 //! A chunked body on its way in: raw bytes from the socket, data for the reader, and what came after the end.
 
 use super::body::BodyError;
+use super::client::Client;
 use crate::proto::http::{Decoder, Piece};
-use crate::sys::io;
 use std::io::Result;
-use std::os::fd::BorrowedFd;
 
 /// Received at most in one step.
 const STEP: usize = 16 * 1024;
@@ -51,10 +50,10 @@ impl Chunks {
     }
 
     /// One recv and what it decodes to; 0 when the client has closed.
-    pub fn receive(&mut self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<usize> {
+    pub fn receive(&mut self, client: &mut Client, data: &mut Vec<u8>) -> Result<usize> {
         let mut raw = std::mem::take(&mut self.raw);
         raw.clear();
-        let got = io::recv(fd, &mut raw, STEP);
+        let got = client.recv(&mut raw, STEP);
         if got.is_ok() {
             self.feed(&raw, data);
         }

@@ -2,11 +2,11 @@
 //! peace. No thread is spent on them.
 
 use super::body::Body;
+use super::client::Client;
 use super::rest::Rest;
 use crate::config::Protocol;
 use crate::proto::http::head::Progress;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// What a connection is waiting for.
@@ -45,7 +45,7 @@ pub struct Leftover {
 #[derive(Debug)]
 pub struct Conn {
     /// Taken while a request runs on it.
-    pub client: Option<OwnedFd>,
+    pub client: Option<Client>,
     pub protocol: Protocol,
     pub listener: usize,
     /// `None` on unix sockets.
@@ -70,7 +70,7 @@ pub struct Conn {
 }
 
 impl Conn {
-    pub fn new(client: OwnedFd, protocol: Protocol, listener: usize, now_us: u64) -> Conn {
+    pub fn new(client: Client, protocol: Protocol, listener: usize, now_us: u64) -> Conn {
         Conn {
             client: Some(client),
             protocol,
@@ -90,6 +90,13 @@ impl Conn {
         }
     }
 
+    /// A TLS client sends its request only after two or three messages each way.
+    fn may_be_shaking_hands(&self, now_us: u64) -> bool {
+        let is_new =
+            self.requests == 0 && now_us.saturating_sub(self.since_us) < HANDSHAKE.as_micros() as u64;
+        is_new && self.client.as_ref().is_some_and(Client::is_tls)
+    }
+
     fn is_overdue(&self, now_us: u64, limits: &Limits) -> bool {
         let limit = match (self.waits, self.protocol) {
             (Waits::Idle, _) => limits.idle,
@@ -102,6 +109,8 @@ impl Conn {
     }
 }
 
+/// How long a worker that leaves waits for the first request of a new TLS client.
+const HANDSHAKE: Duration = Duration::from_secs(2);
 /// How long a connection is read on before it is closed.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -181,11 +190,13 @@ impl Conns {
     }
 
     /// Those that nothing would be lost with.
-    pub fn take_idle(&mut self) -> Vec<Conn> {
+    pub fn take_idle(&mut self, now_us: u64) -> Vec<Conn> {
         self.take_where(|conn| match conn.waits {
             Waits::Idle | Waits::Close => true,
             // Browsers open connections in advance.
-            Waits::Head => conn.buf.is_empty() && conn.protocol == Protocol::Http,
+            Waits::Head => {
+                conn.buf.is_empty() && conn.protocol == Protocol::Http && !conn.may_be_shaking_hands(now_us)
+            }
             Waits::Body | Waits::Reader => false,
         })
     }
@@ -203,7 +214,7 @@ mod tests {
 
     fn conn(waits: Waits, since_us: u64) -> Conn {
         let (_, writing) = io::pipe(true).unwrap();
-        Conn { waits, ..Conn::new(writing, Protocol::Http, 0, since_us) }
+        Conn { waits, ..Conn::new(Client::plain(writing), Protocol::Http, 0, since_us) }
     }
 
     #[test]

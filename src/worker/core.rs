@@ -1,6 +1,7 @@
 //! One core: a thread that takes a request, lets the application answer it, and sees it off. Python comes in between
 //! [`Core::next_step`] and the next call of it.
 
+use super::client::Client;
 use super::conns::Conn;
 use super::exchange::Exchange;
 use super::http::Http;
@@ -37,7 +38,7 @@ const MOST_SKIPS: u32 = 32;
 /// How long a computing process waits before it looks again whether it still computes: at first, and when it has
 /// computed at every look for a while.
 const SHORTEST_REST_US: u64 = 1_000;
-const LONGEST_REST_US: u64 = 32_000;
+const LONGEST_REST_US: u64 = 128_000;
 /// How long a stopping worker takes what waits in the backlog.
 const DRAIN_US: u64 = 500_000;
 /// When nothing is begun or completed for so long, computations are long here: they must not starve the backlog.
@@ -56,7 +57,7 @@ pub struct Core {
     pub(super) http: Http,
     /// The HTTP connection of the running request.
     pub(super) current: Option<Conn>,
-    /// Connections that have their next request in their buffers already.
+    /// Connections that have more to be read, of which the socket knows nothing.
     pub(super) again: VecDeque<Conn>,
     /// How often in a row such a connection went first.
     pipelined: u32,
@@ -74,6 +75,8 @@ pub struct Core {
     next_skips: u32,
     /// With several threads a process takes a request only when it says so on the board first.
     pub(super) counts_in_flight: bool,
+    /// Until then no time is spent on waiting for the bytes of a new connection.
+    pub(super) impatient_until_us: u64,
     drain_until_us: Option<u64>,
     claimed: bool,
 }
@@ -111,6 +114,7 @@ impl Core {
             skips: 0,
             next_skips: 1,
             counts_in_flight: shared.board.threads() > 1,
+            impatient_until_us: 0,
             claimed: false,
             drain_until_us: None,
             shared,
@@ -258,7 +262,7 @@ impl Core {
     fn wait_in_accept(&mut self) -> Option<Step> {
         match intake::wait_accept(&self.shared.listeners[0]) {
             Ok(client) => {
-                let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
+                let conn = Conn::new(Client::plain(client), Protocol::Uwsgi, 0, clock::monotonic_us());
                 self.read(conn).then_some(Step::Request)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Some(Step::Interrupted),
@@ -406,6 +410,7 @@ impl Core {
         } else {
             self.streak = 0;
         }
+        let client = shared.client(client, listener);
         let mut conn = Conn::new(client, bound.protocol, listener, clock::monotonic_us());
         conn.peer = peer;
         let http = &shared.settings.http;

@@ -1,6 +1,7 @@
 //! The life of a request on a core: begun, shown on the board, answered, counted, logged.
 
 use super::body::BodyError;
+use super::client::Client;
 use super::core::Core;
 use super::exchange::Exchange;
 use super::log;
@@ -40,7 +41,7 @@ impl Core {
         self.started_us = now;
         self.running = true;
         let deadline = self.shared.settings.harakiri.map_or(0, |time| now + time.as_micros() as u64);
-        let client = self.lock().client().map_or(0, |fd| std::os::fd::AsRawFd::as_raw_fd(&fd) as u64 + 1);
+        let client = self.lock().client().and_then(Client::raw_number).map_or(0, |number| number as u64 + 1);
         let request = &self.request;
         let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
         self.slot.begin(client, now, deadline, method, uri);

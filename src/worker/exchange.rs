@@ -2,6 +2,7 @@
 //! the request. Python's objects hold an exchange by its serial number and find it gone when the request is over.
 
 use super::body::{Body, BodyError};
+use super::client::Client;
 use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
@@ -10,9 +11,9 @@ use crate::proto::http::response::{
 };
 use crate::proto::http::status;
 use crate::shm::board::CoreSlot;
-use crate::sys::{epoll, io};
+use crate::sys::epoll;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,13 +32,14 @@ pub struct Gone;
 
 /// Small bodies are copied behind the head and go out with it, when the core is done with Python.
 const SMALL: usize = 16 * 1024;
+/// Read from a file in one step.
 /// Most bytes of an unread body that are read for the sake of a clean close.
 const LINGER: u64 = 16 * 1024 * 1024;
 
 pub struct Exchange {
     /// Names the request; changes with each.
     pub serial: u64,
-    client: Option<OwnedFd>,
+    client: Option<Client>,
     slot: CoreSlot,
     /// The longest wait for the client, and that of requests for which nothing else is said.
     timeout: Duration,
@@ -121,7 +123,7 @@ impl Exchange {
     }
 
     /// A new request on `client`; its body is set by the caller.
-    pub fn begin(&mut self, client: OwnedFd, speaks: Speaks, protocol: &[u8], is_head_request: bool) {
+    pub fn begin(&mut self, client: Client, speaks: Speaks, protocol: &[u8], is_head_request: bool) {
         self.serial += 1;
         self.client = Some(client);
         self.speaks = speaks;
@@ -159,8 +161,8 @@ impl Exchange {
         self.parks = true;
     }
 
-    pub fn client(&self) -> Option<BorrowedFd<'_>> {
-        self.client.as_ref().map(AsFd::as_fd)
+    pub fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
     }
 
     /// The client went away, or its answer was given by the stack-dump handler.
@@ -324,16 +326,16 @@ impl Exchange {
 
     /// Sends `out` and as much of `chunk` as the socket takes; returns how much of the chunk.
     fn send_with(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
-        let Some(client) = &self.client else { return Err(Gone) };
+        let Some(client) = &mut self.client else { return Err(Gone) };
         if !self.slot.answer() {
             return self.lost();
         }
         let held = self.out.len();
         let result = match (held, chunk.is_empty()) {
-            (0, true) => return Ok(0),
-            (0, false) => io::send(client.as_fd(), chunk),
-            (_, true) => io::send(client.as_fd(), &self.out),
-            (_, false) => io::send_two(client.as_fd(), &self.out, chunk),
+            (0, true) if !client.owes() => return Ok(0),
+            (0, _) => client.send(chunk),
+            (_, true) => client.send(&self.out),
+            (_, false) => client.send_two(&self.out, chunk),
         };
         match result {
             Ok(sent) => {
@@ -372,7 +374,7 @@ impl Exchange {
 
     /// Everything that was written is with the kernel.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty() && self.rest.is_empty()
+        self.out.is_empty() && self.rest.is_empty() && !self.client.as_ref().is_some_and(Client::owes)
     }
 
     /// Everything that was announced has been written.
@@ -385,7 +387,7 @@ impl Exchange {
         loop {
             let sent = self.send_with(rest)?;
             rest = &rest[sent..];
-            if rest.is_empty() && self.out.is_empty() {
+            if rest.is_empty() && self.is_flushed() {
                 return Ok(());
             }
             if self.out.len() + rest.len() <= self.room && self.is_last() {
@@ -415,7 +417,7 @@ impl Exchange {
         let Ok(file) = file.try_clone_to_owned() else { return self.lost() };
         self.rest = Rest::of_file(file, self.settings.statics.copies);
         self.rest.push_stretch(offset, length);
-        self.by_sendfile = true;
+        self.by_sendfile = self.sends_files();
         self.body_bytes += length;
         if delivery != Delivery::Chunked {
             return self.send_end();
@@ -433,9 +435,14 @@ impl Exchange {
         let length = body.len();
         if self.push_head(Some(length)) != Delivery::Nothing && length > 0 {
             self.body_bytes = length;
-            self.by_sendfile = true;
+            self.by_sendfile = self.sends_files();
             self.rest = body;
         }
+    }
+
+    /// Does the kernel send files to this client?
+    fn sends_files(&self) -> bool {
+        !self.settings.statics.copies && !self.client.as_ref().is_some_and(Client::is_tls)
     }
 
     /// Sends what there is, as far as the client takes it.
@@ -443,20 +450,17 @@ impl Exchange {
         if self.rest.is_empty() {
             return self.send_with(&[]).map(drop);
         }
-        let Some(client) = &self.client else { return Err(Gone) };
+        let Some(client) = &mut self.client else { return Err(Gone) };
         if !self.slot.answer() {
             return self.lost();
         }
         let mut send = || -> std::io::Result<()> {
             self.rest.inline(SMALL as u64, &mut self.out)?;
             while !self.out.is_empty() {
-                let sent = match self.rest.is_empty() {
-                    true => io::send(client.as_fd(), &self.out)?,
-                    false => io::send_with_more(client.as_fd(), &self.out)?,
-                };
+                let sent = client.send_before(&self.out, !self.rest.is_empty())?;
                 self.out.drain(..sent);
             }
-            self.rest.send(client.as_fd()).map(drop)
+            self.rest.send(client).map(drop)
         };
         match send() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => {
@@ -471,7 +475,7 @@ impl Exchange {
     fn send_all(&mut self) -> Result<(), Gone> {
         loop {
             self.send_some()?;
-            if self.out.is_empty() && self.rest.is_empty() {
+            if self.is_flushed() {
                 return Ok(());
             }
             self.wait_writable()?;
@@ -507,11 +511,11 @@ impl Exchange {
         if self.expects_continue && !self.body.is_ready_for(1) {
             self.invite_body()?;
         }
-        let Some(client) = &self.client else { return Err(BodyError::Over) };
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
         if line {
-            self.body.read_line(client.as_fd(), most, self.timeout, out)
+            self.body.read_line(client, most, self.timeout, out)
         } else {
-            self.body.read(client.as_fd(), most, self.timeout, out)
+            self.body.read(client, most, self.timeout, out)
         }
     }
 
@@ -520,8 +524,8 @@ impl Exchange {
         if self.expects_continue && !self.body.is_ready_for(1) {
             self.invite_body()?;
         }
-        let Some(client) = &self.client else { return Err(BodyError::Over) };
-        self.body.fill(client.as_fd(), out, self.timeout)
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
+        self.body.fill(client, out, self.timeout)
     }
 
     /// Sends `100 Continue`, once, unless the answer has begun.
@@ -538,22 +542,23 @@ impl Exchange {
 
     /// Reads the body as a whole before the app runs.
     pub fn buffer_body(&mut self, memory: usize) -> Result<(), BodyError> {
-        let Some(client) = &self.client else { return Err(BodyError::Over) };
-        self.body.buffer(client.as_fd(), memory, self.timeout)
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
+        self.body.buffer(client, memory, self.timeout)
     }
 
     // ── the end ──
 
     /// Sends what is left and hands back the connection with what is to be done with it. Without `room` this waits for the
     /// client; with it, only for more than fits there.
-    pub fn finish(&mut self) -> Option<(OwnedFd, After)> {
+    pub fn finish(&mut self) -> Option<(Client, After)> {
         if !self.gone && !self.is_flushed() {
             let _ = self.send_end();
         }
-        let client = self.client.take()?;
+        let is_flushed = self.is_flushed();
+        let mut client = self.client.take()?;
         self.serial += 1;
-        let keep = !self.gone && !self.close && self.body.drain(client.as_fd(), LINGER, Duration::ZERO);
-        let after = match (self.gone, self.is_flushed()) {
+        let keep = !self.gone && !self.close && self.body.drain(&mut client, LINGER, Duration::ZERO);
+        let after = match (self.gone, is_flushed) {
             (true, _) => After::Close,
             (false, false) => {
                 let mut rest = std::mem::take(&mut self.rest);
@@ -564,7 +569,7 @@ impl Exchange {
             (false, true) if self.body.is_drained() => After::Close,
             (false, true) if self.room > 0 => After::ReadOn,
             (false, true) => {
-                self.linger(&client);
+                self.linger(&mut client);
                 After::Close
             }
         };
@@ -592,10 +597,10 @@ impl Exchange {
 
     /// Closing while the client still sends would reset the connection and might take the answer with it
     /// (RFC 9112 §9.6): close for sending first, and read on for a while.
-    fn linger(&mut self, client: &OwnedFd) {
+    fn linger(&mut self, client: &mut Client) {
         if !self.body.is_drained() {
-            io::shutdown_send(client.as_fd());
-            self.body.drain(client.as_fd(), LINGER, self.timeout.min(Duration::from_secs(1)));
+            client.shutdown_send();
+            self.body.drain(client, LINGER, self.timeout.min(Duration::from_secs(1)));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Connections that go from one worker to another: a socket pair for each slot of the board, made before the first fork.
 
 use super::Shared;
+use super::client::Client;
 use super::conns::{Conn, Waits};
 use crate::config::Protocol;
 use crate::shm::board::{Order, Stage};
@@ -38,7 +39,7 @@ pub fn is_movable(conn: &Conn) -> bool {
     conn.protocol == Protocol::Http
         && matches!(conn.waits, Waits::Head | Waits::Idle)
         && conn.buf.len() <= MOST
-        && conn.client.is_some()
+        && conn.client.as_ref().is_some_and(Client::is_movable)
 }
 
 fn pack(conn: &Conn) -> Vec<u8> {
@@ -65,7 +66,7 @@ fn pack(conn: &Conn) -> Vec<u8> {
     out
 }
 
-fn unpack(bytes: &[u8], client: OwnedFd) -> Option<Conn> {
+fn unpack(bytes: &[u8], client: impl FnOnce(usize) -> Client) -> Option<Conn> {
     let (listener, rest) = bytes.split_first_chunk::<4>()?;
     let (requests, rest) = rest.split_first_chunk::<8>()?;
     let (since, rest) = rest.split_first_chunk::<8>()?;
@@ -73,7 +74,7 @@ fn unpack(bytes: &[u8], client: OwnedFd) -> Option<Conn> {
     let (octets, rest) = rest.split_first_chunk::<16>()?;
     let (port, buf) = rest.split_first_chunk::<2>()?;
     let listener = u32::from_ne_bytes(*listener) as usize;
-    let mut conn = Conn::new(client, Protocol::Http, listener, u64::from_ne_bytes(*since));
+    let mut conn = Conn::new(client(listener), Protocol::Http, listener, u64::from_ne_bytes(*since));
     conn.requests = u64::from_ne_bytes(*requests);
     conn.trusted = flags & TRUSTED != 0;
     conn.awaits_proxy = flags & AWAITS_PROXY != 0;
@@ -115,11 +116,12 @@ impl Shared {
     pub fn take_given(&self) -> Option<Conn> {
         let letters = self.letters.get(self.slot_index)?;
         let mut bytes = Vec::new();
-        let client = scm::receive(letters.taking.as_fd(), &mut bytes, HEAD + MOST).ok()?;
+        let socket = scm::receive(letters.taking.as_fd(), &mut bytes, HEAD + MOST).ok()?;
         // What a predecessor in this slot has left was not counted in it.
         let less = |handed: u64| Some(handed.saturating_sub(1));
         let _ = self.slot.handed().fetch_update(Relaxed, Relaxed, less);
-        unpack(&bytes, client).filter(|conn| conn.listener < self.listeners.len())
+        unpack(&bytes, |listener| self.client(socket, listener))
+            .filter(|conn| conn.listener < self.listeners.len())
     }
 }
 
@@ -133,14 +135,14 @@ mod tests {
         let (_, other) = io::pipe(true).unwrap();
         for peer in [None, Some("192.0.2.7:80".parse().unwrap()), Some("[2001:db8::7]:1".parse().unwrap())] {
             let writing = writing.try_clone().unwrap();
-            let mut conn = Conn::new(writing, Protocol::Http, 3, 77);
+            let mut conn = Conn::new(Client::plain(writing), Protocol::Http, 3, 77);
             (conn.peer, conn.trusted, conn.requests) = (peer, true, 12);
             (conn.waits, conn.buf) = (Waits::Idle, b"GET /".to_vec());
-            let came = unpack(&pack(&conn), other.try_clone().unwrap()).unwrap();
+            let came = unpack(&pack(&conn), |_| Client::plain(other.try_clone().unwrap())).unwrap();
             assert_eq!((came.peer, came.trusted, came.awaits_proxy), (peer, true, false));
             assert_eq!((came.listener, came.requests, came.since_us), (3, 12, 77));
             assert_eq!((came.waits, came.buf), (Waits::Idle, b"GET /".to_vec()));
         }
-        assert!(unpack(b"short", other).is_none());
+        assert!(unpack(b"short", |_| Client::plain(other)).is_none());
     }
 }

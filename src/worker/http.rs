@@ -1,21 +1,25 @@
 //! Requests on HTTP sockets.
 
+use super::client::Client;
 use super::conns::{Conn, Waits};
 use super::core::Core;
 use super::exchange::Speaks;
 use super::forwarded::{self, Introduced};
+use super::tls;
 use crate::base::date::{HttpDate, http_date};
 use crate::config::Settings;
 use crate::proto::http::environ::{self, Connection, Options};
 use crate::proto::http::head::{self, Head};
 use crate::proto::http::{Body, Framing, Reject, Request as HttpRequest, framing};
 use crate::proto::uwsgi::{self, push_var};
-use crate::sys::{clock, io};
+use crate::sys::clock;
 use std::io::{ErrorKind, Write};
-use std::os::fd::AsFd;
 
 /// Received at most in one step.
 const STEP: usize = 16 * 1024;
+
+/// The bytes of a TLS client on a socket without TLS.
+const TLS_HERE: &str = "a TLS client came to a socket that speaks plain HTTP; the socket for it is an option https, its address https://";
 
 /// What a core keeps for HTTP from request to request.
 pub struct Http {
@@ -68,7 +72,10 @@ impl Core {
             if conn.awaits_proxy && !conn.buf.is_empty() {
                 match self.take_proxy_header(&mut conn) {
                     Introduced::Refused(reject) => return self.reject(conn, &reject),
-                    Introduced::Yes | Introduced::NotYet => {}
+                    Introduced::Yes => {
+                        conn.client.iter_mut().for_each(|client| client.push_back(&mut conn.buf))
+                    }
+                    Introduced::NotYet => {}
                 }
             }
             if !conn.awaits_proxy && !conn.buf.is_empty() {
@@ -79,11 +86,15 @@ impl Core {
                         conn.since_us = clock::monotonic_us();
                     }
                     Ok(None) => {}
+                    Err(_) if self.is_misplaced(&conn) => return self.turn_away(conn, 400, TLS_HERE),
                     Err(reject) => return self.reject(conn, &reject),
                 }
             }
-            let Some(client) = &conn.client else { return false };
-            let result = io::recv(client.as_fd(), &mut conn.buf, STEP);
+            let Some(client) = &mut conn.client else { return false };
+            let result = match conn.awaits_proxy {
+                false => client.recv(&mut conn.buf, STEP),
+                true => client.recv_raw(&mut conn.buf, STEP),
+            };
             match result {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -93,8 +104,11 @@ impl Core {
                     self.keep(conn);
                     return false;
                 }
-                // Closed, or broken: nobody is there to be told.
+                // Closed, or broken: nobody is there to be told, or TLS has told it.
                 Ok(0) | Err(_) => {
+                    if client.failure().is_some() {
+                        return self.tls_failed(conn);
+                    }
                     conn.buf.clear();
                     self.http.spare = std::mem::take(&mut conn.buf);
                     self.forget(&conn);
@@ -102,6 +116,11 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Does a TLS client speak on a socket without TLS?
+    fn is_misplaced(&self, conn: &Conn) -> bool {
+        conn.buf.first() == Some(&tls::HANDSHAKE) && !conn.client.as_ref().is_some_and(Client::is_tls)
     }
 
     pub(super) fn reject(&mut self, conn: Conn, reject: &Reject) -> bool {
@@ -156,14 +175,16 @@ impl Core {
         let request = HttpRequest::new(&conn.buf, &self.http.head);
         let (minor, is_head) = (request.minor(), request.method() == b"HEAD");
         let decoded = self.decoded_length(framing.body);
-        if !self.make_vars(&conn, decoded) {
+        let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
+        if !self.make_vars(&mut conn, decoded) {
             return self.reject(conn, &Reject::new(431, "the headers are too long together", "RFC 6585 §5"));
         }
         // Not a front end of uwsgi, whose variables are its own: these are headers that anybody may have sent.
         self.request.trusted = false;
         let settings = self.shared.settings.clone();
         let http = &settings.http;
-        self.request.told_scheme = conn.trusted.then(|| forwarded::apply(&mut self.request, http)).flatten();
+        let told = conn.trusted.then(|| forwarded::apply(&mut self.request, http)).flatten();
+        self.request.told_scheme = told.or(is_tls.then_some(b"https"));
         self.choose_app();
         let Some(client) = conn.client.take() else { return false };
         let may_stay = http.requests == 0 || conn.requests < http.requests;
@@ -194,7 +215,7 @@ impl Core {
     }
 
     /// The head as a block of variables, as if a front end had sent it. `false`: it does not fit one.
-    fn make_vars(&mut self, conn: &Conn, decoded_length: Option<u64>) -> bool {
+    fn make_vars(&mut self, conn: &mut Conn, decoded_length: Option<u64>) -> bool {
         let http = &mut self.http;
         let request = HttpRequest::new(&conn.buf, &http.head);
         http.remote.clear();
@@ -221,6 +242,9 @@ impl Core {
         environ::for_each(&request, &connection, options, &mut http.scratch, |name, value| {
             fits &= push_var(text, name, value).is_ok();
         });
+        for (name, value) in conn.client.as_mut().and_then(Client::variables).unwrap_or_default() {
+            fits &= push_var(text, name.as_bytes(), value).is_ok();
+        }
         http.remote = String::from_utf8(remote).unwrap_or_default();
         let end = self.request.text.len();
         fits && self.request.index(end, usize::MAX).is_ok()

@@ -53,6 +53,9 @@ pub fn make_tiers(threads: u32, listeners: &[Bound], alive: &OwnedFd) -> Result<
 /// request lines are not written earlier.
 pub const LONGEST_ACCEPT: Duration = Duration::from_millis(500);
 
+/// How long a thread sits on the bench when nobody calls it.
+const LONGEST_SIT: Duration = Duration::from_secs(30);
+
 /// What a wait brought.
 #[derive(Debug)]
 pub enum Arrival {
@@ -146,18 +149,20 @@ impl Intake {
     /// Waits until this thread is needed in a line.
     fn sit(&mut self, shared: &Shared) {
         if shared.sit_down() {
-            let _ = shared.idle_epoll.wait(&mut self.events, Some(Duration::from_secs(1)), Some(&self.mask));
+            let _ = shared.idle_epoll.wait(&mut self.events, Some(LONGEST_SIT), Some(&self.mask));
             shared.stand_up();
         }
     }
 
     /// Waits for nothing but time, or a signal: the listeners have connections that this process should not take yet.
+    /// One thread that looks again is enough.
     pub fn rest(&mut self, shared: &Shared, time: Duration) {
         (self.next, self.count) = (0, 0);
-        // It keeps its place in line meanwhile: nobody needs to be called for it.
-        let Some(line) = shared.enter_line() else { return self.sit(shared) };
+        if !shared.begin_rest() {
+            return self.sit(shared);
+        }
         let _ = shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask));
-        shared.leave_line(line);
+        shared.end_rest();
     }
 
     /// Goes to the end of the kernel's order when this worker has served more than its neighbours.

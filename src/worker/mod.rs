@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod chunks;
+pub mod client;
 pub mod conns;
 pub mod core;
 mod course;
@@ -24,6 +25,7 @@ pub mod rescue;
 mod rest;
 mod spool;
 mod statics;
+mod tls;
 mod upload;
 mod waiting;
 mod watcher;
@@ -32,7 +34,7 @@ use crate::config::{CONNECTIONS, Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
-use crate::sys::{process, signal};
+use crate::sys::{clock, process, signal};
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -51,6 +53,8 @@ pub const EXIT_NO_APP: i32 = 22;
 pub struct Bound {
     pub fd: OwnedFd,
     pub protocol: Protocol,
+    /// Its place among the listeners of the settings, of which one may stand for several sockets.
+    pub number: usize,
     /// Its address, for messages.
     pub name: String,
     /// SERVER_PORT of the requests that come through it.
@@ -94,6 +98,8 @@ pub struct Shared {
     pub id: u32,
     pub pid: i32,
     pub listeners: Arc<Vec<Bound>>,
+    /// For each listener, if TLS is spoken there.
+    services: Vec<Option<Arc<tls::Service>>>,
     pub tiers: Arc<Vec<Epoll>>,
     pub letters: Arc<Vec<handover::Letters>>,
     watcher: watcher::Watcher,
@@ -128,6 +134,8 @@ pub struct Shared {
     /// Where files are, if there are any.
     statics: Option<Box<statics::Statics>>,
     pub limit: Option<u64>,
+    /// When the log was last told of clients that speak HTTP where TLS is spoken.
+    complained_us: AtomicU64,
     news: Arc<OwnedFd>,
     alive: Arc<OwnedFd>,
     orphaned: AtomicBool,
@@ -161,6 +169,7 @@ impl Shared {
             slot_index: setup.slot,
             id: setup.id,
             pid,
+            services: setup.listeners.iter().map(|bound| tls::Service::of(settings, bound.number)).collect(),
             listeners: setup.listeners.clone(),
             tiers: setup.tiers.clone(),
             letters: setup.letters.clone(),
@@ -182,6 +191,7 @@ impl Shared {
             threads: Mutex::default(),
             statics: statics::Statics::new(settings, setup.id).map(Box::new),
             limit,
+            complained_us: AtomicU64::new(0),
             news: setup.news.clone(),
             alive: setup.alive.clone(),
             orphaned: AtomicBool::new(false),
@@ -209,6 +219,15 @@ impl Shared {
 
     fn leave_line(&self, line: usize) {
         self.lines_taken.fetch_and(!(1 << line), AcqRel);
+    }
+
+    /// Lets one thread of the process rest; `false`: another does already.
+    fn begin_rest(&self) -> bool {
+        self.lines_taken.fetch_or(balance::RESTING, AcqRel) & balance::RESTING == 0
+    }
+
+    fn end_rest(&self) {
+        self.lines_taken.fetch_and(!balance::RESTING, AcqRel);
     }
 
     /// Is a thread that has nothing to do needed in a line?
@@ -260,6 +279,18 @@ impl Shared {
                 process::signal_thread(tid, signal::kick());
             }
         }
+    }
+
+    /// An accepted socket as a client of its listener.
+    fn client(&self, socket: OwnedFd, listener: usize) -> client::Client {
+        client::Client::new(socket, self.services.get(listener).and_then(Option::as_ref))
+    }
+
+    /// Scanners must not fill the log: once a minute.
+    fn may_complain(&self) -> bool {
+        let (now, last) = (clock::monotonic_us(), self.complained_us.load(Relaxed));
+        let is_due = last == 0 || now.saturating_sub(last) > 60_000_000;
+        is_due && self.complained_us.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
     }
 
     /// The table of waiting connections. A thread that panicked with it left it whole: each step is one operation.

@@ -1,17 +1,22 @@
 //! Requests on uwsgi sockets.
 
+use super::client::Client;
 use super::conns::Conn;
 use super::core::Core;
 use super::exchange::Speaks;
 use super::{log, request};
 use crate::proto::uwsgi::{self, BlockError, Head, Limits, PacketError};
-use crate::sys::{clock, epoll, io, process};
+use crate::sys::{clock, epoll, process};
 use std::io::{ErrorKind, Result};
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 /// How often a thread lets others run before it gives up waiting for the bytes of a new connection.
 const YIELDS: u32 = 4;
+/// How long it waits for them then. A connection in the table is worse off: its request may come while the only thread
+/// runs another, and a worker that is killed takes it along.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a thread has no patience after a peer has used it up: silent peers cost it no more than this.
+const IMPATIENT_US: u64 = 1_000_000;
 
 /// How far the receiving of a packet has come.
 enum Got {
@@ -24,20 +29,21 @@ enum Got {
 impl Core {
     /// Reads a packet from a connection that has bytes, or is new. `true`: there is a request to run.
     pub(super) fn read_packet(&mut self, mut conn: Conn) -> bool {
-        let Some(client) = conn.client.take() else { return false };
+        let Some(mut client) = conn.client.take() else { return false };
         self.request.clear();
         if conn.buf.is_empty() {
-            let got = self.receive_packet(&client, YIELDS);
+            let got = self.receive_packet(&mut client, YIELDS);
             return self.packet_came(conn, client, got);
         }
         self.request.text.append(&mut conn.buf);
-        let got = self.receive_packet(&client, 0);
+        let got = self.receive_packet(&mut client, 0);
         self.packet_came(conn, client, got)
     }
 
-    fn packet_came(&mut self, mut conn: Conn, client: OwnedFd, got: Result<Got>) -> bool {
+    fn packet_came(&mut self, mut conn: Conn, mut client: Client, got: Result<Got>) -> bool {
         let got = match got {
-            Ok(Got::Part) if !self.shared.own_epoll() => self.wait_for_packet(&client),
+            Ok(Got::Part) if !self.shared.own_epoll() => self.wait_for_packet(&mut client),
+            Ok(Got::Part) if conn.key.is_none() => self.wait_a_little(&mut client),
             got => got,
         };
         match got {
@@ -65,12 +71,12 @@ impl Core {
 
     /// Receives as far as it goes without waiting. A front end connects and writes in one go: when its connection is here
     /// and its bytes are not, they come within microseconds, and yielding for them is cheaper than going to sleep.
-    fn receive_packet(&mut self, client: &OwnedFd, mut yields: u32) -> Result<Got> {
+    fn receive_packet(&mut self, client: &mut Client, mut yields: u32) -> Result<Got> {
         let limits = self.limits();
         loop {
             let text = &mut self.request.text;
             let most = limits.block + uwsgi::HEAD_LEN - text.len().min(limits.block);
-            match io::recv(client.as_fd(), text, most) {
+            match client.recv(text, most) {
                 Ok(0) => return Ok(Got::Closed),
                 Ok(_) => match uwsgi::parse(text, &limits) {
                     Ok(None) => {}
@@ -90,12 +96,12 @@ impl Core {
     }
 
     /// Where threads wait in shared lines nobody watches single connections: this thread waits for the rest itself.
-    fn wait_for_packet(&mut self, client: &OwnedFd) -> Result<Got> {
+    fn wait_for_packet(&mut self, client: &mut Client) -> Result<Got> {
         let timeout = self.shared.settings.socket_timeout;
         let deadline = clock::monotonic_us() + timeout.as_micros() as u64;
         loop {
             let left = Duration::from_micros(deadline.saturating_sub(clock::monotonic_us()));
-            if left.is_zero() || !epoll::wait_one(client, false, left)? {
+            if left.is_zero() || !epoll::wait_one(&*client, false, left)? {
                 self.too_slow(self.request.text.len());
                 return Ok(Got::Closed);
             }
@@ -104,6 +110,17 @@ impl Core {
                 done => return Ok(done),
             }
         }
+    }
+
+    /// The bytes of a new connection are late: its sender was put aside in the middle, or there is none.
+    fn wait_a_little(&mut self, client: &mut Client) -> Result<Got> {
+        if clock::monotonic_us() >= self.impatient_until_us {
+            if epoll::wait_one(&*client, false, PATIENCE)? {
+                return self.receive_packet(client, YIELDS);
+            }
+            self.impatient_until_us = clock::monotonic_us() + IMPATIENT_US;
+        }
+        Ok(Got::Part)
     }
 
     /// A peer that did not send its request in time has been dropped.
@@ -117,7 +134,7 @@ impl Core {
     }
 
     /// The packet in `request.text` is whole, or wrong.
-    fn take_packet(&mut self, client: OwnedFd) -> bool {
+    fn take_packet(&mut self, mut client: Client) -> bool {
         let limits = self.limits();
         let (head, end) = match uwsgi::parse(&self.request.text, &limits) {
             Ok(Some(packet)) => (packet.head, packet.len()),
@@ -132,7 +149,7 @@ impl Core {
             uwsgi::WSGI | uwsgi::WSGI_STRIP => {}
             uwsgi::PING => {
                 let pong = Head { modifier1: uwsgi::PING, size: 0, modifier2: 1 };
-                let _ = io::send(client.as_fd(), &pong.to_bytes());
+                let _ = client.send(&pong.to_bytes());
                 return false;
             }
             other => {
@@ -158,7 +175,7 @@ impl Core {
     }
 
     /// Checks what the packet asks for, chooses the app, and begins the exchange.
-    fn begin_packet(&mut self, client: OwnedFd, head: Head, end: usize) -> bool {
+    fn begin_packet(&mut self, client: Client, head: Head, end: usize) -> bool {
         let settings = self.shared.settings.clone();
         if self.request.wants_code() && !settings.dynamic_apps {
             self.note_code_request();

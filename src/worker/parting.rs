@@ -1,17 +1,19 @@
 //! The end of requests on HTTP sockets: connections that are kept, those whose clients are slow to read, and those that are
 //! closed in peace.
 
+use super::client::Client;
 use super::conns::{Conn, Leftover, Waits};
 use super::core::Core;
 use super::exchange::After;
 use super::log;
 use super::rest::Rest;
+use super::tls::Failure;
 use crate::config::Protocol;
 use crate::proto::http::status::error_answer;
 use crate::shm::board::bump;
 use crate::sys::{clock, io};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 
 /// Most bytes of one answer that wait for their client without a thread.
@@ -21,6 +23,10 @@ pub(super) const CUT_SHORT: &str = "a file became shorter while it was sent; its
 /// Most bytes of all of a worker's answers that do.
 const MUCH: usize = 64 << 20;
 
+/// The answer to HTTP without TLS on a socket with TLS.
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 58\r\n\
+    Connection: close\r\n\r\nThis port speaks HTTPS: the address begins with https://.\n";
+
 impl Core {
     /// How much of the next answer may wait for its client without a thread.
     pub(super) fn room(&self) -> usize {
@@ -29,7 +35,7 @@ impl Core {
     }
 
     /// The request on `conn` is over.
-    pub(super) fn after_http(&mut self, mut conn: Conn, client: OwnedFd, after: After, surplus: Vec<u8>) {
+    pub(super) fn after_http(&mut self, mut conn: Conn, client: Client, after: After, surplus: Vec<u8>) {
         conn.client = Some(client);
         if !surplus.is_empty() {
             conn.buf = surplus;
@@ -43,7 +49,7 @@ impl Core {
     }
 
     /// The request of a front end on `client` is over.
-    pub(super) fn after_packet(&mut self, client: OwnedFd, after: After) {
+    pub(super) fn after_packet(&mut self, client: Client, after: After) {
         if let After::Send(rest, _) = after {
             let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
             self.park(conn, rest, false);
@@ -73,8 +79,8 @@ impl Core {
 
     /// The client has read something of its answer.
     pub(super) fn send_leftover(&mut self, mut conn: Conn) -> bool {
-        let (Some(client), Some(left)) = (&conn.client, &mut conn.leftover) else { return false };
-        match left.rest.send(client.as_fd()) {
+        let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else { return false };
+        match left.rest.send(client) {
             Ok(0) => {}
             Ok(_) => conn.since_us = clock::monotonic_us(),
             Err(error) => {
@@ -86,7 +92,7 @@ impl Core {
                 return false;
             }
         }
-        if !left.rest.is_empty() {
+        if !left.rest.is_empty() || client.owes() {
             self.keep(conn);
             return false;
         }
@@ -118,11 +124,11 @@ impl Core {
 
     /// Answers a request that cannot be served, and closes. Nothing is put on the board or counted as a request. Returns
     /// `false`: there is nothing to run.
-    pub(super) fn turn_away(&mut self, conn: Conn, status: u16, why: &str) -> bool {
+    pub(super) fn turn_away(&mut self, mut conn: Conn, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
         error_answer(&mut out, status, self.http.date().as_ref(), false, false);
-        if let Some(client) = &conn.client {
-            let _ = io::send(client.as_fd(), &out);
+        if let Some(client) = &mut conn.client {
+            let _ = client.send(&out);
         }
         self.count_refused();
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
@@ -130,10 +136,38 @@ impl Core {
         false
     }
 
+    /// No TLS session came about, or it broke. What there is to be said has gone out as an alert, unless the client speaks
+    /// HTTP, which has an answer of its own.
+    pub(super) fn tls_failed(&mut self, conn: Conn) -> bool {
+        self.count_refused();
+        let Some(client) = &conn.client else { return false };
+        let shared = self.shared.clone();
+        let peer = conn.peer.map_or_else(String::new, |peer| format!(" of {peer}"));
+        match client.failure() {
+            Some(Failure::NotTls) => {
+                let _ = io::send(client.as_fd(), NOT_TLS);
+                if shared.may_complain() {
+                    let name = &shared.listeners[conn.listener].name;
+                    log::say(&format!(
+                        "worker {}: refused a request{peer} with 400: plain HTTP came to {name}, which speaks HTTPS \
+                         (said once a minute)",
+                        shared.id
+                    ));
+                }
+            }
+            Some(failure) if shared.settings.tls.verbose => {
+                log::say(&format!("worker {}: the TLS session{peer} failed: {failure}", shared.id));
+            }
+            _ => {}
+        }
+        self.see_off(conn);
+        false
+    }
+
     /// Closes for sending, and lets the table read what still comes, for a moment.
     fn see_off(&mut self, mut conn: Conn) {
-        if let Some(client) = &conn.client {
-            io::shutdown_send(client.as_fd());
+        if let Some(client) = &mut conn.client {
+            client.shutdown_send();
         }
         conn.buf = Vec::new();
         conn.upload = None;

@@ -1,23 +1,24 @@
 //! Requests that never reach the application: each gets an answer where the peer can read one, and one log line that
 //! names the cause and the option to change.
 
+use super::client::Client;
 use super::core::Core;
 use super::log;
 use crate::proto::http::status::error_answer;
 use crate::shm::board::bump;
 use crate::sys::{epoll, io};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 impl Core {
     /// Answers and closes. Nothing is put on the board or counted as a request. Returns `false`: there is nothing to run.
-    pub(super) fn refuse(&mut self, client: OwnedFd, status: u16, why: &str) -> bool {
+    pub(super) fn refuse(&mut self, mut client: Client, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
         error_answer(&mut out, status, b"", false, false);
-        let _ = io::send(client.as_fd(), &out);
+        let _ = client.send(&out);
         self.count_refused();
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
-        io::shutdown_send(client.as_fd());
+        client.shutdown_send();
         discard(&client, self.shared.settings.socket_timeout.min(Duration::from_secs(1)));
         false
     }
@@ -29,7 +30,7 @@ impl Core {
 
 /// Reads and drops what a refused peer still sends, for a moment, so that it can read its answer before the close resets
 /// the connection (RFC 9112 §9.6).
-fn discard(client: &OwnedFd, patience: Duration) {
+fn discard(client: &Client, patience: Duration) {
     let mut buffer = [0; 16 * 1024];
     for _ in 0..1024 {
         match io::recv_slice(client.as_fd(), &mut buffer) {

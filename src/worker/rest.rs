@@ -1,14 +1,13 @@
-//! The end of an answer that is not sent yet: bytes, and stretches of one file. Files are sent here and nowhere else.
+//! The end of an answer that is not sent yet: bytes, and stretches of one file.
 
-use crate::sys::{files, io};
+use super::client::Client;
+use crate::sys::io;
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Sent to one client before others get their turn.
 const TURN: u64 = 2 << 20;
-/// Copied in one step where the kernel does not send the file itself.
-const STEP: u64 = 128 * 1024;
 
 #[derive(Debug)]
 enum Portion {
@@ -82,7 +81,7 @@ impl Rest {
             return Ok(());
         };
         let Some(file) = self.file.as_ref().filter(|_| length <= most) else { return Ok(()) };
-        let got = files::read_at(file.as_fd(), offset, length as usize, out)?;
+        let got = io::read_at(file.as_fd(), offset, out, length as usize)?;
         if (got as u64) < length {
             return Err(ErrorKind::UnexpectedEof.into());
         }
@@ -92,8 +91,11 @@ impl Rest {
 
     /// Sends as much as the client takes now, or a turn of it; returns how much. `UnexpectedEof`: the file has become
     /// shorter than it was, so that the answer cannot be completed.
-    pub fn send(&mut self, client: BorrowedFd<'_>) -> Result<u64> {
+    pub fn send(&mut self, client: &mut Client) -> Result<u64> {
         let mut total = 0;
+        if client.owes() {
+            client.flush()?;
+        }
         while total < TURN && !self.portions.is_empty() {
             match self.send_some(client, TURN - total) {
                 Ok((sent, is_done)) => {
@@ -114,17 +116,18 @@ impl Rest {
     }
 
     /// Something of the first portion, and whether that was all of it.
-    fn send_some(&mut self, client: BorrowedFd<'_>, most: u64) -> Result<(u64, bool)> {
+    fn send_some(&mut self, client: &mut Client, most: u64) -> Result<(u64, bool)> {
         let more = self.portions.len() > 1;
         match (self.portions.front_mut(), &self.file) {
             (Some(Portion::Bytes { bytes, sent }), _) => {
                 let part = &bytes[*sent..];
-                let count = if more { io::send_with_more(client, part)? } else { io::send(client, part)? };
+                let count = client.send_before(part, more)?;
                 *sent += count;
                 Ok((count as u64, *sent == bytes.len()))
             }
             (Some(Portion::Stretch { offset, length }), Some(file)) => {
-                let count = send_stretch(client, file.as_fd(), *offset, (*length).min(most), self.copies)?;
+                let most = (*length).min(most);
+                let count = client.send_file(file.as_fd(), *offset, most, self.copies)? as u64;
                 *offset += count;
                 *length -= count;
                 Ok((count, *length == 0))
@@ -132,24 +135,6 @@ impl Rest {
             _ => Err(Error::from(ErrorKind::UnexpectedEof)),
         }
     }
-}
-
-/// The one place where bytes of a file go to a client. As much as it takes now, at least one byte.
-fn send_stretch(
-    client: BorrowedFd<'_>,
-    file: BorrowedFd<'_>,
-    offset: u64,
-    length: u64,
-    copies: bool,
-) -> Result<u64> {
-    let sent = if copies {
-        let mut bytes = Vec::new();
-        files::read_at(file, offset, length.min(STEP) as usize, &mut bytes)?;
-        if bytes.is_empty() { 0 } else { io::send(client, &bytes)? }
-    } else {
-        io::sendfile(client, file, offset, length)?
-    };
-    if sent == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(sent as u64) }
 }
 
 #[cfg(test)]
@@ -170,11 +155,12 @@ mod tests {
     fn sent(rest: &mut Rest) -> Vec<u8> {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
+        let mut ours = Client::plain(ours.into());
         let mut got = Vec::new();
         let mut buffer = vec![0; 1 << 20];
         while !rest.is_empty() {
             let before = rest.len();
-            let count = rest.send(ours.as_fd()).unwrap();
+            let count = rest.send(&mut ours).unwrap();
             assert_eq!(rest.len(), before - count);
             let count = theirs.read(&mut buffer).unwrap();
             got.extend_from_slice(&buffer[..count]);
@@ -218,7 +204,10 @@ mod tests {
             let mut rest = Rest::of_file(file(b"0123"), copies);
             rest.push_stretch(4, 5);
             let (ours, _theirs) = UnixStream::pair().unwrap();
-            assert_eq!(rest.send(ours.as_fd()).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+            assert_eq!(
+                rest.send(&mut Client::plain(ours.into())).unwrap_err().kind(),
+                ErrorKind::UnexpectedEof
+            );
             assert_eq!(rest.inline(10, &mut Vec::new()).unwrap_err().kind(), ErrorKind::UnexpectedEof);
         }
     }

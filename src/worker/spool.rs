@@ -1,17 +1,17 @@
 //! Bodies that are read before the application runs: in memory, or in a file without a name.
 
 use super::body::{Body, BodyError, Rest};
+use super::client::Client;
 use crate::sys::epoll;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 impl Body {
     /// Reads the whole body before the app runs: up to `memory` bytes stay in memory, more go to an unlinked file.
-    pub fn buffer(&mut self, fd: BorrowedFd<'_>, memory: usize, timeout: Duration) -> Result<(), BodyError> {
-        while !self.gather(fd, memory, u64::MAX)? {
-            if !epoll::wait_one(fd, false, timeout).unwrap_or(false) {
+    pub fn buffer(&mut self, client: &mut Client, memory: usize, timeout: Duration) -> Result<(), BodyError> {
+        while !self.gather(client, memory, u64::MAX)? {
+            if !epoll::wait_one(&*client, false, timeout).unwrap_or(false) {
                 return self.fail(BodyError::TimedOut);
             }
         }
@@ -19,7 +19,7 @@ impl Body {
     }
 
     /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has come.
-    pub fn gather(&mut self, fd: BorrowedFd<'_>, memory: usize, most: u64) -> Result<bool, BodyError> {
+    pub fn gather(&mut self, client: &mut Client, memory: usize, most: u64) -> Result<bool, BodyError> {
         let mut taken = 0;
         loop {
             if let Some(error) = self.failed {
@@ -41,7 +41,7 @@ impl Body {
                 return self.gathered();
             }
             let held = self.ahead.len();
-            if taken > most || !self.receive(fd)? {
+            if taken > most || !self.receive(client)? {
                 return Ok(false);
             }
             taken += (self.ahead.len() - held) as u64;

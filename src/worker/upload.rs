@@ -5,8 +5,7 @@ use super::body::BodyError;
 use super::conns::{Conn, Upload, Waits};
 use super::core::Core;
 use crate::proto::http::{Framing, Request as HttpRequest, framing, head, status};
-use crate::sys::{clock, io};
-use std::os::fd::AsFd;
+use crate::sys::clock;
 
 /// Taken from one connection before others get their turn.
 const TURN: u64 = 1 << 20;
@@ -28,13 +27,13 @@ impl Core {
         // RFC 9110 §10.1.1: not needed when the client did not wait for it.
         if framing.expect_continue
             && used == 0
-            && let Some(client) = &conn.client
-            && io::send(client.as_fd(), status::CONTINUE).is_err()
+            && let Some(client) = &mut conn.client
+            && client.send(status::CONTINUE).is_err()
         {
             self.forget(&conn);
             return false;
         }
-        match self.gather(&conn) {
+        match self.gather(&mut conn) {
             Ok(true) => self.run_http(conn, length, used, framing),
             Ok(false) => {
                 conn.buf.truncate(length);
@@ -52,7 +51,7 @@ impl Core {
         let Some(upload) = conn.upload.take() else { return false };
         let Upload { head: length, body } = *upload;
         self.lock().body = body;
-        match self.gather(&conn) {
+        match self.gather(&mut conn) {
             Ok(true) => self.resume(conn, length),
             Ok(false) => {
                 let body = std::mem::take(&mut self.lock().body);
@@ -86,10 +85,10 @@ impl Core {
         }
     }
 
-    fn gather(&mut self, conn: &Conn) -> Result<bool, BodyError> {
-        let Some(client) = &conn.client else { return Err(BodyError::Over) };
+    fn gather(&mut self, conn: &mut Conn) -> Result<bool, BodyError> {
+        let Some(client) = &mut conn.client else { return Err(BodyError::Over) };
         let memory = self.shared.settings.http.body_memory;
-        self.lock().body.gather(client.as_fd(), memory, TURN)
+        self.lock().body.gather(client, memory, TURN)
     }
 
     fn broken_body(&mut self, conn: Conn, error: BodyError) -> bool {

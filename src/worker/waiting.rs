@@ -1,13 +1,14 @@
 //! The connections of a worker that wait: kept, looked over, and let go.
 
 use super::Shared;
+use super::client::Client;
 use super::conns::{Conn, Limits, Waits};
 use super::core::Core;
 use super::intake::CONNECTION;
 use crate::config::Protocol;
 use crate::shm::board::Order;
 use crate::sys::{clock, epoll, io};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 
 /// How often waiting connections are looked over.
@@ -15,7 +16,11 @@ pub(super) const SWEEP_US: u64 = 1_000_000;
 impl Shared {
     pub(super) fn keep(&self, mut conn: Conn) {
         let one_at_a_time = self.board.threads() > 1;
-        let wanted = if conn.waits == Waits::Reader { epoll::WRITE } else { epoll::READ };
+        let wanted = match conn.waits {
+            Waits::Reader => epoll::WRITE,
+            _ if conn.client.as_ref().is_some_and(Client::owes) => epoll::READ | epoll::WRITE,
+            _ => epoll::READ,
+        };
         let flags = if one_at_a_time { wanted | epoll::ONESHOT } else { wanted };
         let before = std::mem::replace(&mut conn.events, flags);
         let mut conns = self.conns();
@@ -52,9 +57,11 @@ impl Core {
     }
 
     /// Puts a connection into the table until it has bytes, or room for some.
-    pub(super) fn keep(&mut self, conn: Conn) {
+    pub(super) fn keep(&mut self, mut conn: Conn) {
         self.shared.need_watcher();
-        self.shared.keep(conn);
+        let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);
+        let holds = reads_on && conn.client.as_mut().is_some_and(Client::holds);
+        if holds { self.again.push_back(conn) } else { self.shared.keep(conn) }
     }
 
     /// A connection is closed, or was never in the table.
@@ -128,9 +135,9 @@ impl Core {
         while let Some(conn) = self.shared.take_given() {
             self.shared.keep(conn);
         }
-        let idle = self.shared.conns().take_idle();
+        let idle = self.shared.conns().take_idle(clock::monotonic_us());
         for mut conn in idle {
-            let has_bytes = |client: &OwnedFd| io::has_bytes(client.as_fd());
+            let has_bytes = |client: &Client| io::has_bytes(client.as_fd());
             let begun = conn.waits != Waits::Close && conn.client.as_ref().is_some_and(has_bytes);
             if begun {
                 conn.waits = Waits::Head;

@@ -155,6 +155,12 @@ def errors(environ, start_response):
     return [threading.current_thread().name.encode()]
 
 
+def megabytes(environ, start_response):
+    """As many pieces as the query string says, and no length."""
+    start_response("200 OK", PLAIN)
+    return (bytes(1 << 20) for _ in range(int(environ["QUERY_STRING"])))
+
+
 def large(environ, start_response):
     """As many MiB as the query string says."""
     start_response("200 OK", PLAIN)

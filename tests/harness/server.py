@@ -71,6 +71,7 @@ class Server:
         *arguments: str,
         uwsgi: bool = True,
         http: bool = False,
+        https: str | None = None,
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
         command: list[str] | None = None,
@@ -92,6 +93,10 @@ class Server:
         if http:
             self.http_address, fd = self._listen()
             words.append(f"--http-socket=fd://{fd}")
+        if https is not None:
+            # What stands behind the address: CERTIFICATE,KEY[,CIPHERS[,CLIENT_CA]].
+            self.https_address, fd = self._listen()
+            words.append(f"--https=fd://{fd},{https}")
         if app is not None:
             words += [f"--pythonpath={APPS}", f"--module={app}"]
         words += [*arguments, *spelled(options)]

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use super::low::Low;
 use super::resolve::{Resolved, resolve};
 use super::row::{Row, Status};
-use super::{Origin, Settings, Sources, Written, logic, registry, rows};
+use super::{Origin, Settings, Sources, Written, certificates, logic, registry, rows};
 
 /// How bad it is. Errors keep the server from starting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +106,16 @@ impl Report {
         self.values = values(settings);
         harm::find(self, settings);
         files::find(self, settings);
+        self.find_certificates(settings);
+    }
+
+    /// What is wrong with the files of the TLS sockets.
+    fn find_certificates(&mut self, settings: &Settings) {
+        let (warnings, errors) = certificates::load_all(&mut settings.clone());
+        for warning in &warnings {
+            self.warn(&warning.origin, warning.text.clone());
+        }
+        errors.iter().for_each(|error| self.error(error));
     }
 
     /// Placeholders that nothing reads.

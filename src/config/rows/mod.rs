@@ -12,6 +12,7 @@ mod recycling;
 mod requests;
 mod sockets;
 mod statics;
+mod tls;
 
 use super::Row;
 pub use configuration::{THEME as READING, is_built_in};
@@ -27,6 +28,7 @@ const TABLES: &[&Table] = &[
     &logic::TABLE,
     &apps::TABLE,
     &sockets::TABLE,
+    &tls::TABLE,
     &processes::TABLE,
     &recycling::TABLE,
     &requests::TABLE,

@@ -275,9 +275,9 @@ const PARTS: &[Part] = &[
     Part {
         theme: "TLS",
         status: Status::Planned,
-        why: "nothing listens there, and nothing is encrypted",
+        why: "nothing listens there; let nginx speak uwsgi to a unix socket, or https to an https-socket",
         names: "
-            https= https-socket= https2= ssl-socket= suwsgi-socket=
+            ssl-socket= suwsgi-socket=
         ",
     },
     Part {
@@ -320,17 +320,6 @@ const PARTS: &[Part] = &[
             http-modifier2= http-processes= http-quiet= http-raw-body http-server-name-as-http-host=
             http-ss= http-stats= http-stats-server= http-uid= http-var= http-websockets
             http-workers=
-        ",
-    },
-    Part {
-        theme: "TLS",
-        status: Status::Planned,
-        why: "nothing is encrypted",
-        names: "
-            https-export-cert https-session-context= https-socket-modifier1= https-socket-modifier2= sni=
-            sni-dir= sni-dir-ciphers= sni-regexp= ssl-enable-sslv3 ssl-enable-tlsv1 ssl-enable3 ssl-option=
-            ssl-session-timeout= ssl-session-use-cache~ ssl-sessions-timeout= ssl-sessions-use-cache~
-            ssl-tmp-dir= ssl-verbose ssl-verify-depth~
         ",
     },
     Part {
