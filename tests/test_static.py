@@ -416,7 +416,13 @@ def test_if_range(get, if_range, status):
 
 @pytest.fixture
 def compressed(files: Path) -> Path:
-    names = {"c.css": b"plain", "c.css.gz": b"gzipped", "c.css.br": b"brotli", "d.css": b"plain", "d.css.gz": b"gzipped"}
+    names = {
+        "c.css": b"plain",
+        "c.css.gz": b"gzipped",
+        "c.css.br": b"brotli",
+        "d.css": b"plain",
+        "d.css.gz": b"gzipped",
+    }
     return put(files, names)
 
 

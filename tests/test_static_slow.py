@@ -80,7 +80,11 @@ def test_a_slow_reader_holds_no_thread(boot, root):
 def test_a_slow_front_end_holds_no_thread(boot, root, threads):
     server = boot("hello", static_map=f"/static={root}", threads=threads)
     sent = packet.packet(packet.variables("/static/large"))
-    with narrow(server.address, sent) as one, narrow(server.address, sent) as two, narrow(server.address, sent) as three:
+    with (
+        narrow(server.address, sent) as one,
+        narrow(server.address, sent) as two,
+        narrow(server.address, sent) as three,
+    ):
         server.log.request("/static/large", 3)
         for _ in range(20):
             assert server.request("/app").body == b"hello"
@@ -211,6 +215,7 @@ def test_backlog_of_files_at_a_stop(boot, root):
             client.close()
         assert packet.read_all(busy).partition(b"\r\n\r\n")[2].startswith(b"body")
     assert [answer[-5:] for answer in answers] == [b"small"] * 5
+    assert server.wait_exit() == 0
 
 
 def test_behind_nginx(boot, nginx, root):
