@@ -15,6 +15,8 @@ import pytest
 
 from harness import packet, procs
 from harness.http import Connection, request
+from harness.tls import Authority
+from harness.tls import Connection as Tls
 from harness.wait import until
 
 LARGE = 64 << 20
@@ -235,3 +237,20 @@ def test_behind_nginx(boot, nginx, root):
         assert connection.answer(head=True).header("Content-Length") == "5"
         connection.send(request("/app"))
         assert connection.answer().body == b"hello"
+
+
+def test_over_tls(boot, root, tmp_path):
+    authority = Authority(tmp_path)
+    server = boot("hello", uwsgi=False, https=authority.sign(), static_map=f"/static={root}")
+    content = (root / "medium").read_bytes()
+    with (
+        Tls(server.https_address, authority.context()) as slow,
+        Tls(server.https_address, authority.context()) as other,
+    ):
+        slow.send(request("/static/medium") + request("/static/medium", Range="bytes=5-100000,2000000-"))
+        for _ in range(20):
+            other.send(request("/app") + request("/static/small"))
+            assert (other.answer().body, other.answer().body) == (b"hello", b"small")
+        assert slow.answer().body == content
+        parts = slow.answer()
+        assert parts.status == 206 and content[5:100001] in parts.body and content[2000000:] in parts.body

@@ -413,10 +413,12 @@ impl Exchange {
             Delivery::Length(declared) => length.min(declared.saturating_sub(self.body_bytes)),
             _ => length,
         };
-        // Its owner closes the file before the last byte has gone out.
-        let Ok(file) = file.try_clone_to_owned() else { return self.lost() };
-        self.rest = Rest::of_file(file, self.settings.statics.copies);
-        self.rest.push_stretch(offset, length);
+        if length > 0 {
+            // Its owner closes the file before the last byte has gone out.
+            let Ok(file) = file.try_clone_to_owned() else { return self.lost() };
+            self.rest = Rest::of_file(file, self.settings.statics.copies);
+            self.rest.push_stretch(offset, length);
+        }
         self.by_sendfile = self.sends_files();
         self.body_bytes += length;
         if delivery != Delivery::Chunked {
