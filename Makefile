@@ -42,7 +42,7 @@ test-rust:
 	cargo test --no-default-features
 
 .PHONY: test-python
-test-python: $(DONE)/wheel $(DONE)/test $(UWSGI)/done nginx
+test-python: $(DONE)/wheel $(DONE)/test $(UWSGI)/done programs
 	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi $(BIN)/python -m pytest tests
 
 .PHONY: test-types
@@ -54,7 +54,7 @@ test-example: $(DONE)/wheel $(DONE)/example
 	cd examples/mysite && $(BIN)/python manage.py test
 
 .PHONY: test-other-pythons
-test-other-pythons: $(DONE)/wheel $(UWSGI)/done nginx
+test-other-pythons: $(DONE)/wheel $(UWSGI)/done programs
 	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi scripts/test_other_pythons.sh 3.10 3.13
 
 ## lint        rustfmt, clippy, ruff and mypy, changing nothing
@@ -74,6 +74,11 @@ format: $(DONE)/lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+## fuzz        each parser of what clients send, for SECONDS (60)
+.PHONY: fuzz
+fuzz:
+	scripts/fuzz.sh $(or $(SECONDS),60)
+
 ## bench       the benchmarks; their table goes to benchmarks/results
 .PHONY: bench
 bench: $(DONE)/wheel $(DONE)/example nginx
@@ -89,9 +94,11 @@ clean:
 help:
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: nginx
+.PHONY: nginx programs
 nginx:
-	@scripts/need_nginx.sh
+	@scripts/need_programs.sh nginx
+programs:
+	@scripts/need_programs.sh nginx haproxy curl wrk ab
 
 # Each file below says that something is installed; its own prerequisites say when to do it again.
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import procs
+from harness import procs, programs
 from harness.nginx import Nginx
-from harness.nginx import find as find_nginx
 from harness.server import TESTS, Server
 
 MYSITE = TESTS.parent / "examples/mysite"
@@ -85,7 +84,7 @@ def manage(data: Path, *words: str, **more: str) -> None:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    find_nginx()
+    programs.find("nginx")
     made = Site(tmp_path_factory.mktemp("site"))
     yield made
     made.nginx.close()
@@ -100,7 +99,7 @@ def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
     made: list[Nginx] = []
 
     def start_nginx(*upstreams: str) -> Nginx:
-        find_nginx()
+        programs.find("nginx")
         directory = tmp_path / f"nginx{len(made)}"
         directory.mkdir()
         made.append(Nginx(directory, list(upstreams)))

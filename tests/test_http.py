@@ -54,30 +54,37 @@ def check_environ(case: Case, at: int, answer: Response) -> None:
         assert name not in shown["environ"], f"{case.name} #{at}: {name}"
 
 
-def send(connection: Connection, data: bytes, size: int) -> None:
-    """In pieces; a server that refuses need not read all."""
+CUTS = {
+    "whole": lambda data: [data],
+    "by lines": lambda data: data.splitlines(keepends=True),
+    "by bytes": lambda data: [bytes([byte]) for byte in data],
+}
+
+
+def send(connection: Connection, pieces: list[bytes]) -> None:
+    """A server that refuses need not read all."""
     with suppress(BrokenPipeError, ConnectionResetError):
-        for at in range(0, len(data), size):
-            connection.send(data[at : at + size])
+        for piece in pieces:
+            connection.send(piece)
 
 
-@pytest.mark.parametrize("size", [1_000_000, 1], ids=["whole", "by bytes"])
-def test_valid_requests(boot, size):
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_valid_requests(boot, cut):
     server = boot_http(boot, "dump")
     for case in cases("http/valid"):
         with Connection(server.http_address) as connection:
-            send(connection, case.data, size)
+            send(connection, cut(case.data))
             check_valid(case, connection)
 
 
-@pytest.mark.parametrize("size", [1_000_000, 1], ids=["whole", "by bytes"])
-def test_invalid_requests(boot, size):
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_invalid_requests(boot, cut):
     server = boot_http(boot, "dump")
     # Each has its line in the log; which, is said by the cases.
     server.log.accept_anything()
     for case in cases("http/invalid"):
         with Connection(server.http_address) as connection:
-            send(connection, case.data, size)
+            send(connection, cut(case.data))
             with suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_WR)
             check_invalid(case, connection)

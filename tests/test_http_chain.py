@@ -1,5 +1,5 @@
-"""nginx in front with connections that it keeps: whatever is sent to it, the two never disagree on where a request
-ends, so nobody gets an answer that is not his."""
+"""nginx or haproxy in front with connections that it keeps: whatever is sent to it, the two never disagree on where a
+request ends, so nobody gets an answer that is not his."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from contextlib import suppress
 
 import pytest
 
-from harness import nginx
+from harness import nginx, programs
 from harness.corpus import cases
+from harness.haproxy import Haproxy
 from harness.http import Connection, request
+from harness.packet import Address
 
 UPSTREAM = """
     upstream app {{ server {address}; keepalive 4; }}
@@ -66,22 +68,28 @@ class Front(nginx.Nginx):
         text = nginx.CONFIGURATION.format(dir=self.directory, params="", servers=servers)
         (self.directory / "nginx.conf").write_text(text)
         place = str(self.directory)
-        command = [nginx.find(), "-e", f"{place}/error.log", "-p", place, "-c", f"{place}/nginx.conf"]
+        command = [programs.find("nginx"), "-e", f"{place}/error.log", "-p", place, "-c", f"{place}/nginx.conf"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-@pytest.fixture
-def chain(boot, tmp_path) -> Iterator[tuple[str, int]]:
-    server = boot("dump", uwsgi=False, http=True, processes=2)
+@pytest.fixture(params=["nginx", "haproxy", "haproxy, PROXY v2"])
+def chain(boot, tmp_path, request) -> Iterator[Address]:
+    introduced = "PROXY" in request.param
+    server = boot("dump", uwsgi=False, http=True, processes=2, enable_proxy_protocol=str(introduced).lower())
     # What is refused has its line.
     server.log.accept_anything()
-    front = Front(tmp_path, ["{}:{}".format(*server.http_address)])
-    yield "127.0.0.1", front.ports[0]
+    if request.param == "nginx":
+        front = Front(tmp_path, ["{}:{}".format(*server.http_address)])
+        address = "127.0.0.1", front.ports[0]
+    else:
+        front = Haproxy(tmp_path, server.http_address, options="send-proxy-v2" if introduced else "")
+        address = front.address
+    yield address
     front.close()
     assert "panicked" not in server.log.text
 
 
-def send_and_forget(address: tuple[str, int], data: bytes) -> None:
+def send_and_forget(address: Address, data: bytes) -> None:
     with Connection(address) as client, suppress(OSError):
         client.send(data)
         client.socket.shutdown(socket.SHUT_WR)
@@ -102,7 +110,8 @@ def test_nobody_gets_the_answer_of_another(chain):
                 assert (shown["environ"]["REQUEST_URI"], shown["body"]) == (path, f"{number}"), data
 
 
-def test_nginx_keeps_its_connections(chain):
+@pytest.mark.parametrize("chain", ["nginx", "haproxy"], indirect=True)
+def test_the_front_keeps_its_connections(chain):
     ports = set()
     for _ in range(20):
         with Connection(chain) as client:

@@ -6,8 +6,10 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from select import select
 from signal import Signals
 
 import pytest
@@ -101,6 +103,16 @@ def test_a_worker_that_takes_longer_than_the_mercy_is_killed(boot):
         assert server.wait_exit() == 0
 
 
+def test_a_template_that_does_not_end_is_killed_after_the_mercy(start, tmp_path):
+    (tmp_path / "stuck.py").write_text("import os, signal\nos.write(2, b'stuck\\n')\nwhile True:\n    signal.pause()\n")
+    server = start("stuck", pythonpath=tmp_path, reload_mercy=1)
+    server.log.wait("^stuck$")
+    before = time.monotonic()
+    os.kill(server.pid, Signals.SIGTERM)
+    assert server.wait_exit() == 0
+    assert 0.9 < time.monotonic() - before < 4
+
+
 def test_a_server_without_requests_stops_at_once(boot):
     server = boot("hello", processes=3, threads=2)
     server.signal(Signals.SIGTERM)
@@ -146,13 +158,22 @@ def test_tstp_pauses_and_resumes(boot):
     server = boot("hello", processes=2)
     server.signal(Signals.SIGTSTP)
     server.log.wait("SIGTSTP: paused")
-    with server.connect() as client:
-        client.sendall(packet.packet(packet.variables()))
-        until(lambda: _status(server, "1 waiting"), "the connection to wait in the backlog")
+    with ExitStack() as stack:
+        client = until(lambda: _left_waiting(server, stack), "a connection to wait in the backlog")
         assert "paused" in server.log.text.split("status: ")[-1]
         server.signal(Signals.SIGTSTP)
         server.log.wait("SIGTSTP: resumed")
         assert Response.parse(packet.read_all(client)).body == b"hello"
+
+
+def _left_waiting(server: Server, stack: ExitStack) -> socket.socket | None:
+    """A connection that nobody takes. A worker that was just about to accept when the order came takes one more."""
+    client = stack.enter_context(server.connect())
+    client.sendall(packet.packet(packet.variables()))
+    until(
+        lambda: _status(server, "1 waiting") or select([client], [], [], 0)[0], "the connection to wait, or an answer"
+    )
+    return None if select([client], [], [], 0)[0] else client
 
 
 def _status(server: Server, text: str) -> bool:

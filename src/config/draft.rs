@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::{
-    Address, App, AppSource, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning, address,
+    Address, App, AppSource, Caller, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning,
+    address,
 };
 
 #[derive(Debug, Default)]
@@ -73,7 +74,20 @@ impl Draft {
                 "\"{text}\" is taken for the path of a unix socket; a port is written :{text}"
             ));
         }
-        Ok(Listener { address, protocol, tls: None, text: text.to_owned(), origin: origin.clone() })
+        let text = text.to_owned();
+        Ok(Listener { address, protocol, tls: None, to_https: None, text, origin: origin.clone() })
+    }
+
+    /// `ADDRESS[,PORT]`: a socket that only sends clients on to https.
+    pub fn socket_to_https(&mut self, text: &str, origin: &Origin) -> Result<(), ValueError> {
+        let (address, port) = text.split_once(',').unwrap_or((text, "443"));
+        let wrong = || ValueError::new(format!("\"{port}\" is no port"), "write ADDRESS or ADDRESS,PORT");
+        let port = port.trim().parse().ok().filter(|&port| port > 0).ok_or_else(wrong)?;
+        self.socket(address.trim(), Some(Protocol::Http), origin)?;
+        if let Some(last) = self.sockets.last_mut() {
+            last.listener.to_https = Some(port);
+        }
+        Ok(())
     }
 
     pub fn protocol(&mut self, name: &str) -> Result<(), ValueError> {
@@ -106,7 +120,12 @@ impl Draft {
 
     /// The object given to `rwsgi.serve()`.
     pub fn object(&mut self) {
-        self.set_default("the object given to serve()", AppSource::Object, None, &Origin::Keyword);
+        self.set_default(
+            "the object given to serve()",
+            AppSource::Object,
+            None,
+            &Origin::Keyword(Caller::Serve),
+        );
     }
 
     pub fn callable(&mut self, name: &str, origin: &Origin) {
@@ -206,7 +225,7 @@ impl Draft {
             (s.max_requests == 0 && s.max_requests_delta > 0, "max-requests-delta", "max-requests"),
         ] {
             if is_so {
-                let origin = self.origin_of(name);
+                let origin = self.settings.origin_of(name);
                 self.warn(origin, format!("\"{name}\" has no effect without \"{missing}\""));
             }
         }
@@ -224,16 +243,10 @@ impl Draft {
             [(s.chmod_socket.is_some(), "chmod-socket"), (s.chown_socket.is_some(), "chown-socket")]
         {
             if is_set {
-                let origin = self.origin_of(name);
+                let origin = self.settings.origin_of(name);
                 self.warn(origin, format!("\"{name}\" has no effect: no socket is a file"));
             }
         }
-    }
-
-    fn origin_of(&self, name: &str) -> Origin {
-        let is_it = |written: &str| super::registry::find(written).is_some_and(|row| row.name == name);
-        let found = self.settings.written.iter().rev().find(|w| is_it(&w.name));
-        found.map_or(Origin::Default, |w| w.origin.clone())
     }
 
     fn warn(&mut self, origin: Origin, text: String) {
@@ -246,6 +259,7 @@ fn default_listener() -> Listener {
         address: Address::Tcp { host: "127.0.0.1".into(), port: 8000 },
         protocol: Protocol::Http,
         tls: None,
+        to_https: None,
         text: "127.0.0.1:8000".into(),
         origin: Origin::Default,
     }

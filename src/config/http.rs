@@ -13,6 +13,8 @@ pub struct Http {
     pub idle_timeout: Option<Duration>,
     /// The longest wait for a byte of a body, or for room to send one.
     pub timeout: Duration,
+    /// Bytes a second of a body or of an answer, on average, beyond the first `timeout`; 0: any number.
+    pub min_rate: u64,
     /// Requests of one connection; 0: any number.
     pub requests: u64,
     /// Connections of one worker; `None`: as many as by default, or as the system allows if that is less.
@@ -25,6 +27,15 @@ pub struct Http {
     pub body_memory: usize,
     /// The application sees bodies while they arrive.
     pub stream_body: bool,
+    /// Bodies beyond this are refused to who asks with `Expect: 100-continue`.
+    pub expect_limit: Option<u64>,
+    /// Header names with underscores reach the application.
+    pub keep_underscores: bool,
+    /// WebSocket requests reach the application.
+    pub ignore_upgrade: bool,
+    /// The paths that the server answers by itself.
+    pub livez: Option<String>,
+    pub readyz: Option<String>,
     /// Peers that are believed when they say for whom they ask.
     pub trusted: Vec<Network>,
     /// They are believed about the Host, too.
@@ -45,12 +56,18 @@ impl Default for Http {
             // Longer than the 60 s of common balancers, so that they close first.
             idle_timeout: Some(Duration::from_secs(75)),
             timeout: Duration::from_secs(60),
+            min_rate: 256,
             requests: 10_000,
             connections: None,
             request_line: 8190,
             headers: 100,
             body_memory: 64 * 1024,
             stream_body: false,
+            expect_limit: None,
+            keep_underscores: false,
+            ignore_upgrade: false,
+            livez: None,
+            readyz: None,
             trusted: vec![
                 Network::new(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
                 Network::new(Ipv6Addr::LOCALHOST.into(), 128),

@@ -1,5 +1,6 @@
 //! The listening sockets: bound once by the master, never unbound while it lives.
 
+use crate::base::reason::reason;
 use crate::config::{Address, Listener, Protocol, Settings};
 use crate::sys::{io, socket, user};
 use crate::worker::Bound;
@@ -23,7 +24,7 @@ pub struct Sockets {
 }
 
 /// What went wrong with which socket, and what to do about it.
-fn explain(listener: &Listener, error: &Error) -> String {
+fn explain(listener: &Listener, error: Error) -> String {
     let remedy = match error.kind() {
         ErrorKind::AddrInUse => "another server listens there; stop it or choose another address",
         ErrorKind::AlreadyExists => {
@@ -35,7 +36,7 @@ fn explain(listener: &Listener, error: &Error) -> String {
         ErrorKind::InvalidInput => "check its options",
         _ => "check the address",
     };
-    format!("{}: cannot listen on {}: {error}; {remedy}", listener.origin, listener.text)
+    format!("{}: cannot listen on \"{}\": {}; {remedy}", listener.origin, listener.text, reason(error))
 }
 
 /// The backlog that is used: what was asked for, within what the kernel allows.
@@ -53,7 +54,7 @@ pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
     let backlog = backlog(settings);
     for (number, listener) in settings.listeners.iter().enumerate() {
         if let Err(error) = one((number, listener), settings, backlog, &mut sockets) {
-            let message = explain(listener, &error);
+            let message = explain(listener, error);
             remove(&sockets.files);
             return Err(message);
         }
@@ -88,6 +89,11 @@ fn one(
             let fd = io::adopt(*inherited)
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, "no descriptor of this number is open"))?;
             socket::take_listener(fd.as_fd())?;
+            // On a unix socket, where nothing is delayed, this fails.
+            let _ = socket::no_delay(fd.as_fd());
+            if let Some(waiting) = settings.socket_options.fast_open {
+                let _ = socket::fast_open(fd.as_fd(), waiting);
+            }
             add(fd, (number, listener), settings, sockets)?;
         }
     }
@@ -112,7 +118,8 @@ fn add(
     }
     let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
     let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
-    sockets.bound.push(Bound { fd, protocol: listener.protocol, number, name, port });
+    let Listener { protocol, to_https, .. } = *listener;
+    sockets.bound.push(Bound { fd, protocol, number, to_https, name, port });
     Ok(())
 }
 

@@ -235,11 +235,11 @@ impl<H: Host> Master<'_, H> {
         self.paused = !self.paused;
         // Who was on pause has not heard that the log was opened anew.
         let order = if self.paused { Order::Pause } else { Order::ReopenLog };
-        log::say(if self.paused { "SIGTSTP: paused; workers accept nothing" } else { "SIGTSTP: resumed" });
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
             child.on(&self.board).set_order(order);
             child.signal(signal::kick());
         }
+        log::say(if self.paused { "SIGTSTP: paused; workers accept nothing" } else { "SIGTSTP: resumed" });
     }
 
     /// Opens the log's file anew: here, and in every worker at its next step.
@@ -250,13 +250,14 @@ impl<H: Host> Master<'_, H> {
         if let Err(error) = log::open(&path, false) {
             return log::say(&format!("{cause}: cannot open {} anew: {error}", path.display()));
         }
-        log::say(&format!("{cause}: {} opened anew", path.display()));
         self.base.log_epoch = self.board.log_epoch().fetch_add(1, AcqRel) + 1;
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
             if child.on(&self.board).replace_order(Order::Serve, Order::ReopenLog) {
                 child.signal(signal::kick());
             }
         }
+        // Whoever reads this may rely on it.
+        log::say(&format!("{cause}: {} opened anew", path.display()));
     }
 
     // ── workers on their way out ──

@@ -25,7 +25,7 @@ impl<H: Host> Master<'_, H> {
             if self.paused { ", paused" } else { "" }
         );
         for listener in self.base.listeners.iter() {
-            let waiting = socket::waiting(listener.fd.as_fd());
+            let waiting = socket::backlog(listener.fd.as_fd()).map(|queue| queue.waiting);
             let queue = waiting.map_or_else(String::new, |waiting| format!(", {waiting} waiting"));
             let _ = write!(out, "\n  listens on {}{queue}", listener.name);
         }

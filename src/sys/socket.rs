@@ -282,11 +282,19 @@ pub fn accept_from(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAd
     Ok((fd, socket_address(&storage)))
 }
 
+/// How full a listener's queue is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    pub waiting: u32,
+    pub most: u32,
+}
+
 /// Connections that wait to be accepted; `None` where the kernel does not tell (unix sockets).
-pub fn waiting(listener: BorrowedFd<'_>) -> Option<u32> {
+pub fn backlog(listener: BorrowedFd<'_>) -> Option<Backlog> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
-    // SAFETY: room for one tcp_info, its size given. For a listener tcpi_unacked is the length of its queue.
+    // SAFETY: room for one tcp_info, its size given. Of a listener tcpi_unacked is the length of its queue, tcpi_sacked
+    // the longest that it may have.
     unsafe {
         check(libc::getsockopt(
             listener.as_raw_fd(),
@@ -296,6 +304,7 @@ pub fn waiting(listener: BorrowedFd<'_>) -> Option<u32> {
             &mut len,
         ))
         .ok()?;
-        Some(info.assume_init().tcpi_unacked)
+        let info = info.assume_init();
+        Some(Backlog { waiting: info.tcpi_unacked, most: info.tcpi_sacked })
     }
 }

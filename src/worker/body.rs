@@ -75,6 +75,8 @@ pub struct Body {
     pub(super) sink: Option<File>,
     /// Bytes handed to the app.
     consumed: u64,
+    /// Bytes that came behind those of the head, chunk sizes among them.
+    received: u64,
     /// The first failure; every later read repeats it.
     pub(super) failed: Option<BodyError>,
     /// Read ahead as a whole, so that the app may seek.
@@ -100,6 +102,7 @@ impl Body {
         self.spool = None;
         self.sink = None;
         self.consumed = 0;
+        self.received = 0;
         self.failed = None;
         self.buffered = false;
         self.surplus.clear();
@@ -136,6 +139,10 @@ impl Body {
     /// Nothing is left on the socket: another request may follow.
     pub fn is_drained(&self) -> bool {
         matches!(self.rest, Rest::Nothing) && self.failed.is_none()
+    }
+
+    pub fn received(&self) -> u64 {
+        self.received
     }
 
     pub fn failed(&self) -> Option<BodyError> {
@@ -199,7 +206,10 @@ impl Body {
         };
         match got {
             Ok(0) => self.fail(BodyError::Closed),
-            Ok(_) => self.settle().map(|()| true),
+            Ok(got) => {
+                self.received += got as u64;
+                self.settle().map(|()| true)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
             Err(_) => self.fail(BodyError::Closed),
         }

@@ -60,6 +60,16 @@ impl Client {
         io::recv(self.socket.as_fd(), buffer, most)
     }
 
+    /// The same, to be thrown away.
+    pub fn recv_waste(&self, waste: &mut [u8]) -> Result<usize> {
+        io::recv_slice(self.socket.as_fd(), waste)
+    }
+
+    /// Bytes for the socket as they are: to a peer that speaks no TLS.
+    pub fn send_raw(&self, bytes: &[u8]) -> Result<usize> {
+        io::send(self.socket.as_fd(), bytes)
+    }
+
     /// The bytes that came behind those which were read raw.
     pub fn push_back(&mut self, bytes: &mut Vec<u8>) {
         if let Some(tls) = &mut self.tls {
@@ -156,6 +166,13 @@ impl Client {
     /// What the application is told of the session.
     pub fn variables(&mut self) -> Option<&[(&'static str, Vec<u8>)]> {
         self.tls.as_mut().map(|tls| tls.variables())
+    }
+
+    /// What was sent last has no end: TLS says so by not saying that it has one.
+    pub fn break_off(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.break_off();
+        }
     }
 
     /// Closes for sending; the peer reads to the end of what was sent.

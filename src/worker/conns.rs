@@ -30,6 +30,7 @@ pub enum Waits {
 pub struct Upload {
     pub head: usize,
     pub body: Body,
+    pub begun_us: u64,
 }
 
 /// What is left of an answer.
@@ -38,6 +39,9 @@ pub struct Leftover {
     pub rest: Rest,
     /// Bytes of memory that it held at first.
     pub memory: usize,
+    /// Bytes of it that have gone out since it waits here.
+    pub sent: u64,
+    pub begun_us: u64,
     /// Another request may follow.
     pub keep: bool,
 }
@@ -97,7 +101,8 @@ impl Conn {
         is_new && self.client.as_ref().is_some_and(Client::is_tls)
     }
 
-    fn is_overdue(&self, now_us: u64, limits: &Limits) -> bool {
+    /// Why a connection has waited too long, if it has.
+    pub fn overdue(&self, now_us: u64, limits: &Limits) -> Option<Overdue> {
         let limit = match (self.waits, self.protocol) {
             (Waits::Idle, _) => limits.idle,
             (Waits::Head, Protocol::Http) => limits.head,
@@ -105,14 +110,38 @@ impl Conn {
             (Waits::Body | Waits::Reader, _) => limits.stall,
             (Waits::Close, _) => CLOSE,
         };
-        now_us.saturating_sub(self.since_us) >= limit.as_micros() as u64
+        if now_us.saturating_sub(self.since_us) >= limit.as_micros() as u64 {
+            return Some(Overdue::Silent);
+        }
+        let (begun_us, bytes) = match (self.waits, &self.upload, &self.leftover) {
+            (Waits::Body, Some(upload), _) => (upload.begun_us, upload.body.received()),
+            // A front end that speaks uwsgi takes its time.
+            (Waits::Reader, _, Some(left)) if self.protocol == Protocol::Http => (left.begun_us, left.sent),
+            _ => return None,
+        };
+        let time = Duration::from_micros(now_us.saturating_sub(begun_us));
+        is_below(limits.rate, bytes, time.saturating_sub(limits.stall)).then_some(Overdue::Trickling)
     }
 }
 
 /// How long a worker that leaves waits for the first request of a new TLS client.
 const HANDSHAKE: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// Nothing came, or went, for as long as it may.
+    Silent,
+    /// Something did, but too little.
+    Trickling,
+}
+
 /// How long a connection is read on before it is closed.
 const CLOSE: Duration = Duration::from_secs(2);
+
+/// Are `bytes` in this time less than a rate allows? A rate of 0 allows everything.
+pub fn is_below(rate: u64, bytes: u64, time: Duration) -> bool {
+    u128::from(bytes) * 1_000_000 < u128::from(rate) * time.as_micros()
+}
 
 /// How long connections may wait.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +154,8 @@ pub struct Limits {
     pub idle: Duration,
     /// For the next byte of a body, or of an answer.
     pub stall: Duration,
+    /// Bytes a second, on the average of all time beyond `stall`; 0: any number.
+    pub rate: u64,
 }
 
 /// The table. A key stays reserved while its connection is away for a request.
@@ -186,7 +217,7 @@ impl Conns {
 
     /// Takes out everything that has waited too long.
     pub fn overdue(&mut self, now_us: u64, limits: &Limits) -> Vec<Conn> {
-        self.take_where(|conn| conn.is_overdue(now_us, limits))
+        self.take_where(|conn| conn.overdue(now_us, limits).is_some())
     }
 
     /// Those that nothing would be lost with.
@@ -250,10 +281,20 @@ mod tests {
             head: Duration::from_secs(1),
             idle: Duration::from_secs(3),
             stall: Duration::from_secs(4),
+            rate: 0,
         };
         assert!(conns.overdue(999_999, &limits).is_empty());
         assert_eq!(conns.overdue(1_000_000, &limits)[0].waits, Waits::Head);
         assert_eq!(conns.overdue(3_000_000, &limits)[0].waits, Waits::Idle);
         assert_eq!(conns.overdue(4_000_000, &limits)[0].waits, Waits::Body);
+    }
+
+    #[test]
+    fn a_rate_is_an_average() {
+        let second = Duration::from_secs(1);
+        assert!(is_below(100, 99, second) && !is_below(100, 100, second));
+        assert!(!is_below(100, 1000, 10 * second) && is_below(100, 1000, 11 * second));
+        assert!(!is_below(100, 0, Duration::ZERO) && !is_below(0, 0, 1000 * second));
+        assert!(is_below(u64::MAX, u64::MAX / 2, second));
     }
 }

@@ -138,10 +138,10 @@ impl Core {
     pub fn next_step(&mut self) -> Step {
         self.finish();
         loop {
-            if !self.again.is_empty() {
-                match self.read_again() {
-                    Some(step) => return step,
-                    None => continue,
+            // More than once where the server answers by itself.
+            while !self.again.is_empty() {
+                if let Some(step) = self.read_again() {
+                    return step;
                 }
             }
             match self.shared.slot.order() {

@@ -2,6 +2,7 @@
 
 use super::body::BodyError;
 use super::client::Client;
+use super::conns::Overdue;
 use super::core::Core;
 use super::exchange::Exchange;
 use super::log;
@@ -78,8 +79,10 @@ impl Core {
         if shared.settings.log_requests {
             self.log(&exchange, served);
         }
-        if exchange.is_timed_out() && self.current.is_some() {
-            self.note_slow_reader(&exchange);
+        if let Some(overdue) = exchange.overdue()
+            && self.current.is_some()
+        {
+            self.note_slow_reader(&exchange, overdue);
         }
         if exchange.is_cut_short() {
             log::say(&format!("{}: {CUT_SHORT}", self.describe()));
@@ -106,6 +109,8 @@ impl Core {
     }
 
     fn log(&mut self, exchange: &Exchange, served: u64) {
+        // The order to open it anew may still be on its way.
+        self.shared.follow_log();
         let now = clock::monotonic_us();
         let total = self.shared.board.total_requests().fetch_add(1, Relaxed) + 1;
         let mut text = std::mem::take(&mut self.line);
@@ -159,12 +164,14 @@ impl Core {
         }
     }
 
-    fn note_slow_reader(&self, exchange: &Exchange) {
-        log::say(&format!(
-            "{}: the client read nothing for {} s; its answer was cut off",
-            self.describe(),
-            exchange.send_timeout().as_secs()
-        ));
+    fn note_slow_reader(&self, exchange: &Exchange, overdue: Overdue) {
+        let limit = match overdue {
+            Overdue::Silent => format!("nothing for {} s", exchange.send_timeout().as_secs()),
+            Overdue::Trickling => {
+                format!("less than http-min-rate = {} bytes a second", self.shared.settings.http.min_rate)
+            }
+        };
+        log::say(&format!("{}: the client read {limit}; its answer was cut off", self.describe()));
     }
 
     /// A body that could not be read ahead: the request ends here, answered and logged like any other.

@@ -3,6 +3,7 @@
 
 use super::body::{Body, BodyError};
 use super::client::Client;
+use super::conns::{Overdue, is_below};
 use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
@@ -11,7 +12,7 @@ use crate::proto::http::response::{
 };
 use crate::proto::http::status;
 use crate::shm::board::CoreSlot;
-use crate::sys::epoll;
+use crate::sys::{clock, epoll};
 use std::io::ErrorKind;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub struct Exchange {
     pub body_bytes: u64,
     pub by_sendfile: bool,
     over_length: bool,
+    /// The answer has no proper end.
+    broken_off: bool,
     surplus: Vec<u8>,
     /// Bytes of the answer's end that may be left to the connection table.
     room: usize,
@@ -74,8 +77,11 @@ pub struct Exchange {
     is_cut_short: bool,
     /// The Server header of HTTP answers.
     server: Vec<u8>,
-    /// The client took nothing for as long as the timeout allows.
-    timed_out: bool,
+    /// The client took nothing for as long as the timeout allows, or too little.
+    overdue: Option<Overdue>,
+    /// Bytes that the kernel has taken, and how long the client was waited for.
+    sent: u64,
+    waited: Duration,
 }
 
 /// What becomes of a connection when its request is over.
@@ -113,12 +119,15 @@ impl Exchange {
             body_bytes: 0,
             by_sendfile: false,
             over_length: false,
+            broken_off: false,
             surplus: Vec::new(),
             room: 0,
             parks: false,
             rest: Rest::default(),
             is_cut_short: false,
-            timed_out: false,
+            overdue: None,
+            sent: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -140,12 +149,15 @@ impl Exchange {
         self.body_bytes = 0;
         self.by_sendfile = false;
         self.over_length = false;
+        self.broken_off = false;
         self.room = 0;
         self.parks = false;
         self.rest.clear();
         self.is_cut_short = false;
         self.timeout = self.usual_timeout;
-        self.timed_out = false;
+        self.overdue = None;
+        self.sent = 0;
+        self.waited = Duration::ZERO;
     }
 
     /// Lets the connection table wait for the client: with up to `room` bytes that the client has not taken when the app
@@ -180,9 +192,9 @@ impl Exchange {
         self.delivery.is_some()
     }
 
-    /// The client took nothing of the answer for too long.
-    pub fn is_timed_out(&self) -> bool {
-        self.timed_out
+    /// The client took nothing of the answer for too long, or too little.
+    pub fn overdue(&self) -> Option<Overdue> {
+        self.overdue
     }
 
     /// The file that was sent had become shorter, and the answer with it.
@@ -339,6 +351,7 @@ impl Exchange {
         };
         match result {
             Ok(sent) => {
+                self.sent += sent as u64;
                 self.out.drain(..sent.min(held));
                 Ok(sent.saturating_sub(held))
             }
@@ -362,14 +375,23 @@ impl Exchange {
 
     fn wait_writable(&mut self) -> Result<(), Gone> {
         let Some(client) = &self.client else { return Err(Gone) };
-        match epoll::wait_one(client, true, self.send_timeout()) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                self.timed_out = true;
+        let began = clock::monotonic_us();
+        let ready = epoll::wait_one(client, true, self.send_timeout());
+        self.waited += Duration::from_micros(clock::monotonic_us() - began);
+        match ready {
+            Ok(true) if !self.trickles() => Ok(()),
+            Ok(ready) => {
+                self.overdue = Some(if ready { Overdue::Trickling } else { Overdue::Silent });
                 self.lost()
             }
             Err(_) => self.lost(),
         }
+    }
+
+    /// Does the client read less than `http-min-rate`? A front end that speaks uwsgi takes its time.
+    fn trickles(&self) -> bool {
+        let beyond = self.waited.saturating_sub(self.timeout);
+        self.speaks != Speaks::Uwsgi && is_below(self.settings.http.min_rate, self.sent, beyond)
     }
 
     /// Everything that was written is with the kernel.
@@ -461,8 +483,10 @@ impl Exchange {
             while !self.out.is_empty() {
                 let sent = client.send_before(&self.out, !self.rest.is_empty())?;
                 self.out.drain(..sent);
+                self.sent += sent as u64;
             }
-            self.rest.send(client).map(drop)
+            self.sent += self.rest.send(client)?;
+            Ok(())
         };
         match send() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => {
@@ -504,6 +528,7 @@ impl Exchange {
     /// The app failed after the head had gone out: the connection closes without a proper end, so that the client notices.
     pub fn abort(&mut self) {
         self.close = true;
+        self.broken_off = true;
     }
 
     // ── reading ──
@@ -559,6 +584,9 @@ impl Exchange {
         let is_flushed = self.is_flushed();
         let mut client = self.client.take()?;
         self.serial += 1;
+        if self.broken_off {
+            client.break_off();
+        }
         let keep = !self.gone && !self.close && self.body.drain(&mut client, LINGER, Duration::ZERO);
         let after = match (self.gone, is_flushed) {
             (true, _) => After::Close,

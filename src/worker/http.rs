@@ -48,6 +48,10 @@ impl Http {
         }
     }
 
+    pub(super) fn host_name(&self) -> &[u8] {
+        &self.host_name
+    }
+
     pub(super) fn date(&mut self) -> HttpDate {
         let now = clock::wall_secs();
         if self.date.0 != now {
@@ -141,15 +145,22 @@ impl Core {
             Ok(framing) => framing,
             Err(reject) => return self.reject(conn, &reject),
         };
+        if framing.websocket && !self.shared.settings.http.ignore_upgrade {
+            let reject =
+                Reject::new(501, "WebSocket is not spoken here; see http-ignore-upgrade", "RFC 6455 §4.4");
+            return self.reject(conn, &reject);
+        }
         if request.method() == b"CONNECT" {
             return self.reject(conn, &Reject::new(501, "CONNECT is for proxies", "RFC 9110 §9.3.6"));
         }
+        if let Some(own) = self.own_answer(&conn, &request) {
+            return self.send_own(conn, length, framing, own);
+        }
         let limit = self.shared.settings.limit_post;
         if let Body::Length(body) = framing.body
-            && limit > 0
-            && body > limit
+            && let Some((option, most)) = self.exceeded(body, framing.expect_continue)
         {
-            let text = format!("a body of {body} bytes is more than limit-post = {limit} allows");
+            let text = format!("a body of {body} bytes is more than {option} = {most} allows");
             return self.turn_away(conn, 413, &text);
         }
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -167,6 +178,31 @@ impl Core {
             return self.begin_upload(conn, length, used, framing);
         }
         self.run_http(conn, length, used, framing)
+    }
+
+    /// The limit that a body of this length is over.
+    fn exceeded(&self, length: u64, asks_first: bool) -> Option<(&'static str, u64)> {
+        let settings = &self.shared.settings;
+        let limit = Some(settings.limit_post).filter(|&limit| limit > 0);
+        let expected = settings.http.expect_limit.filter(|_| asks_first);
+        let limits =
+            [limit.map(|limit| ("limit-post", limit)), expected.map(|limit| ("http-manage-expect", limit))];
+        limits.into_iter().flatten().find(|&(_, limit)| length > limit)
+    }
+
+    /// May the connection carry another request?
+    pub(super) fn may_stay(&self, conn: &Conn, framing: Framing) -> bool {
+        let http = &self.shared.settings.http;
+        let another = http.requests == 0 || conn.requests < http.requests;
+        framing.keep_alive && another && http.idle_timeout.is_some() && self.keeps_connections()
+    }
+
+    /// Takes the first bytes off a connection's buffer; an empty one is the core's again.
+    pub(super) fn take_off(&mut self, conn: &mut Conn, count: usize) {
+        conn.buf.drain(..count);
+        if conn.buf.is_empty() {
+            self.http.spare = std::mem::take(&mut conn.buf);
+        }
     }
 
     /// The request whose head is parsed and stands in `conn.buf[..length]` can be run; its body is the exchange's, and
@@ -187,9 +223,7 @@ impl Core {
         self.request.told_scheme = told.or(is_tls.then_some(b"https"));
         self.choose_app();
         let Some(client) = conn.client.take() else { return false };
-        let may_stay = http.requests == 0 || conn.requests < http.requests;
-        let keep_alive =
-            framing.keep_alive && may_stay && http.idle_timeout.is_some() && self.keeps_connections();
+        let keep_alive = self.may_stay(&conn, framing);
         let (room, timeout) = (self.room(), http.timeout);
         let speaks = Speaks::Http { minor, keep_alive, date: self.http.date() };
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -197,10 +231,7 @@ impl Core {
         exchange.expects_continue = framing.expect_continue && !exchange.body.is_seekable();
         exchange.allow(room, timeout);
         drop(exchange);
-        conn.buf.drain(..length + used);
-        if conn.buf.is_empty() {
-            self.http.spare = std::mem::take(&mut conn.buf);
-        }
+        self.take_off(&mut conn, length + used);
         self.current = Some(conn);
         self.start()
     }
@@ -238,7 +269,8 @@ impl Core {
         text.clear();
         text.extend_from_slice(&[0; uwsgi::HEAD_LEN]);
         let mut fits = true;
-        let options = Options { decoded_length, ..Options::default() };
+        let keep_underscores = self.shared.settings.http.keep_underscores;
+        let options = Options { decoded_length, keep_underscores };
         environ::for_each(&request, &connection, options, &mut http.scratch, |name, value| {
             fits &= push_var(text, name, value).is_ok();
         });

@@ -15,8 +15,10 @@ pub mod intake;
 pub mod life;
 pub mod log;
 pub mod mounts;
+mod own;
 mod packet;
 mod parting;
+pub mod privileges;
 #[cfg(feature = "python")]
 pub mod python;
 mod refuse;
@@ -55,6 +57,8 @@ pub struct Bound {
     pub protocol: Protocol,
     /// Its place among the listeners of the settings, of which one may stand for several sockets.
     pub number: usize,
+    /// Its requests are sent on to https at this port.
+    pub to_https: Option<u16>,
     /// Its address, for messages.
     pub name: String,
     /// SERVER_PORT of the requests that come through it.
@@ -111,6 +115,8 @@ pub struct Shared {
     pub conns: Mutex<conns::Conns>,
     /// When waiting connections are looked over next.
     pub next_sweep_us: AtomicU64,
+    /// Header lines of the answers that the server gives by itself.
+    own_headers: Vec<u8>,
     /// Bytes of answers that wait for their clients.
     pub leftovers: AtomicUsize,
     /// The table of connections is full.
@@ -178,6 +184,7 @@ impl Shared {
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
             conns: Mutex::new(conns::Conns::new(most_connections(settings))),
+            own_headers: own::common_headers(settings),
             leftovers: AtomicUsize::new(0),
             crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
@@ -329,7 +336,8 @@ impl Shared {
     /// Opens the log's file anew if the master has done so since the last time.
     pub fn follow_log(&self) {
         let epoch = self.board.log_epoch().load(Acquire);
-        if self.log_epoch.swap(epoch, AcqRel) != epoch
+        if self.log_epoch.load(Relaxed) != epoch
+            && self.log_epoch.swap(epoch, AcqRel) != epoch
             && let Some(path) = &self.log_file
         {
             self.log.flush();

@@ -9,11 +9,10 @@ use super::log;
 use super::rest::Rest;
 use super::tls::Failure;
 use crate::config::Protocol;
-use crate::proto::http::status::error_answer;
+use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
-use crate::sys::{clock, io};
+use crate::sys::clock;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 
 /// Most bytes of one answer that wait for their client without a thread.
@@ -60,14 +59,14 @@ impl Core {
     fn park(&mut self, mut conn: Conn, rest: Rest, keep: bool) {
         let memory = rest.memory();
         self.shared.leftovers.fetch_add(memory, Relaxed);
-        conn.leftover = Some(Box::new(Leftover { rest, memory, keep }));
-        conn.waits = Waits::Reader;
         conn.since_us = clock::monotonic_us();
+        conn.leftover = Some(Box::new(Leftover { rest, memory, sent: 0, begun_us: conn.since_us, keep }));
+        conn.waits = Waits::Reader;
         self.keep(conn);
     }
 
     /// The connection is free for another request.
-    fn next_request(&mut self, mut conn: Conn) {
+    pub(super) fn next_request(&mut self, mut conn: Conn) {
         conn.waits = Waits::Idle;
         conn.since_us = clock::monotonic_us();
         if conn.buf.is_empty() {
@@ -82,7 +81,10 @@ impl Core {
         let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else { return false };
         match left.rest.send(client) {
             Ok(0) => {}
-            Ok(_) => conn.since_us = clock::monotonic_us(),
+            Ok(sent) => {
+                left.sent += sent;
+                conn.since_us = clock::monotonic_us();
+            }
             Err(error) => {
                 match error.kind() {
                     ErrorKind::UnexpectedEof => log::say(&format!("worker {}: {CUT_SHORT}", self.shared.id)),
@@ -111,14 +113,13 @@ impl Core {
         self.read_http(conn)
     }
 
-    /// The client took nothing of what is left of its answer for too long.
-    pub(super) fn cut_off(&self, conn: &Conn) {
+    /// The client takes what is left of its answer too slowly, or not at all.
+    pub(super) fn cut_off(&self, conn: &Conn, why: &str) {
         bump(self.shared.slot.gone_clients(), 1);
         let left = conn.leftover.as_ref().map_or(0, |left| left.rest.len());
         log::say(&format!(
-            "worker {}: a client read nothing for http-timeout = {} s; its answer was cut off, {left} bytes before its end",
+            "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end",
             self.shared.id,
-            self.shared.settings.http.timeout.as_secs()
         ));
     }
 
@@ -126,7 +127,8 @@ impl Core {
     /// `false`: there is nothing to run.
     pub(super) fn turn_away(&mut self, mut conn: Conn, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
-        error_answer(&mut out, status, self.http.date().as_ref(), false, false);
+        let date = self.http.date();
+        Plain { date: date.as_ref(), ..Plain::last(status, &self.shared.own_headers) }.push_to(&mut out);
         if let Some(client) = &mut conn.client {
             let _ = client.send(&out);
         }
@@ -145,7 +147,7 @@ impl Core {
         let peer = conn.peer.map_or_else(String::new, |peer| format!(" of {peer}"));
         match client.failure() {
             Some(Failure::NotTls) => {
-                let _ = io::send(client.as_fd(), NOT_TLS);
+                let _ = client.send_raw(NOT_TLS);
                 if shared.may_complain() {
                     let name = &shared.listeners[conn.listener].name;
                     log::say(&format!(
@@ -165,7 +167,7 @@ impl Core {
     }
 
     /// Closes for sending, and lets the table read what still comes, for a moment.
-    fn see_off(&mut self, mut conn: Conn) {
+    pub(super) fn see_off(&mut self, mut conn: Conn) {
         if let Some(client) = &mut conn.client {
             client.shutdown_send();
         }
@@ -181,7 +183,7 @@ impl Core {
         let mut waste = [0; 16 * 1024];
         let Some(client) = &conn.client else { return false };
         for _ in 0..16 {
-            match io::recv_slice(client.as_fd(), &mut waste) {
+            match client.recv_waste(&mut waste) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Ok(0) | Err(_) => {

@@ -4,17 +4,16 @@
 use super::client::Client;
 use super::core::Core;
 use super::log;
-use crate::proto::http::status::error_answer;
+use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
-use crate::sys::{epoll, io};
-use std::os::fd::AsFd;
+use crate::sys::epoll;
 use std::time::Duration;
 
 impl Core {
     /// Answers and closes. Nothing is put on the board or counted as a request. Returns `false`: there is nothing to run.
     pub(super) fn refuse(&mut self, mut client: Client, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
-        error_answer(&mut out, status, b"", false, false);
+        Plain::last(status, &self.shared.own_headers).push_to(&mut out);
         let _ = client.send(&out);
         self.count_refused();
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
@@ -33,7 +32,7 @@ impl Core {
 fn discard(client: &Client, patience: Duration) {
     let mut buffer = [0; 16 * 1024];
     for _ in 0..1024 {
-        match io::recv_slice(client.as_fd(), &mut buffer) {
+        match client.recv_waste(&mut buffer) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

@@ -1,6 +1,6 @@
 //! What a worker does for its clients in its last moment: the stack-dump signal runs this, inside the handler.
 
-use crate::proto::http::status::error_answer;
+use crate::proto::http::status::Plain;
 use crate::shm::board::Board;
 use crate::sys::{clock, io};
 use std::os::fd::RawFd;
@@ -17,11 +17,11 @@ struct Rescue {
 
 static RESCUE: OnceLock<Rescue> = OnceLock::new();
 
-/// Readies the answers. `mark` gets one NUL byte after each dump, so that its reader knows where the dump ends.
-pub fn prepare(board: Board, slot: usize, mark: RawFd) {
+/// Readies the answers, each with these header lines. `mark` gets one NUL byte after each dump, so that its reader knows where the dump ends.
+pub fn prepare(board: Board, slot: usize, mark: RawFd, headers: &[u8]) {
     let plain = |status| {
         let mut out = Vec::new();
-        error_answer(&mut out, status, b"", false, false);
+        Plain::last(status, headers).push_to(&mut out);
         out
     };
     let _ = RESCUE.set(Rescue { board, slot, expired: plain(504), bystander: plain(503), mark });

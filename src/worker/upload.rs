@@ -38,7 +38,7 @@ impl Core {
             Ok(false) => {
                 conn.buf.truncate(length);
                 let body = std::mem::take(&mut self.lock().body);
-                conn.upload = Some(Box::new(Upload { head: length, body }));
+                conn.upload = Some(Box::new(Upload { head: length, body, begun_us: clock::monotonic_us() }));
                 self.wait_for_body(conn);
                 false
             }
@@ -49,13 +49,13 @@ impl Core {
     /// More of the body has come.
     pub(super) fn read_body(&mut self, mut conn: Conn) -> bool {
         let Some(upload) = conn.upload.take() else { return false };
-        let Upload { head: length, body } = *upload;
+        let Upload { head: length, body, begun_us } = *upload;
         self.lock().body = body;
         match self.gather(&mut conn) {
             Ok(true) => self.resume(conn, length),
             Ok(false) => {
                 let body = std::mem::take(&mut self.lock().body);
-                conn.upload = Some(Box::new(Upload { head: length, body }));
+                conn.upload = Some(Box::new(Upload { head: length, body, begun_us }));
                 self.wait_for_body(conn);
                 false
             }

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::client::Client;
-use super::conns::{Conn, Limits, Waits};
+use super::conns::{Conn, Limits, Overdue, Waits};
 use super::core::Core;
 use super::intake::CONNECTION;
 use crate::config::Protocol;
@@ -96,16 +96,21 @@ impl Core {
             head: settings.http.head_timeout,
             idle: settings.http.idle_timeout.unwrap_or_default(),
             stall: settings.http.timeout,
+            rate: settings.http.min_rate,
         };
         let overdue = self.shared.conns().overdue(now, &limits);
         for conn in overdue {
-            self.drop_overdue(conn);
+            let trickles = conn.overdue(now, &limits) == Some(Overdue::Trickling);
+            self.drop_overdue(conn, trickles);
         }
     }
 
-    fn drop_overdue(&mut self, conn: Conn) {
+    fn drop_overdue(&mut self, conn: Conn, trickles: bool) {
         let http = &self.shared.settings.http;
-        let stall = http.timeout.as_secs();
+        let limit = match trickles {
+            true => format!("less than http-min-rate = {} bytes a second", http.min_rate),
+            false => format!("nothing for http-timeout = {} s", http.timeout.as_secs()),
+        };
         match (conn.waits, conn.protocol, conn.buf.is_empty()) {
             (Waits::Head, Protocol::Uwsgi, _) => self.too_slow(conn.buf.len()),
             (Waits::Head, Protocol::Http, false) => {
@@ -116,11 +121,10 @@ impl Core {
                 return;
             }
             (Waits::Body, ..) => {
-                let text = format!("no byte of its body came within http-timeout = {stall} s");
-                self.turn_away(conn, 408, &text);
+                self.turn_away(conn, 408, &format!("its client sent {limit} of its body"));
                 return;
             }
-            (Waits::Reader, ..) => self.cut_off(&conn),
+            (Waits::Reader, ..) => self.cut_off(&conn, &limit),
             _ => {}
         }
         self.forget(&conn);

@@ -165,3 +165,9 @@ def large(environ, start_response):
     """As many MiB as the query string says."""
     start_response("200 OK", PLAIN)
     return [bytes(range(256)) * 4096 * int(environ["QUERY_STRING"])]
+
+
+def kib(environ, start_response):
+    """As many KiB as the query string says."""
+    start_response("200 OK", PLAIN)
+    return [b"x" * 1024 * int(environ["QUERY_STRING"])]

@@ -22,14 +22,14 @@ def checked():
     return False
 
 
-def listeners():
-    """What the kernel says of the sockets that listen in this process."""
+def sockets(listening):
+    """What the kernel says of the TCP sockets of this process: those that listen, or those that were accepted."""
     found = []
     for number in map(int, os.listdir("/proc/self/fd")):
         if not is_socket(number):
             continue
         with socket.socket(fileno=os.dup(number)) as one:
-            if one.family != socket.AF_UNIX and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if one.family != socket.AF_UNIX and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == listening:
                 found.append(about(one))
     return found
 
@@ -81,6 +81,7 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/fail":
         raise Special(environ["QUERY_STRING"])
-    shown = listeners() if path == "/listeners" else state(environ)
+    shows = {"/listeners": lambda: sockets(True), "/connections": lambda: sockets(False)}
+    shown = shows.get(path, lambda: state(environ))()
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(shown).encode()]

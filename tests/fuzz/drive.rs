@@ -1,10 +1,11 @@
 //! Drives the parsers as a connection does: bytes come in pieces, requests come out. Shared by the corpus test and the fuzz
 //! targets, which all rest on one law: how the bytes were cut never shows in the outcome.
 
+use rwsgi::proto::http::forwarded::Fields;
 use rwsgi::proto::http::{
     Body, Decoder, Framing, Head, Limits, Piece, Progress, Reject, Request, environ, framing, head,
 };
-use rwsgi::proto::uwsgi;
+use rwsgi::proto::{proxy, uwsgi};
 
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -199,6 +200,25 @@ fn packet(buf: &[u8]) -> Result<Option<Packet>, uwsgi::PacketError> {
     let vars: Result<Pairs, _> = packet.vars(&limits).map(|pair| pair.map(owned)).collect();
     let vars = vars.map_err(uwsgi::PacketError::Block)?;
     Ok(Some(Packet { head: packet.head, vars, body: buf[packet.len()..].to_vec() }))
+}
+
+/// Feeds the start of a connection in pieces, until there is a PROXY header or there cannot be one.
+pub fn proxy(pieces: &mut dyn Iterator<Item = &[u8]>) -> Result<Option<proxy::Header>, proxy::NotProxy> {
+    let mut buf = Vec::new();
+    for piece in pieces {
+        buf.extend_from_slice(piece);
+        if let Some(header) = proxy::parse(&buf)? {
+            return Ok(Some(header));
+        }
+    }
+    Ok(None)
+}
+
+/// Four lines: Forwarded, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host.
+pub fn forwarded(bytes: &[u8]) -> Fields<'_> {
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let mut next = || lines.next().unwrap_or_default();
+    Fields { forwarded: next(), addresses: next(), proto: next(), host: next() }
 }
 
 /// `bytes` cut after each line end.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 from pathlib import Path
 
-import pytest
-
+from . import programs
 from .wait import PATIENCE, until
 
 # As in examples/nginx: what nginx ships as uwsgi_params.
@@ -59,17 +56,6 @@ SERVER = """
 """
 
 
-def find() -> str:
-    """The program. In CI its absence is a failure, elsewhere the tests that need it are skipped."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
-    if program:
-        return program
-    advice = "nginx is not installed: apt-get install nginx-light"
-    if os.environ.get("CI"):
-        pytest.fail(advice)
-    pytest.skip(advice)
-
-
 def free_ports(count: int) -> list[int]:
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [probe.getsockname()[1] for probe in probes]
@@ -99,7 +85,7 @@ class Nginx:
         text = CONFIGURATION.format(dir=self.directory, params=params, servers="".join(blocks))
         (self.directory / "nginx.conf").write_text(text)
         place = str(self.directory)
-        command = [find(), "-e", f"{place}/error.log", "-p", place, "-c", f"{place}/nginx.conf"]
+        command = [programs.find("nginx"), "-e", f"{place}/error.log", "-p", place, "-c", f"{place}/nginx.conf"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _has_decided(self) -> str | None:

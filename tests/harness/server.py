@@ -72,6 +72,7 @@ class Server:
         uwsgi: bool = True,
         http: bool = False,
         https: str | None = None,
+        to_https: int | None = None,
         env: dict[str, str] | None = None,
         cwd: Path | None = None,
         command: list[str] | None = None,
@@ -97,6 +98,9 @@ class Server:
             # What stands behind the address: CERTIFICATE,KEY[,CIPHERS[,CLIENT_CA]].
             self.https_address, fd = self._listen()
             words.append(f"--https=fd://{fd},{https}")
+        if to_https is not None:
+            self.redirecting_address, fd = self._listen()
+            words.append(f"--http-to-https=fd://{fd},{to_https}")
         if app is not None:
             words += [f"--pythonpath={APPS}", f"--module={app}"]
         words += [*arguments, *spelled(options)]

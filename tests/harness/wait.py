@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,3 +23,10 @@ def until(ask: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {patience:.0f} s in vain for {what}; last answer: {answer!r}")
         time.sleep(STEP)
+
+
+def steady(times: int, seconds: float) -> Iterator[int]:
+    """The pace of a client that is slow by nature: nobody waits for anything here."""
+    for number in range(times):
+        yield number
+        time.sleep(seconds)

@@ -2,9 +2,11 @@
 //! (tests/corpus/README.md). Then does the same with mutations of all of them, which only have to agree with themselves.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rwsgi::proto::http::Body;
+use rwsgi::proto::http::forwarded::origin;
 use rwsgi::proto::uwsgi::{BlockError, PacketError};
 
 #[path = "../fuzz/drive.rs"]
@@ -195,6 +197,41 @@ fn invalid_uwsgi() {
     });
 }
 
+#[test]
+fn proxy_headers() {
+    replay("proxy", "proxy", drive::proxy, |name, expectation, outcome| {
+        let expected = expectation.of(0);
+        let found = match outcome {
+            Ok(Some(header)) => {
+                assert_eq!(Some(&*header.len.to_string()), expected.one("length"), "{name}");
+                header.source.map_or_else(|| "none".to_owned(), |source| source.to_string())
+            }
+            Ok(None) => "incomplete".to_owned(),
+            Err(_) => "malformed".to_owned(),
+        };
+        assert_eq!(Some(&*found), expected.one("source").or(expected.one("error")), "{name}");
+    });
+}
+
+#[test]
+fn forwarded_headers() {
+    let is_proxy = |address: IpAddr| address.to_string().starts_with("10.");
+    for path in files("forwarded", "forwarded") {
+        let (name, bytes) = (path.display(), std::fs::read(&path).unwrap());
+        let expectation = Expectation::read(&path.with_extension("expect"));
+        let (expected, found) = (expectation.of(0), origin(&drive::forwarded(&bytes), is_proxy));
+        let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        for (key, value) in [
+            ("address", found.address.map(|address| address.to_string())),
+            ("port", found.port.map(|port| port.to_string())),
+            ("scheme", text(found.scheme)),
+            ("host", text(found.host)),
+        ] {
+            assert_eq!(value.as_deref(), expected.one(key), "{name}: {key}");
+        }
+    }
+}
+
 /// A small generator of numbers (xorshift64*): the same mutations in every run.
 struct Dice(u64);
 
@@ -277,6 +314,11 @@ fn mutated_chunks() {
         seeds(["http/valid", "http/invalid"], "http").into_iter().filter_map(after_head).collect();
     assert!(bodies.len() > 40);
     torture(&bodies, |pieces| drive::chunked(pieces));
+}
+
+#[test]
+fn mutated_proxy_headers() {
+    torture(&seeds(["proxy", "proxy"], "proxy"), drive::proxy);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Table;
 use crate::config::http::{Http, Network};
 use crate::config::row::{Arg::*, Row};
-use crate::config::value::{flag, header, number, positive, put, seconds, some, text};
+use crate::config::value::{flag, header, is_flag, number, positive, put, seconds, size, some, text};
 use crate::config::{Draft, Origin, ValueError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub const TABLE: Table = Table {
     rows: &[
         Row::works(
             "http-headers-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.http.head_timeout, wait(v)),
             "seconds that the head of a request may take",
         )
@@ -26,34 +26,42 @@ pub const TABLE: Table = Table {
         .default("75"),
         Row::works(
             "http-keepalive-requests",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.requests, number(v)),
             "requests after which a connection is closed; 0: any number",
         )
         .default("10000"),
         Row::works(
             "http-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.http.timeout, wait(v)),
             "seconds without a byte after which a client that sends a body or reads an answer is given up",
         )
         .default("60"),
         Row::works(
+            "http-min-rate",
+            Size,
+            |d, v, _| put(&mut d.settings.http.min_rate, size(v)),
+            "bytes a second that a client must send of a body, or read of an answer, on the average of all but the first \
+             http-timeout seconds; 0: any number",
+        )
+        .default("256"),
+        Row::works(
             "http-connections",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.connections, positive(v).map(Some)),
             "HTTP connections of each worker, others wait in the backlog; default 16384, or what the system allows",
         ),
         Row::works(
             "http-request-line",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.request_line, positive(v)),
             "bytes of a request line (414 beyond)",
         )
         .default("8190"),
         Row::works(
             "http-headers",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.headers, positive(v)),
             "headers of a request (431 beyond)",
         )
@@ -65,6 +73,32 @@ pub const TABLE: Table = Table {
             "run the application while the body still arrives",
         )
         .default("false"),
+        Row::works(
+            "http-keep-underscores",
+            Flag,
+            |d, v, _| put(&mut d.settings.http.keep_underscores, flag(v)),
+            "pass on headers whose names have underscores",
+        )
+        .default("false"),
+        Row::works(
+            "http-ignore-upgrade",
+            Flag,
+            |d, v, _| put(&mut d.settings.http.ignore_upgrade, flag(v)),
+            "give WebSocket requests to the application like any others, instead of answering 501",
+        )
+        .default("false"),
+        Row::works(
+            "http-livez",
+            Optional,
+            |d, v, _| put(&mut d.settings.http.livez, path(v, "/livez")),
+            "path that the server answers by itself with 200 while it lives; /livez without a value",
+        ),
+        Row::works(
+            "http-readyz",
+            Optional,
+            |d, v, _| put(&mut d.settings.http.readyz, path(v, "/readyz")),
+            "the same with 200 while it serves, or 503; /readyz without a value",
+        ),
         Row::works(
             "forwarded-allow-ips",
             Required,
@@ -101,10 +135,16 @@ pub const TABLE: Table = Table {
             "chunked bodies are decoded always",
         ),
         Row::accepted(
+            "http-raw-body",
+            Flag,
+            "pass on whatever a client sends",
+            "the application gets every byte of a body, chunked ones decoded",
+        ),
+        Row::works(
             "http-manage-expect",
             Optional,
-            "answer Expect: 100-continue",
-            "it is answered always; the largest body is limit-post",
+            expect,
+            "Expect: 100-continue is answered always; with a number: 413 for a larger body that asks",
         ),
     ],
 };
@@ -128,6 +168,23 @@ fn keepalive(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), V
         *slot = Http::default().idle_timeout;
     }
     Ok(())
+}
+
+/// A path to be answered; a word for yes stands for the usual one.
+fn path(value: Option<&str>, usual: &str) -> Result<Option<String>, ValueError> {
+    match value.unwrap_or_default() {
+        word if is_flag(word) => Ok(flag(Some(word))?.then(|| usual.to_owned())),
+        path if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(path.to_owned()))
+        }
+        other => Err(ValueError::new(format!("\"{other}\" is no path"), "write a path such as /health")),
+    }
+}
+
+/// As in uWSGI 1 only says yes.
+fn expect(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let limit = if is_flag(value.unwrap_or_default()) { None } else { Some(size::<u64>(value)?) };
+    put(&mut draft.settings.http.expect_limit, Ok(limit.filter(|&limit| limit > 1)))
 }
 
 fn server(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {

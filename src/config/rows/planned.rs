@@ -79,9 +79,16 @@ const PARTS: &[Part] = &[
         status: Status::Refused,
         why: "requests run on threads; set threads instead",
         names: "
-            async= asyncio= coroae= dumbloop-code= dumbloop-function= dumbloop-modifier1= gevent=
-            gevent-early-monkey-patch gevent-monkey-patch gevent-wait-for-hub greenlet loop= loop-list
-            loops-list stackless tornado= ugreen ugreen-stacksize=
+            async= asyncio= coroae= dumbloop-code= dumbloop-function= dumbloop-modifier1= greenlet loop=
+            loop-list loops-list stackless tornado= ugreen ugreen-stacksize=
+        ",
+    },
+    Part {
+        theme: "Asynchronous engines",
+        status: Status::Planned,
+        why: "requests run on threads; set threads instead",
+        names: "
+            gevent= gevent-early-monkey-patch gevent-monkey-patch gevent-wait-for-hub
         ",
     },
     Part {
@@ -294,7 +301,7 @@ const PARTS: &[Part] = &[
             fastrouter-uid= fastrouter-use-base= fastrouter-use-cache~ fastrouter-use-code-string=
             fastrouter-use-pattern= fastrouter-use-socket~ fastrouter-workers= fastrouter-zerg= http-cheap
             http-fallback= http-gracetime= http-resubscribe= http-stud-prefix=
-            http-subscription-fallback-key= http-subscription-server= http-to= http-to-https= http-use-base=
+            http-subscription-fallback-key= http-subscription-server= http-to= http-use-base=
             http-use-cache~ http-use-code-string= http-use-pattern= http-use-socket~ http-zerg= httprouter=
             rawrouter= rawrouter-buffer-size= rawrouter-cheap rawrouter-events= rawrouter-fallback=
             rawrouter-gracetime= rawrouter-harakiri= rawrouter-max-retries= rawrouter-processes=
@@ -317,7 +324,7 @@ const PARTS: &[Part] = &[
         names: "
             http-auto-gzip http-buffer-size= http-connect-timeout=
             http-events= http-gid= http-harakiri=             http-manage-rtsp http-manage-source http-modifier1=
-            http-modifier2= http-processes= http-quiet= http-raw-body http-server-name-as-http-host=
+            http-modifier2= http-processes= http-quiet= http-server-name-as-http-host=
             http-ss= http-stats= http-stats-server= http-uid= http-var= http-websockets
             http-workers=
         ",

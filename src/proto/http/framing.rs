@@ -2,7 +2,7 @@
 //!
 //! Two servers that disagree about this are how requests are smuggled, so whatever leaves room for doubt is refused.
 
-use super::names::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use super::names::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use super::{Reject, Request, target};
 use crate::base::bytes::{parse_decimal, trim_ows};
 
@@ -23,6 +23,8 @@ pub struct Framing {
     pub keep_alive: bool,
     /// The client waits for `100 Continue` before it sends the body.
     pub expect_continue: bool,
+    /// The client wants to speak WebSocket from here on (RFC 6455 §4.1).
+    pub websocket: bool,
 }
 
 /// No length that Python could hold is larger.
@@ -39,6 +41,7 @@ pub fn decide(request: &Request) -> Result<Framing, Reject> {
             TRANSFER_ENCODING => seen.transfer_encoding(value)?,
             CONNECTION => seen.connection(value),
             EXPECT => seen.expect(value)?,
+            UPGRADE => seen.upgrade(value),
             _ => {}
         }
     }
@@ -56,6 +59,8 @@ const HAS_HOST: u8 = 1;
 const CLOSE: u8 = 2;
 const KEEP_ALIVE: u8 = 4;
 const EXPECTS: u8 = 8;
+const UPGRADES: u8 = 16;
+const WEBSOCKET: u8 = 32;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
@@ -129,7 +134,17 @@ impl Seen {
                 self.marks |= CLOSE;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.marks |= KEEP_ALIVE;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.marks |= UPGRADES;
             }
+        }
+    }
+
+    /// RFC 9110 §7.8: protocols, the preferred one first. All but one are nothing to this server.
+    fn upgrade(&mut self, value: &[u8]) {
+        let mut protocols = value.split(|&byte| byte == b',').map(trim_ows);
+        if protocols.any(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
+            self.marks |= WEBSOCKET;
         }
     }
 
@@ -154,6 +169,8 @@ impl Seen {
             keep_alive: !self.marked(CLOSE) && (minor > 0 || self.marked(KEEP_ALIVE)),
             // RFC 9110 §10.1.1: ignored in 1.0, and where no body follows.
             expect_continue: self.marked(EXPECTS) && minor > 0 && body != Body::None,
+            // RFC 9110 §7.8: ignored in 1.0, and where Connection does not name it.
+            websocket: self.marks & (UPGRADES | WEBSOCKET) == UPGRADES | WEBSOCKET && minor > 0,
         })
     }
 

@@ -95,6 +95,16 @@ impl<'a> Request<'a> {
         self.head.target.path.of(self.buf)
     }
 
+    /// The host that is asked, with its port where one was sent; empty where none was.
+    pub fn host(&self) -> &'a [u8] {
+        let authority = self.head.target.authority.of(self.buf);
+        if !authority.is_empty() {
+            // RFC 9112 §3.2.2: an absolute-form target's authority replaces the Host.
+            return authority;
+        }
+        self.fields().find(|&(_, _, id)| id == names::HOST).map_or(b"", |(_, value, _)| value)
+    }
+
     pub fn query(&self) -> &'a [u8] {
         self.head.target.query.of(self.buf)
     }

@@ -13,6 +13,7 @@ pub const CONTENT_TYPE: Id = 5;
 pub const COOKIE: Id = 6;
 pub const DATE: Id = 7;
 pub const SERVER: Id = 8;
+pub const UPGRADE: Id = 9;
 
 /// Any other name.
 pub const OTHER: Id = 0xFE;
@@ -42,6 +43,7 @@ known! {
     "cookie" "HTTP_COOKIE",
     "date" "HTTP_DATE",
     "server" "HTTP_SERVER",
+    "upgrade" "HTTP_UPGRADE",
     "user-agent" "HTTP_USER_AGENT",
     "accept" "HTTP_ACCEPT",
     "accept-encoding" "HTTP_ACCEPT_ENCODING",
@@ -52,7 +54,6 @@ known! {
     "pragma" "HTTP_PRAGMA",
     "referer" "HTTP_REFERER",
     "origin" "HTTP_ORIGIN",
-    "upgrade" "HTTP_UPGRADE",
     "te" "HTTP_TE",
     "trailer" "HTTP_TRAILER",
     "if-none-match" "HTTP_IF_NONE_MATCH",

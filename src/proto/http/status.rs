@@ -74,24 +74,49 @@ pub fn reason(code: u16) -> &'static str {
 /// `100 Continue`, to be sent before the first byte of an expected body is read (RFC 9110 §10.1.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Appends a whole answer: the status, its phrase as text/plain, and `Connection: close` unless `keep_alive`. With
-/// `head_only` (the request was HEAD) the text is announced but not sent. An empty `date` is left out.
-pub fn error_answer(out: &mut Vec<u8>, code: u16, date: &[u8], keep_alive: bool, head_only: bool) {
-    let phrase = reason(code);
-    out.extend_from_slice(b"HTTP/1.1 ");
-    push_decimal(out, u64::from(code));
-    out.push(b' ');
-    out.extend_from_slice(phrase.as_bytes());
-    out.extend_from_slice(b"\r\nContent-Type: text/plain\r\nContent-Length: ");
-    push_decimal(out, phrase.len() as u64 + 1);
-    if !date.is_empty() {
-        out.extend_from_slice(b"\r\nDate: ");
-        out.extend_from_slice(date);
+/// An answer that the server gives by itself: a status and a line of text.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a> {
+    pub code: u16,
+    /// The body; empty: the status's phrase.
+    pub text: &'a str,
+    /// Further header lines, whole ones.
+    pub headers: &'a [u8],
+    /// Empty: left out.
+    pub date: &'a [u8],
+    pub keep_alive: bool,
+    /// The request was HEAD: the text is announced but not sent.
+    pub head_only: bool,
+}
+
+impl<'a> Plain<'a> {
+    /// One behind which the connection closes.
+    pub fn last(code: u16, headers: &'a [u8]) -> Plain<'a> {
+        Plain { code, text: "", headers, date: b"", keep_alive: false, head_only: false }
     }
-    out.extend_from_slice(if keep_alive { b"\r\n\r\n" } else { b"\r\nConnection: close\r\n\r\n" });
-    if !head_only {
+
+    /// Appends the answer.
+    pub fn push_to(&self, out: &mut Vec<u8>) {
+        let phrase = reason(self.code);
+        let text = if self.text.is_empty() { phrase } else { self.text };
+        out.extend_from_slice(b"HTTP/1.1 ");
+        push_decimal(out, u64::from(self.code));
+        out.push(b' ');
         out.extend_from_slice(phrase.as_bytes());
-        out.push(b'\n');
+        out.extend_from_slice(b"\r\nContent-Type: text/plain\r\nContent-Length: ");
+        push_decimal(out, text.len() as u64 + 1);
+        out.extend_from_slice(b"\r\n");
+        if !self.date.is_empty() {
+            out.extend_from_slice(b"Date: ");
+            out.extend_from_slice(self.date);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(self.headers);
+        out.extend_from_slice(if self.keep_alive { b"\r\n" } else { b"Connection: close\r\n\r\n" });
+        if !self.head_only {
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'\n');
+        }
     }
 }
 
@@ -102,9 +127,9 @@ mod tests {
     #[test]
     fn a_whole_answer() {
         let mut out = Vec::new();
-        error_answer(&mut out, 400, b"D", false, false);
+        Plain { date: b"D", ..Plain::last(400, b"X: y\r\n") }.push_to(&mut out);
         let expected = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 12\r\nDate: D\r\n\
-                        Connection: close\r\n\r\nBad Request\n";
+                        X: y\r\nConnection: close\r\n\r\nBad Request\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
@@ -112,7 +137,7 @@ mod tests {
     fn every_status_that_the_server_gives_has_a_phrase() {
         for code in [400, 408, 411, 413, 414, 417, 431, 500, 501, 503, 504, 505] {
             let mut out = Vec::new();
-            error_answer(&mut out, code, b"", true, true);
+            Plain { keep_alive: true, head_only: true, ..Plain::last(code, b"") }.push_to(&mut out);
             assert_ne!(reason(code), "Unknown");
             assert!(out.ends_with(b"\r\n\r\n"));
         }

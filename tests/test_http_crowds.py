@@ -1,0 +1,59 @@
+"""Thousands of connections that do little: nobody waits for them, and they cost little."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from harness import procs
+from harness.crowd import Crowd, need_descriptors
+from harness.http import Connection, request
+from harness.load import percentile
+from harness.wait import steady
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def answer_times(address: tuple[str, int], count: int, path: str = "/?0") -> list[float]:
+    """Of a client that asks 200 times a second."""
+    times = []
+    with Connection(address) as normal:
+        for _ in steady(count, 0.005):
+            began = time.monotonic()
+            normal.send(request(path))
+            assert normal.answer().status == 200
+            times.append(time.monotonic() - began)
+    return times
+
+
+@pytest.mark.parametrize("options", [{}, {"processes": 2, "threads": 2}], ids=str)
+def test_slow_senders_and_readers_hold_up_nobody(boot, options):
+    need_descriptors(1200)
+    server = boot("bodies:kib", uwsgi=False, http=True, http_headers_timeout=300, disable_logging=True, **options)
+    address = server.http_address
+    answer_times(address, 100)
+    workers = server.worker_pids()
+    before = sum(map(procs.memory, workers))
+    with Crowd("senders", 1000, address) as senders, Crowd("readers", 200, address, "/?256") as readers:
+        times = answer_times(address, 1000)
+        grown = sum(map(procs.memory, workers)) - before
+        assert (senders.left(), readers.left()) == (1000, 200)
+    assert percentile(times, 99) < 0.05
+    assert grown < 1200 * 64 * 1024, f"{grown / 1200 / 1024:.1f} KiB a connection"
+
+
+@pytest.mark.parametrize("options", [{}, {"processes": 2, "threads": 2}], ids=str)
+def test_idle_connections_cost_little_memory(boot, options):
+    count = 10_000
+    need_descriptors(count)
+    server = boot("hello", uwsgi=False, http=True, disable_logging=True, **options)
+    answer_times(server.http_address, 100, "/")
+    workers = server.worker_pids()
+    before = sum(map(procs.memory, workers))
+    with Crowd("idlers", count, server.http_address) as idlers:
+        grown = sum(map(procs.memory, workers)) - before
+        times = answer_times(server.http_address, 200, "/")
+        assert idlers.left() == count
+    assert grown < count * 4096, f"{grown / count:.0f} bytes a connection"
+    assert percentile(times, 99) < 0.05
