@@ -39,8 +39,8 @@ pub struct Leftover {
     pub rest: Rest,
     /// Bytes of memory that it held at first.
     pub memory: usize,
-    /// Bytes of it that have gone out since it waits here.
-    pub sent: u64,
+    /// How long it was at first.
+    pub length: u64,
     pub begun_us: u64,
     /// Another request may follow.
     pub keep: bool,
@@ -115,8 +115,10 @@ impl Conn {
         }
         let (begun_us, bytes) = match (self.waits, &self.upload, &self.leftover) {
             (Waits::Body, Some(upload), _) => (upload.begun_us, upload.body.received()),
-            // A front end that speaks uwsgi takes its time.
-            (Waits::Reader, _, Some(left)) if self.protocol == Protocol::Http => (left.begun_us, left.sent),
+            // A front end takes its time.
+            (Waits::Reader, _, Some(left)) if self.protocol == Protocol::Http => {
+                (left.begun_us, left.length - left.rest.len())
+            }
             _ => return None,
         };
         let time = Duration::from_micros(now_us.saturating_sub(begun_us));

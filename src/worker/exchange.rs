@@ -122,12 +122,12 @@ impl Exchange {
             broken_off: false,
             surplus: Vec::new(),
             room: 0,
-            parks: false,
-            rest: Rest::default(),
-            is_cut_short: false,
             overdue: None,
             sent: 0,
             waited: Duration::ZERO,
+            parks: false,
+            rest: Rest::default(),
+            is_cut_short: false,
         }
     }
 
@@ -482,6 +482,7 @@ impl Exchange {
             self.rest.inline(SMALL as u64, &mut self.out)?;
             while !self.out.is_empty() {
                 let sent = client.send_before(&self.out, !self.rest.is_empty())?;
+                self.sent += sent as u64;
                 self.out.drain(..sent);
                 self.sent += sent as u64;
             }

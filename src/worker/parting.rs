@@ -60,7 +60,8 @@ impl Core {
         let memory = rest.memory();
         self.shared.leftovers.fetch_add(memory, Relaxed);
         conn.since_us = clock::monotonic_us();
-        conn.leftover = Some(Box::new(Leftover { rest, memory, sent: 0, begun_us: conn.since_us, keep }));
+        let length = rest.len();
+        conn.leftover = Some(Box::new(Leftover { rest, memory, length, begun_us: conn.since_us, keep }));
         conn.waits = Waits::Reader;
         self.keep(conn);
     }
