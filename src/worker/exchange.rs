@@ -484,7 +484,6 @@ impl Exchange {
                 let sent = client.send_before(&self.out, !self.rest.is_empty())?;
                 self.sent += sent as u64;
                 self.out.drain(..sent);
-                self.sent += sent as u64;
             }
             self.sent += self.rest.send(client)?;
             Ok(())

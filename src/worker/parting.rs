@@ -82,10 +82,7 @@ impl Core {
         let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else { return false };
         match left.rest.send(client) {
             Ok(0) => {}
-            Ok(sent) => {
-                left.sent += sent;
-                conn.since_us = clock::monotonic_us();
-            }
+            Ok(_) => conn.since_us = clock::monotonic_us(),
             Err(error) => {
                 match error.kind() {
                     ErrorKind::UnexpectedEof => log::say(&format!("worker {}: {CUT_SHORT}", self.shared.id)),
