@@ -74,6 +74,11 @@ format: $(DONE)/lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+## fuzz        each parser of what clients send, for SECONDS (60)
+.PHONY: fuzz
+fuzz:
+	scripts/fuzz.sh $(or $(SECONDS),60)
+
 ## bench       the benchmarks; their table goes to benchmarks/results
 .PHONY: bench
 bench: $(DONE)/wheel $(DONE)/example nginx

@@ -540,3 +540,18 @@ def test_the_proxy_protocol_comes_before_tls(boot_https, authority):
     with authority.context().wrap_socket(plain, server_hostname="localhost") as connection.socket:
         facts = json.loads(ask(connection).body)
         assert (facts["REMOTE_ADDR"], facts["HTTPS"]) == ("192.0.2.7", "on")
+
+
+# ── what the server answers by itself ──
+
+
+def test_the_server_s_own_answers_are_encrypted_too(boot_https, authority):
+    server = boot_https("hello", to_https=8443, http_livez=True)
+    server.log.expect("refused a request with 501: CONNECT")
+    with Plain(server.redirecting_address) as plain:
+        plain.send(request("/page", Host="localhost"))
+        assert plain.answer().header("Location") == "https://localhost:8443/page"
+    with Connection(server.https_address, authority.context()) as connection:
+        assert ask(connection, "/livez").body == b"ok\n"
+        assert ask(connection).body == b"hello"
+        assert ask(connection, "localhost:1", "CONNECT").status == 501

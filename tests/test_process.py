@@ -250,7 +250,7 @@ def test_the_interpreter_is_the_one_that_started_it(boot):
     assert facts(boot("environment:facts"))["executable"] == sys.executable
 
 
-@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}, {"lazy": True}], ids=str)
 def test_the_application_is_loaded_as_often_as_said(boot, tmp_path, options):
     text = "import os\nos.write(2, b'imported\\n')\nfrom hello import application\n"
     (tmp_path / "counted.py").write_text(text)

@@ -58,6 +58,15 @@ pub fn values(settings: &Settings, counts: impl Fn(&Row) -> bool) -> Vec<Value> 
     values
 }
 
+impl Settings {
+    /// Where an option was written last.
+    pub fn origin_of(&self, name: &str) -> Origin {
+        let is_it = |written: &str| registry::find(written).is_some_and(|row| row.name == name);
+        let found = self.written.iter().rev().find(|w| is_it(&w.name));
+        found.map_or(Origin::Default, |w| w.origin.clone())
+    }
+}
+
 /// What only led to other options means nothing by itself.
 fn has_meaning(row: &Row) -> bool {
     row.theme != rows::BLOCKS && row.theme != rows::READING

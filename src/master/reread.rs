@@ -2,7 +2,7 @@
 
 use super::Master;
 use super::watch::Touches;
-use crate::config::{Action, ConfigError, Loaded, Settings};
+use crate::config::{Action, ConfigError, Listener, Loaded, Settings};
 use crate::worker::host::Host;
 use crate::worker::log;
 use std::path::PathBuf;
@@ -97,7 +97,8 @@ impl<H: Host> Master<'_, H> {
 fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
     let mut kept = Vec::new();
     let sockets = |settings: &Settings| -> Vec<_> {
-        settings.listeners.iter().map(|one| (one.address.clone(), one.protocol, one.tls.is_some())).collect()
+        let kind = |one: &Listener| (one.address.clone(), one.protocol, one.to_https, one.tls.is_some());
+        settings.listeners.iter().map(kind).collect()
     };
     if sockets(old) != sockets(new) {
         kept.push("socket");
@@ -138,7 +139,7 @@ fn keep_fixed(old: &Settings, new: &mut Settings) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Address, Listener, Origin, Protocol};
+    use crate::config::{Address, Origin, Protocol};
 
     fn listener(port: u16, line: u32) -> Listener {
         Listener {

@@ -1,6 +1,7 @@
 //! Answers that the server gives by itself to requests that are whole and sound: probes of balancers, and the way to https.
 
 use super::Shared;
+use super::client::Client;
 use super::conns::Conn;
 use super::core::Core;
 use crate::config::Settings;
@@ -101,8 +102,9 @@ impl Core {
         let (date, mut out) = (self.http.date(), Vec::with_capacity(512));
         let Own { code, text, head_only, .. } = own;
         Plain { code, text, headers: &headers, date: date.as_ref(), keep_alive, head_only }.push_to(&mut out);
-        let sent = conn.client.as_mut().and_then(|client| client.send(&out).ok());
-        if keep_alive && sent == Some(out.len()) {
+        let is_sent =
+            |client: &mut Client| client.send(&out).is_ok_and(|sent| sent == out.len()) && !client.owes();
+        if conn.client.as_mut().is_some_and(is_sent) && keep_alive {
             self.take_off(&mut conn, length);
             self.next_request(conn);
         } else {

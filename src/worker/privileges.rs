@@ -12,8 +12,10 @@ pub struct Identity {
 
 impl Identity {
     pub fn of(settings: &Settings) -> Result<Option<Identity>, String> {
-        let owner = settings.uid.as_deref().map(user::user).transpose().map_err(|e| format!("uid: {e}"))?;
-        let group = settings.gid.as_deref().map(user::group).transpose().map_err(|e| format!("gid: {e}"))?;
+        let wrong =
+            |option| move |error| format!("{}: option \"{option}\": {error}", settings.origin_of(option));
+        let owner = settings.uid.as_deref().map(user::user).transpose().map_err(wrong("uid"))?;
+        let group = settings.gid.as_deref().map(user::group).transpose().map_err(wrong("gid"))?;
         if owner.is_none() && group.is_none() {
             return Ok(None);
         }

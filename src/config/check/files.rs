@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Python, Report, modules, origin_of};
+use super::{Python, Report, modules};
 use crate::config::{Address, App, AppSource, Listener, Settings};
 
 pub fn find(report: &mut Report, settings: &Settings, python: Option<&Python>) {
@@ -39,7 +39,7 @@ fn find_directories(report: &mut Report, settings: &Settings, python: Option<&Py
     for path in &settings.pythonpath {
         if !base(settings).join(path).exists() {
             let text = format!("\"{}\" does not exist; nothing is found there", path.display());
-            report.warn(&origin_of(settings, "pythonpath"), text);
+            report.warn(&settings.origin_of("pythonpath"), text);
         }
     }
     if let Some(path) = &settings.virtualenv {
@@ -63,7 +63,7 @@ fn find_virtualenv(report: &mut Report, settings: &Settings, python: Option<&Pyt
 }
 
 fn missing(report: &mut Report, settings: &Settings, name: &str, text: &str) {
-    report.fail(&origin_of(settings, name), text);
+    report.fail(&settings.origin_of(name), text);
 }
 
 fn find_app(report: &mut Report, settings: &Settings, python: Option<&Python>, app: &App) {

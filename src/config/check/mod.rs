@@ -187,10 +187,3 @@ fn line(option: &Written, variables: &HashSet<String>) -> Line {
     };
     Line { option: option.clone(), state }
 }
-
-/// Where an option was written last.
-fn origin_of(settings: &Settings, name: &str) -> Origin {
-    let is_it = |written: &str| registry::find(written).is_some_and(|row| row.name == name);
-    let found = settings.written.iter().rev().find(|w| is_it(&w.name));
-    found.map_or(Origin::Default, |w| w.origin.clone())
-}

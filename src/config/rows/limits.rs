@@ -15,13 +15,13 @@ pub const TABLE: Table = Table {
         )
         .short('t')
         .default("0"),
-        Row::works(
+        Row::accepted(
             "harakiri-verbose",
             Flag,
-            |d, v, _| put(&mut d.settings.harakiri_verbose, flag(v)),
             "log more about a request that took too long",
+            "the stacks of all threads are in the log always",
         )
-        .default("false"),
+        .setter(|d, v, _| put(&mut d.settings.harakiri_verbose, flag(v))),
         Row::works(
             "harakiri-graceful-timeout",
             Seconds,
