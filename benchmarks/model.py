@@ -28,6 +28,7 @@ class Setup:
     certificate: str = ""  # the files of it
     key: str = ""
     statics: str = ""  # a directory to serve at /static
+    ini: Path | None = None  # a file that says all the rest
     chdir: Path = APPS
     env: tuple[tuple[str, str], ...] = ()
 

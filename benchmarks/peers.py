@@ -65,20 +65,28 @@ def uwsgi_like(setup: Setup) -> list[str]:
 
 
 def rwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
+    if setup.ini:
+        return [*rwsgi_command(home), "--ini", str(setup.ini)]
     where = ["--socket" if setup.protocol == "uwsgi" else "--http-socket", setup.address]
     if setup.tls:
         where = ["--https-socket", f"{setup.address},{setup.certificate},{setup.key}"]
     stream = ["--http-stream-body"] if setup.read_ahead is False else []
-    return [home.python, "-m", "rwsgi", *where, *uwsgi_like(setup), *stream]
+    return [*rwsgi_command(home), *where, *uwsgi_like(setup), *stream]
+
+
+def rwsgi_command(home: Home) -> list[str]:
+    return [home.program] if home.program else [home.python, "-m", "rwsgi"]
 
 
 def uwsgi(home: Home, setup: Setup, _: Path) -> list[str]:
+    virtualenv = str(Path(home.python).parent.parent)
+    if setup.ini:
+        return [home.program, "--ini", str(setup.ini), "--virtualenv", virtualenv]
     where = ["--socket", setup.address]
     if setup.protocol == "http":
         # its http-socket closes after every answer; only the router in front keeps connections
         where = ["--http", setup.address, "--http-keepalive"] if setup.keepalive else ["--http-socket", setup.address]
     ahead = ["--post-buffering", "65536"] if setup.read_ahead else []
-    virtualenv = str(Path(home.python).parent.parent)
     return [home.program, *where, *uwsgi_like(setup), *ahead, "--virtualenv", virtualenv]
 
 
@@ -122,7 +130,8 @@ class Rwsgi(Peer):
     """Not from PyPI: the one that is being built here."""
 
     def install(self, python: str) -> Home:
-        return Home(python, python, f"{version_of(python, 'rwsgi')} ({revision()})")
+        script = str(Path(python).parent / self.program) if self.program else ""
+        return Home(python, script, f"{version_of(python, 'rwsgi')} ({revision()})")
 
 
 class Limit(Peer):
@@ -148,6 +157,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Rwsgi("rwsgi", BOTH, rwsgi),
+        Rwsgi("rwsgi-script", BOTH, rwsgi, program="rwsgi"),
         Peer("uwsgi", BOTH, uwsgi, ("uWSGI==2.0.31", DJANGO), "uwsgi"),
         Peer("gunicorn", BOTH, gunicorn, ("gunicorn==27.0.1", DJANGO), "gunicorn"),
         Peer("granian", ("http",), granian, ("granian==2.8.7", DJANGO), "granian"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import machine
 import report
 from model import HERE, REPO, Variant, Work
-from peers import PEERS, Home
+from peers import PEERS, Home, Rwsgi
 from procs import ServerFailed
 from stage import Stage
 from venvs import CannotInstall
@@ -48,7 +48,7 @@ def install(works: list[Work], options: argparse.Namespace) -> dict[str, Home]:
         if name not in wanted or (options.peer and name not in options.peer):
             continue
         try:
-            homes[name] = peer.install(options.rwsgi_python if name == "rwsgi" else options.python)
+            homes[name] = peer.install(options.rwsgi_python if isinstance(peer, Rwsgi) else options.python)
         except (CannotInstall, OSError) as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
     return homes

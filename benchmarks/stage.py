@@ -68,7 +68,7 @@ class Stage:
                 stack.callback(self._front(directory, front, setup.address).stop)
             if setup.tls:
                 setup = certified(setup, directory)
-            server = self._start(variant, setup, directory)
+            server = self.launch(variant, setup, directory)
             stack.callback(server.stop)
             if not direct:
                 wait_for_socket(server, setup.address)
@@ -80,7 +80,7 @@ class Stage:
         command = nginx.write(directory, address, nginx.front_of(target))
         return Server(command, directory / "nginx.log", dict(os.environ), directory)
 
-    def _start(self, variant: Variant, setup: Setup, directory: Path) -> Server:
+    def launch(self, variant: Variant, setup: Setup, directory: Path) -> Server:
         home = self.homes[variant.peer]
         command = PEERS[variant.peer].command(home, setup, directory)
         self.commands[variant.name] = shown(command, home, setup, directory)

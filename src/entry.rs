@@ -1,15 +1,16 @@
 //! Floor 7: the one place where the floors are wired together, and what Python sees of it.
 
-use crate::config::{self, Action, Loaded, Sources};
+use crate::config::{self, Action, Loaded, Settings, Sources, check};
 use crate::master;
 use crate::master::reread::{Read, Reread};
+use crate::worker::host::Host;
 use crate::worker::log;
 use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pyo3::create_exception!(
     rwsgi,
@@ -77,6 +78,35 @@ fn print(text: &str) {
     let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
+/// What `rwsgi check` wants to know of this Python.
+fn python() -> Option<check::Python> {
+    Python::attach(|py| {
+        let version = py.version_info();
+        let path: Vec<String> = py.import("sys").ok()?.getattr("path").ok()?.extract().ok()?;
+        Some(check::Python {
+            version: (version.major, version.minor),
+            path: path.into_iter().map(PathBuf::from).collect(),
+            knows: |name| Python::attach(|py| finds(py, name).unwrap_or(false)),
+            load: loads,
+        })
+    })
+}
+
+/// Nothing is imported for a name without a dot.
+fn finds(py: Python<'_>, name: &str) -> PyResult<bool> {
+    Ok(!py.import("importlib.util")?.call_method1("find_spec", (name,))?.is_none())
+}
+
+/// What the application prints must not get into the report.
+fn loads(settings: &Settings) -> bool {
+    let moved = Python::attach(|py| -> PyResult<()> {
+        let sys = py.import("sys")?;
+        sys.setattr("stdout", sys.getattr("stderr")?)
+    });
+    let here = settings.chdir.as_ref().map_or(Ok(()), std::env::set_current_dir);
+    moved.is_ok() && here.is_ok() && Interpreter::new(None).load(settings).is_ok()
+}
+
 /// `rwsgi check`, `rwsgi init` and the like; `None`: the arguments are those of a server.
 fn run_command(sources: &Sources) -> Option<i32> {
     let (input, output) = (std::io::stdin(), std::io::stdout());
@@ -93,7 +123,7 @@ fn run_command(sources: &Sources) -> Option<i32> {
             None => return Some(1),
         }
     } else {
-        config::command(sources, output.is_terminal())?
+        config::command(sources, output.is_terminal(), python().as_ref())?
     };
     if let Err(error) = outcome.write() {
         eprintln!("rwsgi: {error}");
@@ -136,7 +166,7 @@ pub fn main(argv: Vec<String>) -> i32 {
 #[pyfunction]
 #[pyo3(signature = (app, options))]
 pub fn serve(app: Option<Bound<'_, PyAny>>, options: &Bound<'_, PyDict>) -> PyResult<()> {
-    let mut keywords = Vec::new();
+    let mut keywords = Keywords::new();
     let mut object = None;
     match app {
         None => {}
@@ -146,24 +176,26 @@ pub fn serve(app: Option<Bound<'_, PyAny>>, options: &Bound<'_, PyDict>) -> PyRe
             Err(_) => return Err(PyTypeError::new_err("app must be a WSGI callable or the name of one")),
         },
     }
-    for (name, value) in options {
-        let name = name.cast::<PyString>()?.to_string().replace('_', "-");
-        push_keyword(&mut keywords, &name, &value)?;
-    }
+    push_keywords(&mut keywords, options)?;
     let sources =
         Sources { environment: environment(), keywords, object: object.is_some(), ..Sources::default() };
-    let loaded = config::load(&sources).map_err(|error| ConfigError::new_err(error.to_string()))?;
+    let loaded = config::load(&sources).map_err(|error| config_error(options.py(), &error))?;
     match serve_loaded(loaded, sources, object) {
         0 => Ok(()),
         status => Err(BootError::new_err(format!("the server ended with status {status}; its log says why"))),
     }
 }
 
-fn push_keyword(
-    keywords: &mut Vec<(String, Option<String>)>,
-    name: &str,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+type Keywords = Vec<(String, Option<String>)>;
+
+fn push_keywords(keywords: &mut Keywords, options: &Bound<'_, PyDict>) -> PyResult<()> {
+    options.iter().try_for_each(|(name, value)| {
+        let name = name.cast::<PyString>()?.to_string().replace('_', "-");
+        push_keyword(keywords, &name, &value)
+    })
+}
+
+fn push_keyword(keywords: &mut Keywords, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
         for item in value.try_iter()? {
             push_keyword(keywords, name, &item?)?;
@@ -181,13 +213,78 @@ fn push_keyword(
     Ok(())
 }
 
+/// The message, and where Python code finds the file and the line of it.
+fn config_error(py: Python<'_>, error: &config::ConfigError) -> PyErr {
+    let exception = ConfigError::new_err(error.to_string());
+    if let config::Origin::File { path, line } = &error.origin {
+        let value = exception.value(py);
+        let _ = value.setattr("file", path).and_then(|()| value.setattr("line", line));
+    }
+    exception
+}
+
+/// Text, file and line.
+pub type Place = (String, Option<String>, Option<u32>);
+
+fn place(origin: &config::Origin) -> Place {
+    let text = origin.to_string();
+    match origin {
+        config::Origin::File { path, line } => (text, Some(path.clone()), Some(*line)),
+        _ => (text, None, None),
+    }
+}
+
+#[derive(IntoPyObject)]
+pub enum Meaning {
+    Switch(bool),
+    Number(u64),
+    Text(String),
+}
+
+impl From<config::Meaning> for Meaning {
+    fn from(meaning: config::Meaning) -> Meaning {
+        match meaning {
+            config::Meaning::Switch(on) => Meaning::Switch(on),
+            config::Meaning::Number(number) => Meaning::Number(number),
+            config::Meaning::Text(text) => Meaning::Text(text),
+        }
+    }
+}
+
+/// Spellings, whether it repeats, value, place.
+pub type Value = (Vec<&'static str>, bool, Meaning, Place);
+/// What stands in the files (name, value, place), what it means, and the warnings (text, place).
+pub type Pieces = (Vec<(String, Option<String>, Place)>, Vec<Value>, Vec<(String, Place)>);
+
+/// Reads a configuration without starting anything. The checked and documented form is `rwsgi.load_config`.
+#[pyfunction]
+pub fn load_config(path: String, options: &Bound<'_, PyDict>) -> PyResult<Pieces> {
+    let mut keywords = vec![("config".to_owned(), Some(path))];
+    push_keywords(&mut keywords, options)?;
+    let caller = config::Caller::LoadConfig;
+    let sources = Sources { environment: environment(), keywords, caller, ..Sources::default() };
+    let loaded = config::load(&sources).map_err(|error| config_error(options.py(), &error))?;
+    let values = config::values(&loaded.settings, config::is_built).into_iter().map(|value| {
+        let names = value.row.spellings().collect();
+        (names, value.row.repeats, value.meaning().into(), place(&value.origin))
+    });
+    let values = values.collect();
+    let written = loaded.settings.written.into_iter().map(|w| (w.name, w.value, place(&w.origin))).collect();
+    let warnings = loaded.warnings.into_iter().map(|w| (w.text, place(&w.origin))).collect();
+    Ok((written, values, warnings))
+}
+
 /// The module that `python/rwsgi` is built around.
 #[pymodule(gil_used = false)]
 pub fn _rwsgi(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add("ConfigError", module.py().get_type::<ConfigError>())?;
+    let config_error = module.py().get_type::<ConfigError>();
+    config_error.setattr("file", module.py().None())?;
+    config_error.setattr("line", module.py().None())?;
+    module.add("ConfigError", config_error)?;
     module.add("BootError", module.py().get_type::<BootError>())?;
     module.add("HarakiriTimeout", module.py().get_type::<crate::worker::python::HarakiriTimeout>())?;
     module.add_function(wrap_pyfunction!(main, module)?)?;
+    module.add_function(wrap_pyfunction!(load_config, module)?)?;
     module.add_function(wrap_pyfunction!(serve, module)?)
 }

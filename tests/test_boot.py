@@ -100,8 +100,8 @@ def test_an_application_that_does_not_get_ready(start, tmp_path, options):
         ({"chdir": "/no/such"}, "cannot chdir to /no/such: No such file or directory"),
         ({"pidfile": "/no/such/pid"}, "cannot write pidfile /no/such/pid: No such file or directory"),
         ({"logto": "/no/such/log"}, "cannot write the log to /no/such/log: No such file or directory"),
-        ({"uid": "no-such-user"}, 'uid: there is no user "no-such-user"'),
-        ({"gid": "no-such-group"}, 'gid: there is no group "no-such-group"'),
+        ({"uid": "no-such-user"}, 'option "uid": there is no user "no-such-user"'),
+        ({"gid": "no-such-group"}, 'option "gid": there is no group "no-such-group"'),
     ],
     ids=str,
 )

@@ -167,6 +167,21 @@ def test_gid(boot):
 
 
 @as_root
+@pytest.mark.parametrize("lazy", [False, True])
+def test_master_as_root(boot, lazy):
+    """Shown by the group: not every user may read this Python."""
+    gid = pwd.getpwnam("nobody").pw_gid
+    server = boot("environment:facts", gid=str(gid), master_as_root=True, lazy_apps=lazy)
+    found = facts(server)
+    assert (found["gid"], found["groups"]) == (gid, [])
+    assert "Gid:\t0\t0\t0" in Path(f"/proc/{server.pid}/status").read_text()
+    before = set(server.worker_pids())
+    server.reload()
+    assert facts(server)["gid"] == gid
+    assert not before & set(server.worker_pids())
+
+
+@as_root
 def test_chown_socket(boot, tmp_path):
     group = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
     boot("hello", uwsgi=False, socket=tmp_path / "s", chown_socket=f"nobody:{group}", chmod_socket="660")
@@ -235,7 +250,7 @@ def test_the_interpreter_is_the_one_that_started_it(boot):
     assert facts(boot("environment:facts"))["executable"] == sys.executable
 
 
-@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}, {"lazy": True}], ids=str)
 def test_the_application_is_loaded_as_often_as_said(boot, tmp_path, options):
     text = "import os\nos.write(2, b'imported\\n')\nfrom hello import application\n"
     (tmp_path / "counted.py").write_text(text)
@@ -264,6 +279,14 @@ def test_mounts_without_manage_script_name(boot):
     server = boot("hello", mount="/a=environment:facts")
     assert facts(server, "/a/x", SCRIPT_NAME="/a")["path_info"] == "/a/x"
     assert server.request("/a/x").body == b"hello"
+
+
+def test_no_default_app(boot):
+    server = boot("hello", mount="/a=environment:facts", no_default_app=True)
+    assert server.request("/x").body == b"hello"
+    assert facts(server, "/a/x", SCRIPT_NAME="/a")["path_info"] == "/a/x"
+    assert server.request("/b", SCRIPT_NAME="/b").status == 503
+    server.log.wait("GET /b: no application is loaded for it; answered 503")
 
 
 # ── recycling ──

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from select import select
@@ -100,6 +101,16 @@ def test_a_worker_that_takes_longer_than_the_mercy_is_killed(boot):
         server.log.wait(r"worker 1 \(pid \d+\) is still busy after worker-reload-mercy = 1 s; killed")
         server.log.wait(r"worker 1 \(pid \d+\) was killed by SIGKILL")
         assert server.wait_exit() == 0
+
+
+def test_a_template_that_does_not_end_is_killed_after_the_mercy(start, tmp_path):
+    (tmp_path / "stuck.py").write_text("import os, signal\nos.write(2, b'stuck\\n')\nwhile True:\n    signal.pause()\n")
+    server = start("stuck", pythonpath=tmp_path, reload_mercy=1)
+    server.log.wait("^stuck$")
+    before = time.monotonic()
+    os.kill(server.pid, Signals.SIGTERM)
+    assert server.wait_exit() == 0
+    assert 0.9 < time.monotonic() - before < 4
 
 
 def test_a_server_without_requests_stops_at_once(boot):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import stat
 import time
@@ -50,6 +52,34 @@ def test_unix_with_a_mode(boot, tmp_path, mode):
     assert serves(str(path))
 
 
+def test_uwsgi_socket_is_another_name(boot, tmp_path):
+    boot("hello", uwsgi=False, uwsgi_socket=tmp_path / "s")
+    assert serves(str(tmp_path / "s"))
+
+
+def test_listen_is_the_backlog(start, tmp_path):
+    """While nothing accepts, as many connections are taken as the backlog holds, and on Linux one more."""
+    (tmp_path / "waits.py").write_text("import signal\nwhile True:\n    signal.pause()\n")
+    path = tmp_path / "s"
+    server = start("waits", uwsgi=False, socket=path, listen=3, pythonpath=tmp_path, reload_mercy=0)
+    until(path.exists, "the socket")
+    with contextlib.ExitStack() as stack:
+        taken = 0
+        while taken < 10:
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            try:
+                client.connect(str(path))
+            except ConnectionRefusedError:
+                continue  # bound, and not listening yet
+            except BlockingIOError:
+                break
+            taken += 1
+    assert taken == 4
+    os.kill(server.pid, signal.SIGTERM)
+    assert server.wait_exit() == 0
+
+
 def test_vacuum_removes_the_socket(boot, tmp_path):
     server = boot("hello", uwsgi=False, socket=tmp_path / "s", vacuum=True)
     server.gone.append(tmp_path / "s")
@@ -77,7 +107,7 @@ def test_a_socket_on_which_somebody_listens_is_refused(start, tmp_path):
         server = start("hello", uwsgi=False, socket=path, vacuum=True)
         server.status = 1
         assert server.wait_exit() == 1
-        server.log.wait(f"cannot listen on {path}: .*another server listens there")
+        server.log.wait(f'cannot listen on "{path}": .*another server listens there')
     assert path.is_socket()
 
 
@@ -87,7 +117,7 @@ def test_a_file_that_is_no_socket_is_refused(start, tmp_path):
     server = start("hello", uwsgi=False, socket=path, vacuum=True)
     server.status = 1
     assert server.wait_exit() == 1
-    server.log.wait(f"cannot listen on {path}: .*a file that is no socket is in the way")
+    server.log.wait(f'cannot listen on "{path}": .*a file that is no socket is in the way')
     assert path.read_text() == "data"
 
 
@@ -104,7 +134,7 @@ def test_a_port_that_is_taken_is_refused(start):
         server = start("hello", uwsgi=False, socket=f"127.0.0.1:{port}")
         server.status = 1
         assert server.wait_exit() == 1
-        server.log.wait(f"cannot listen on 127.0.0.1:{port}: .*another server listens there")
+        server.log.wait(f'cannot listen on "127.0.0.1:{port}": .*another server listens there')
 
 
 def test_what_was_bound_before_a_failure_is_cleaned_up(start, tmp_path):
@@ -129,7 +159,7 @@ def test_a_descriptor_that_is_not_open_is_refused(start):
     server = start("hello", uwsgi=False, socket="fd://99")
     server.status = 1
     assert server.wait_exit() == 1
-    server.log.wait("cannot listen on fd://99: no descriptor of this number is open")
+    server.log.wait('cannot listen on "fd://99": no descriptor of this number is open')
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -19,6 +19,7 @@ from works import (
     kill,
     memory,
     reload,
+    start,
 )
 
 ALL: dict[str, Work] = {
@@ -41,5 +42,6 @@ ALL: dict[str, Work] = {
         http_connections,
         https_keepalive,
         https_connection,
+        start,
     )
 }

@@ -13,7 +13,18 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["BootError", "ConfigError", "HarakiriTimeout", "__version__", "serve"]
+    from rwsgi.config import Config, load_config
+
+__all__ = ["BootError", "Config", "ConfigError", "HarakiriTimeout", "__version__", "load_config", "serve"]
+
+
+def __getattr__(name: str) -> object:
+    """A server needs nothing of `rwsgi.config`, and its start would wait for the import."""
+    if name not in ("Config", "load_config"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rwsgi import config
+
+    return getattr(config, name)
 
 
 def serve(

@@ -3,4 +3,5 @@
 pub mod bytes;
 pub mod date;
 pub mod nearest;
+pub mod reason;
 pub mod x509;

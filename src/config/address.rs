@@ -57,20 +57,35 @@ fn short_enough(name: &str) -> Result<(), ValueError> {
 }
 
 fn tcp(text: &str) -> Result<Address, ValueError> {
+    if let Some((_, address)) = text.split_once("://") {
+        return Err(ValueError::new(format!("\"{text}\" is a URL"), format!("write {address}")));
+    }
     let wrong = || ValueError::new(format!("\"{text}\" is no address"), REMEDY);
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let host = match host.strip_prefix('[') {
         Some(v6) => v6.strip_suffix(']').filter(|v6| !v6.is_empty()).ok_or_else(wrong)?,
-        None if host.contains(':') => {
-            return Err(ValueError::new(
-                format!("\"{text}\" has more than one colon"),
-                "write an IPv6 address in brackets, such as [::1]:3031",
-            ));
-        }
+        None if host.contains(':') => return Err(too_many_colons(text, host, port)),
         None => host,
     };
     let host = if host.contains('*') { local_address(host)? } else { host.to_owned() };
-    Ok(Address::Tcp { host, port: self::port(port).ok_or_else(wrong)? })
+    match self::port(port) {
+        Some(port) => Ok(Address::Tcp { host, port }),
+        None if port.bytes().all(|b| b.is_ascii_digit()) => {
+            Err(ValueError::new(format!("there is no port {port}"), "write a number up to 65535"))
+        }
+        None => Err(wrong()),
+    }
+}
+
+/// `host::80` is a slip of the finger, `::1:80` an IPv6 address.
+fn too_many_colons(text: &str, host: &str, port: &str) -> ValueError {
+    let name = host.trim_end_matches(':');
+    let remedy = if !name.is_empty() && !name.contains(':') {
+        format!("write {name}:{}", if port.is_empty() { "PORT" } else { port })
+    } else {
+        "write an IPv6 address in brackets, such as [::1]:3031".to_owned()
+    };
+    ValueError::new(format!("\"{text}\" has more than one colon"), remedy)
 }
 
 /// `10.0.*`: the first address of this machine that fits.
@@ -140,10 +155,22 @@ mod tests {
     fn wrong_ones_say_why() {
         for text in [
             "", "@", ":http", "a:70000", "a:-1", "::1:80", "[]:80", "[::1:80", "=0", "fd://x", "fd://-1",
-            "300.*:80",
+            "300.*:80", "x::",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse(&format!("/{}", "x".repeat(107))).is_err());
+        for (text, said) in [
+            ("x::", "\"x::\" has more than one colon; write x:PORT"),
+            ("localhost::80", "\"localhost::80\" has more than one colon; write localhost:80"),
+            (
+                "::80",
+                "\"::80\" has more than one colon; write an IPv6 address in brackets, such as [::1]:3031",
+            ),
+            ("http://127.0.0.1:80", "\"http://127.0.0.1:80\" is a URL; write 127.0.0.1:80"),
+            ("127.0.0.1:99999", "there is no port 99999; write a number up to 65535"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().to_string(), said);
+        }
     }
 }

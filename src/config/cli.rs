@@ -104,9 +104,7 @@ fn push<'a>(
     rest: &mut impl Iterator<Item = &'a str>,
 ) -> Result<(), ConfigError> {
     let value = match value {
-        None if row.arg == Arg::Required => {
-            Some(rest.next().ok_or_else(|| needs_value(HERE, name, row.help))?)
-        }
+        None if row.arg.needs_value() => Some(rest.next().ok_or_else(|| needs_value(HERE, name, row.help))?),
         value => value,
     };
     low.push(name, value, HERE)

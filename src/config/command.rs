@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::check::check;
+use super::check::{Python, check, check_and_load};
 use super::{Shell, Sources, completion, init, man};
 
 /// What a command has to say, and what it wants to be written.
@@ -33,20 +33,20 @@ impl Outcome {
 }
 
 const CHECK_USAGE: &str = "\
-Usage: rwsgi check [--strict] [--output text|json] [options] FILE…
+Usage: rwsgi check [--strict] [--import] [--output text|json] [options] FILE…
 
 Reads a configuration as the server would and says all there is to say about it. Nothing is started, but for the
-commands that the configuration reads from (exec://).
+commands that the configuration reads from (exec://); with --import the application is imported, to prove that it can be.
 Exit status: 0, 1 with --strict where there are warnings, 2 where the server would not start.
 ";
 
 const COMPLETION_USAGE: &str = "Usage: rwsgi completion bash|zsh|fish\n";
 
 /// `None`: the arguments are those of a server.
-pub fn command(sources: &Sources, colour: bool) -> Option<Outcome> {
+pub fn command(sources: &Sources, colour: bool, python: Option<&Python>) -> Option<Outcome> {
     let (name, arguments) = sources.arguments.split_first()?;
     Some(match name.as_str() {
-        "check" => run_check(sources, arguments, colour),
+        "check" => run_check(sources, arguments, colour, python),
         "init" => init::command(arguments),
         "completion" => run_completion(arguments),
         "man" => printed(man()),
@@ -54,14 +54,16 @@ pub fn command(sources: &Sources, colour: bool) -> Option<Outcome> {
     })
 }
 
-fn run_check(sources: &Sources, arguments: &[String], colour: bool) -> Outcome {
+fn run_check(sources: &Sources, arguments: &[String], colour: bool, python: Option<&Python>) -> Outcome {
     let mut strict = false;
+    let mut import = false;
     let mut json = false;
     let mut rest = Vec::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--strict" => strict = true,
+            "--import" => import = true,
             "--output=json" => json = true,
             "--output=text" => json = false,
             "--output" => match arguments.next().map(String::as_str) {
@@ -81,7 +83,11 @@ fn run_check(sources: &Sources, arguments: &[String], colour: bool) -> Outcome {
     {
         return misused(CHECK_USAGE);
     }
-    let report = check(&Sources { arguments: rest, ..sources.clone() });
+    let sources = Sources { arguments: rest, ..sources.clone() };
+    let report = match python {
+        Some(python) if import => check_and_load(&sources, python),
+        _ => check(&sources, python),
+    };
     let output = if json { report.json() } else { report.text(colour) };
     Outcome { output, status: report.status(strict), ..Outcome::default() }
 }

@@ -66,12 +66,12 @@ fn zsh_text(help: &str) -> String {
         .replace(':', "\\:")
 }
 
-fn zsh_value(row: &Row) -> &'static str {
+fn zsh_value(row: &Row) -> String {
     match row.arg {
-        Arg::Flag => "",
-        Arg::Required if is_path(row) => ":file:_files",
-        Arg::Required => ":value:",
-        Arg::Optional => "::value:",
+        Arg::Flag => String::new(),
+        Arg::Required if is_path(row) => ":file:_files".to_owned(),
+        Arg::Optional => "::value:".to_owned(),
+        arg => format!(":{}:", arg.noun()),
     }
 }
 
@@ -82,8 +82,8 @@ fn fish() -> String {
         let short = row.short.map(|letter| format!(" -s {letter}")).unwrap_or_default();
         let value = match row.arg {
             Arg::Required if is_path(row) => " -rF",
-            Arg::Required => " -x",
-            Arg::Flag | Arg::Optional => "",
+            arg if arg.needs_value() => " -x",
+            _ => "",
         };
         let help = row.help.replace('\\', "\\\\").replace('\'', "\\'");
         for (i, name) in row.spellings().enumerate() {

@@ -58,11 +58,11 @@ fn help_line(row: &Row) -> String {
     }
 }
 
-pub fn placeholder(row: &Row) -> &'static str {
+pub fn placeholder(row: &Row) -> String {
     match row.arg {
-        Arg::Flag => "",
-        Arg::Required => " VALUE",
-        Arg::Optional => "[=VALUE]",
+        Arg::Flag => String::new(),
+        Arg::Optional => "[=VALUE]".to_owned(),
+        arg => format!(" {}", arg.noun().to_uppercase()),
     }
 }
 
@@ -88,9 +88,9 @@ pub fn options_md() -> String {
 
 fn table_line(row: &Row) -> String {
     let value = match row.arg {
-        Arg::Flag => "",
         Arg::Required => "required",
         Arg::Optional => "optional",
+        arg => arg.noun(),
     };
     let repeats = if row.repeats { ", repeats" } else { "" };
     let default = if row.default.is_empty() { String::new() } else { format!("`{}`", row.default) };

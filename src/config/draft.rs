@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::{
-    Address, App, AppSource, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning, address,
+    Address, App, AppSource, Caller, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning,
+    address,
 };
 
 #[derive(Debug, Default)]
@@ -119,7 +120,12 @@ impl Draft {
 
     /// The object given to `rwsgi.serve()`.
     pub fn object(&mut self) {
-        self.set_default("the object given to serve()", AppSource::Object, None, &Origin::Keyword);
+        self.set_default(
+            "the object given to serve()",
+            AppSource::Object,
+            None,
+            &Origin::Keyword(Caller::Serve),
+        );
     }
 
     pub fn callable(&mut self, name: &str, origin: &Origin) {
@@ -219,7 +225,7 @@ impl Draft {
             (s.max_requests == 0 && s.max_requests_delta > 0, "max-requests-delta", "max-requests"),
         ] {
             if is_so {
-                let origin = self.origin_of(name);
+                let origin = self.settings.origin_of(name);
                 self.warn(origin, format!("\"{name}\" has no effect without \"{missing}\""));
             }
         }
@@ -237,16 +243,10 @@ impl Draft {
             [(s.chmod_socket.is_some(), "chmod-socket"), (s.chown_socket.is_some(), "chown-socket")]
         {
             if is_set {
-                let origin = self.origin_of(name);
+                let origin = self.settings.origin_of(name);
                 self.warn(origin, format!("\"{name}\" has no effect: no socket is a file"));
             }
         }
-    }
-
-    fn origin_of(&self, name: &str) -> Origin {
-        let is_it = |written: &str| super::registry::find(written).is_some_and(|row| row.name == name);
-        let found = self.settings.written.iter().rev().find(|w| is_it(&w.name));
-        found.map_or(Origin::Default, |w| w.origin.clone())
     }
 
     fn warn(&mut self, origin: Origin, text: String) {

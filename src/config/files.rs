@@ -101,14 +101,22 @@ fn text_of(low: &mut Low<'_>, path: &str, origin: &Origin) -> Result<String, Con
     if low.files.bytes > MOST_BYTES {
         return Err(ConfigError::new(origin, "the files have more than 32 MiB together", LOOP));
     }
+    if bytes.contains(&0) {
+        let message = format!("\"{path}\" is no text: it has bytes that are 0");
+        return Err(ConfigError::new(origin, message, "name a configuration"));
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn cannot_read(path: &str, why: &str, origin: &Origin) -> ConfigError {
-    let remedy = if path.starts_with('/') || source::is_url(path) {
+    let remedy = if std::path::Path::new(path).is_dir() {
+        "name a file in it"
+    } else if path.starts_with('/') || source::is_url(path) {
         ""
-    } else {
+    } else if matches!(origin, Origin::File { .. }) {
         "the path is relative to the current directory; in a file, %d is the directory of that file"
+    } else {
+        "the path is relative to the current directory"
     };
     ConfigError::new(origin, format!("cannot read \"{path}\": {why}"), remedy)
 }
@@ -139,7 +147,12 @@ fn options(
                 "options stand in it",
             ));
         }
-        low.warn(&text.origin(1), format!("there is no {heading}; nothing is read from this file"));
+        let likely = parsed.likely.map(|name| format!("; did you mean [{name}] to be it?"));
+        let why = match text.text.trim() {
+            "" => "this file is empty".to_owned(),
+            _ => format!("there is no {heading}; nothing is read from this file"),
+        };
+        low.warn(&text.origin(1), why + &likely.unwrap_or_default());
     }
     for item in parsed.items {
         let origin = text.origin(item.line);

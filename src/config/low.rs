@@ -6,7 +6,9 @@ use std::rc::Rc;
 use super::format::Format;
 use super::logic::{Block, Turns};
 use super::templates::{self, Template};
-use super::{Action, ConfigError, Origin, Warning, Written, actions, expand, logic, magic, registry, source};
+use super::{
+    Action, Caller, ConfigError, Origin, Warning, Written, actions, expand, logic, magic, registry, source,
+};
 
 /// Bounds for what a configuration may make the reader do.
 pub const MOST_OPTIONS: usize = 100_000;
@@ -224,16 +226,21 @@ impl<'a> Low<'a> {
         Ok(())
     }
 
-    /// Keywords of `rwsgi.serve()`: option names with underscores.
-    pub fn read_keywords(&mut self, keywords: &[(String, Option<String>)]) -> Result<(), ConfigError> {
+    /// Keywords of a call: option names with underscores.
+    pub fn read_keywords(
+        &mut self,
+        keywords: &[(String, Option<String>)],
+        caller: Caller,
+    ) -> Result<(), ConfigError> {
+        let origin = Origin::Keyword(caller);
         for (keyword, value) in keywords {
             let name = keyword.replace('_', "-");
             let name = if registry::find(&name).is_none() { keyword } else { &name };
             if registry::find(name).is_none() {
                 let (message, remedy) = unknown(keyword);
-                return Err(ConfigError::new(&Origin::Keyword, message, remedy.replace('-', "_")));
+                return Err(ConfigError::new(&origin, message, remedy.replace('-', "_")));
             }
-            self.push(name, value.as_deref(), &Origin::Keyword)?;
+            self.push(name, value.as_deref(), &origin)?;
         }
         Ok(())
     }

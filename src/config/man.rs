@@ -55,7 +55,7 @@ fn entry(row: &Row) -> String {
     format!(
         ".TP\n{short}{}{}\n{}.{default}{why}\n",
         names.join(", "),
-        escape(placeholder(row)),
+        escape(&placeholder(row)),
         line(&escape(row.help))
     )
 }

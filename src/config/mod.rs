@@ -35,12 +35,13 @@ mod source;
 mod templates;
 mod tls;
 mod value;
+mod values;
 
 pub use ciphers::Ciphers;
 pub use command::{Outcome, command};
 pub use completion::{Shell, completion};
 pub use details::*;
-pub use docs::{help, options_md, show};
+pub use docs::{help, is_built, options_md, show};
 pub use draft::Draft;
 pub use error::{ConfigError, ValueError, Warning};
 pub use format::Format;
@@ -49,6 +50,7 @@ pub use man::man;
 pub use row::{Arg, Row, Status};
 pub use settings::*;
 pub use tls::{Identity, Name, Tls};
+pub use values::{Meaning, Value, values};
 
 /// Where options come from, in the order in which they are read.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +59,9 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// argv without the program's name.
     pub arguments: Vec<String>,
-    /// Keywords of `rwsgi.serve()`, values as text, one entry for each item of a list.
+    /// Keywords of a call, values as text, one entry for each item of a list.
     pub keywords: Vec<(String, Option<String>)>,
+    pub caller: Caller,
     /// `rwsgi.serve()` was given the application itself.
     pub object: bool,
 }
@@ -120,7 +123,7 @@ pub fn load_text(
 fn read(low: &mut low::Low<'_>, sources: &Sources) -> Result<(), ConfigError> {
     low.read_environment()?;
     cli::read(low, &sources.arguments)?;
-    low.read_keywords(&sources.keywords)?;
+    low.read_keywords(&sources.keywords, sources.caller)?;
     // Nothing follows behind an exit.
     if low.action.is_some() { Ok(()) } else { low.finish() }
 }

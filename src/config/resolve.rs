@@ -94,8 +94,7 @@ impl<'a> Resolver<'a> {
     fn apply(&mut self, option: &'a Written, emptied: bool) -> Result<(), ConfigError> {
         let Some(row) = registry::find(&option.name) else { return self.unknown(option) };
         let value = option.value.as_deref();
-        let needs_value =
-            row.arg == Arg::Required && row.status == Status::Works && row.theme != rows::BLOCKS;
+        let needs_value = row.arg.needs_value() && row.status == Status::Works && row.theme != rows::BLOCKS;
         if needs_value && value.is_none_or(str::is_empty) {
             return self.empty(row, option, emptied);
         }

@@ -5,13 +5,38 @@ use super::{Draft, Origin, ValueError};
 /// Validates a value and stores it in the draft; never acts. `None`: the option stood there without a value.
 pub type Setter = fn(&mut Draft, Option<&str>, &Origin) -> Result<(), ValueError>;
 
-/// Whether an option takes a value. In files every option may have one.
+/// Whether an option takes a value, and of which kind. In files every option may have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arg {
     /// On when named; `= false` turns it off.
     Flag,
+    /// Any text.
     Required,
     Optional,
+    Number,
+    /// Seconds where no unit says otherwise.
+    Seconds,
+    /// Bytes where no unit says otherwise.
+    Size,
+    Megabytes,
+}
+
+impl Arg {
+    pub fn needs_value(self) -> bool {
+        !matches!(self, Arg::Flag | Arg::Optional)
+    }
+
+    /// What the value is, in a word.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Arg::Flag => "",
+            Arg::Required | Arg::Optional => "value",
+            Arg::Number => "number",
+            Arg::Seconds => "seconds",
+            Arg::Size => "bytes",
+            Arg::Megabytes => "megabytes",
+        }
+    }
 }
 
 /// What rwsgi does with an option.

@@ -9,13 +9,21 @@ use super::details::*;
 use super::http::Http;
 use super::tls::{Identity, Tls};
 
-/// Where an option was written: a file and line, the command line, the environment, or a keyword of `serve()`.
+/// The function of the Python package that was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Caller {
+    #[default]
+    Serve,
+    LoadConfig,
+}
+
+/// Where an option was written: a file and line, the command line, the environment, or a keyword of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     CommandLine,
     Environment(String),
-    /// A keyword argument of `rwsgi.serve()`.
-    Keyword,
+    /// A keyword argument.
+    Keyword(Caller),
     File {
         path: String,
         line: u32,
@@ -29,7 +37,8 @@ impl fmt::Display for Origin {
         match self {
             Origin::CommandLine => f.write_str("command line"),
             Origin::Environment(name) => write!(f, "environment variable {name}"),
-            Origin::Keyword => f.write_str("rwsgi.serve()"),
+            Origin::Keyword(Caller::Serve) => f.write_str("rwsgi.serve()"),
+            Origin::Keyword(Caller::LoadConfig) => f.write_str("rwsgi.load_config()"),
             Origin::File { path, line } => write!(f, "{path}:{line}"),
             Origin::Default => f.write_str("default"),
         }

@@ -1,6 +1,7 @@
 //! Where the text of a configuration comes from: a file, standard input, a descriptor, a command, a web server.
 //! Each way ends after a time and a size.
 
+use crate::base::reason::reason;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
@@ -45,12 +46,12 @@ pub fn fetch(name: &str, most: usize) -> Result<Vec<u8>, String> {
 }
 
 fn file(path: &str, most: usize) -> Result<Vec<u8>, String> {
-    bounded(std::fs::File::open(path).map_err(|e| e.to_string())?, most)
+    bounded(std::fs::File::open(path).map_err(reason)?, most)
 }
 
 fn bounded(from: impl Read, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    from.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    from.take(most as u64 + 1).read_to_end(&mut bytes).map_err(reason)?;
     if bytes.len() > most { Err(too_large(most)) } else { Ok(bytes) }
 }
 
@@ -61,10 +62,10 @@ fn too_large(most: usize) -> String {
 /// What a shell command prints. Its output is a socket, because only that has a time limit in std.
 fn output(command: &str, most: usize) -> Result<Vec<u8>, String> {
     let deadline = Instant::now() + PATIENCE;
-    let (ours, theirs) = UnixStream::pair().map_err(|e| e.to_string())?;
+    let (ours, theirs) = UnixStream::pair().map_err(reason)?;
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::from(OwnedFd::from(theirs)));
-    let mut child = shell.spawn().map_err(|e| e.to_string())?;
+    let mut child = shell.spawn().map_err(reason)?;
     // The end of the stream is seen when nobody has the other end: neither the child nor `shell`.
     drop(shell);
     let result = read_until(ours, deadline, most).and_then(|bytes| Ok((bytes, wait(&mut child, deadline)?)));
@@ -78,7 +79,7 @@ fn output(command: &str, most: usize) -> Result<Vec<u8>, String> {
 
 fn wait(child: &mut Child, deadline: Instant) -> Result<ExitStatus, String> {
     loop {
-        match child.try_wait().map_err(|e| e.to_string())? {
+        match child.try_wait().map_err(reason)? {
             Some(status) => return Ok(status),
             None if Instant::now() >= deadline => return Err(too_slow()),
             None => std::thread::sleep(Duration::from_millis(5)),
@@ -115,7 +116,7 @@ fn read_until(mut stream: impl Patient, deadline: Instant, most: usize) -> Resul
         if left.is_zero() {
             return Err(too_slow());
         }
-        stream.patience(left).map_err(|e| e.to_string())?;
+        stream.patience(left).map_err(reason)?;
         match stream.read(&mut part) {
             Ok(0) => return Ok(bytes),
             Ok(n) => bytes.extend_from_slice(&part[..n]),
@@ -123,7 +124,7 @@ fn read_until(mut stream: impl Patient, deadline: Instant, most: usize) -> Resul
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return Err(too_slow());
             }
-            Err(e) => return Err(e.to_string()),
+            Err(e) => return Err(reason(e)),
         }
         if bytes.len() > most {
             return Err(too_large(most));
@@ -140,11 +141,11 @@ fn http(url: &str, most: usize) -> Result<Vec<u8>, String> {
     }
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
     let address = if has_port { host.to_owned() } else { format!("{host}:80") };
-    let address = address.to_socket_addrs().map_err(|e| e.to_string())?.next().ok_or("it has no address")?;
-    let mut stream = TcpStream::connect_timeout(&address, CONNECT).map_err(|e| e.to_string())?;
-    stream.set_write_timeout(Some(CONNECT)).map_err(|e| e.to_string())?;
+    let address = address.to_socket_addrs().map_err(reason)?.next().ok_or("it has no address")?;
+    let mut stream = TcpStream::connect_timeout(&address, CONNECT).map_err(reason)?;
+    stream.set_write_timeout(Some(CONNECT)).map_err(reason)?;
     let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+    stream.write_all(request.as_bytes()).map_err(reason)?;
     let answer = read_until(stream, deadline, most.saturating_add(64 << 10))?;
     body(&answer, most)
 }

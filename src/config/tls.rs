@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<(String, Identity), ValueError> {
-        socket(text, "https", &Origin::Keyword).map(|((address, identity), _)| (address.to_owned(), identity))
+        socket(text, "https", &Origin::Default).map(|((address, identity), _)| (address.to_owned(), identity))
     }
 
     #[test]
@@ -206,21 +206,21 @@ mod tests {
     #[test]
     fn keys_come_in_any_order() {
         let text = "key=a.key,spdy=1,addr=:8443,crt=a.crt,clientca=!ca.pem";
-        let ((address, identity), _) = keyed_socket(text, &Origin::Keyword).unwrap();
+        let ((address, identity), _) = keyed_socket(text, &Origin::Default).unwrap();
         assert_eq!((address, identity.certificate.to_str()), (":8443", Some("a.crt")));
         assert!(identity.client_ca.unwrap().required);
         for wrong in ["cert=a,key=b", "addr=:1,cert=a", "addr=:1,cert=a,key=b,colour=red", ""] {
-            assert!(keyed_socket(wrong, &Origin::Keyword).is_err(), "{wrong}");
+            assert!(keyed_socket(wrong, &Origin::Default).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_name_stands_before_its_files() {
-        let ((exact, _), _) = name("a.example b.crt,b.key", &Origin::Keyword).unwrap();
+        let ((exact, _), _) = name("a.example b.crt,b.key", &Origin::Default).unwrap();
         assert!(exact.fits("A.example") && !exact.fits("b.example"));
-        let ((pattern, _), _) = pattern(r"^.*\.example$ b.crt,b.key", &Origin::Keyword).unwrap();
+        let ((pattern, _), _) = pattern(r"^.*\.example$ b.crt,b.key", &Origin::Default).unwrap();
         assert!(pattern.fits("a.example") && !pattern.fits("a.example.org"));
-        assert!(name("a.example", &Origin::Keyword).is_err());
-        assert!(super::pattern("( b.crt,b.key", &Origin::Keyword).is_err());
+        assert!(name("a.example", &Origin::Default).is_err());
+        assert!(super::pattern("( b.crt,b.key", &Origin::Default).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The listening sockets: bound once by the master, never unbound while it lives.
 
+use crate::base::reason::reason;
 use crate::config::{Address, Listener, Protocol, Settings};
 use crate::sys::{io, socket, user};
 use crate::worker::Bound;
@@ -23,7 +24,7 @@ pub struct Sockets {
 }
 
 /// What went wrong with which socket, and what to do about it.
-fn explain(listener: &Listener, error: &Error) -> String {
+fn explain(listener: &Listener, error: Error) -> String {
     let remedy = match error.kind() {
         ErrorKind::AddrInUse => "another server listens there; stop it or choose another address",
         ErrorKind::AlreadyExists => {
@@ -35,7 +36,7 @@ fn explain(listener: &Listener, error: &Error) -> String {
         ErrorKind::InvalidInput => "check its options",
         _ => "check the address",
     };
-    format!("{}: cannot listen on {}: {error}; {remedy}", listener.origin, listener.text)
+    format!("{}: cannot listen on \"{}\": {}; {remedy}", listener.origin, listener.text, reason(error))
 }
 
 /// The backlog that is used: what was asked for, within what the kernel allows.
@@ -53,7 +54,7 @@ pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
     let backlog = backlog(settings);
     for (number, listener) in settings.listeners.iter().enumerate() {
         if let Err(error) = one((number, listener), settings, backlog, &mut sockets) {
-            let message = explain(listener, &error);
+            let message = explain(listener, error);
             remove(&sockets.files);
             return Err(message);
         }

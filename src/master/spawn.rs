@@ -187,7 +187,7 @@ impl<H: Host> Master<'_, H> {
     pub(super) fn let_template_go(&mut self, mut template: Template) {
         let _ = self.epoll.remove(&template.socket);
         io::shutdown_send(template.socket.as_fd());
-        template.kill_at = Some(clock::monotonic_us() + 5_000_000);
+        template.kill_at = Some(clock::monotonic_us() + self.settings.reload_mercy.as_micros() as u64);
         self.old_templates.push(template);
     }
 }

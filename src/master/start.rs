@@ -12,8 +12,9 @@ use crate::shm::board::Board;
 use crate::shm::lines::Lines;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::process::Resource;
-use crate::sys::{clock, io, process, proctitle, signal, socket, user};
+use crate::sys::{clock, io, process, proctitle, signal, socket};
 use crate::worker::host::Host;
+use crate::worker::privileges::Identity;
 use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, log};
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -101,22 +102,11 @@ fn raise_descriptor_limit(settings: &Settings) {
 }
 
 fn drop_privileges(settings: &Settings, pidfiles: &[PidFile]) -> std::result::Result<(), String> {
-    let owner =
-        settings.uid.as_deref().map(user::user).transpose().map_err(|error| format!("uid: {error}"))?;
-    let gid =
-        settings.gid.as_deref().map(user::group).transpose().map_err(|error| format!("gid: {error}"))?;
-    if owner.is_none() && gid.is_none() {
-        return Ok(());
-    }
-    if !user::is_root() {
-        log::say("uid and gid have no effect: the server was not started by root");
-        return Ok(());
-    }
+    let Some(identity) = Identity::of(settings)?.filter(|_| !settings.master_as_root) else { return Ok(()) };
     for file in pidfiles {
-        file.make_for(owner.as_ref().map(|owner| owner.uid), gid)?;
+        file.make_for(identity.owner.as_ref().map(|owner| owner.uid), identity.group)?;
     }
-    user::become_user(owner.as_ref(), gid)
-        .map_err(|error| format!("cannot become the configured user: {error}"))
+    identity.assume()
 }
 
 /// The parent waits until the server is ready, so that its exit status tells the truth.

@@ -7,7 +7,7 @@ use crate::sys::{io, process, proctitle};
 use crate::worker::host::Host;
 use crate::worker::life::{self, EXIT_BROKEN};
 use crate::worker::mounts::Mounts;
-use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, log};
+use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, log, privileges};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -91,8 +91,11 @@ pub fn live(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
         log::say(&format!("template: cannot set its signal handlers: {error}"));
         return EXIT_BROKEN;
     }
+    if !privileges::leave_to_master(&setup.settings) {
+        return EXIT_BROKEN;
+    }
     let mounts = match host.load(&setup.settings) {
-        Ok(points) => Mounts::new(points, setup.settings.manage_script_name),
+        Ok(points) => Mounts::new(points, &setup.settings),
         Err(_) if setup.settings.need_app => return EXIT_NO_APP,
         Err(_) => Mounts::default(),
     };

@@ -2,7 +2,7 @@
 
 use super::host::Host;
 use super::mounts::Mounts;
-use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, log, rescue};
+use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, log, privileges, rescue};
 use crate::shm::board::Stage;
 use crate::sys::{process, proctitle, signal};
 use std::os::fd::AsRawFd;
@@ -61,8 +61,11 @@ fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
         return Err(EXIT_BROKEN);
     }
     let settings = &setup.settings;
+    if !privileges::leave_to_master(settings) {
+        return Err(EXIT_BROKEN);
+    }
     match host.load(settings) {
-        Ok(points) => Ok(Arc::new(Mounts::new(points, settings.manage_script_name))),
+        Ok(points) => Ok(Arc::new(Mounts::new(points, settings))),
         Err(_) if settings.need_app => Err(EXIT_NO_APP),
         Err(_) => Ok(Arc::new(Mounts::default())),
     }

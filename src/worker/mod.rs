@@ -18,6 +18,7 @@ pub mod mounts;
 mod own;
 mod packet;
 mod parting;
+pub mod privileges;
 #[cfg(feature = "python")]
 pub mod python;
 mod refuse;

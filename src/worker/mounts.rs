@@ -1,6 +1,7 @@
 //! Which application answers a request (spec: uwsgi-protocol §5).
 
 use super::request::Request;
+use crate::config::Settings;
 
 /// The mountpoints of the loaded applications, in load order.
 #[derive(Clone, Debug, Default)]
@@ -11,9 +12,9 @@ pub struct Mounts {
 }
 
 impl Mounts {
-    pub fn new(points: Vec<String>, manage_script_name: bool) -> Mounts {
-        let default = points.iter().position(String::is_empty);
-        Mounts { points, default, manage_script_name }
+    pub fn new(points: Vec<String>, settings: &Settings) -> Mounts {
+        let default = points.iter().position(String::is_empty).filter(|_| !settings.no_default_app);
+        Mounts { points, default, manage_script_name: settings.manage_script_name }
     }
 
     /// The index of the application for a request, whose SCRIPT_NAME and PATH_INFO are cut to fit when
@@ -62,7 +63,8 @@ mod tests {
     use crate::proto::uwsgi;
 
     fn choose(points: &[&str], manage: bool, path: &str, script: Option<&str>) -> (Option<usize>, String) {
-        let mounts = Mounts::new(points.iter().map(|&point| point.to_owned()).collect(), manage);
+        let settings = Settings { manage_script_name: manage, ..Settings::default() };
+        let mounts = Mounts::new(points.iter().map(|&point| point.to_owned()).collect(), &settings);
         let mut request = Request { text: vec![0; 4], ..Request::default() };
         uwsgi::push_var(&mut request.text, b"PATH_INFO", path.as_bytes()).unwrap();
         if let Some(script) = script {

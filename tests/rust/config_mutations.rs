@@ -239,7 +239,7 @@ fn many_of_a_kind_are_read_and_checked_soon() {
         std::fs::write(&path, format!("[uwsgi]\n{lines}")).unwrap();
         let start = Instant::now();
         let sources = Sources { arguments: vec![path.to_string_lossy().into_owned()], ..Sources::default() };
-        let report = check::check(&sources);
+        let report = check::check(&sources, None);
         assert!(!report.text(false).is_empty() && !report.json().is_empty());
         println!("{line}: {:?}", start.elapsed());
         assert!(start.elapsed() < 2 * PATIENCE, "{line} took {:?}", start.elapsed());

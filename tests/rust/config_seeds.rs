@@ -143,6 +143,6 @@ fn gevent_says_what_to_do() {
     let warning = loaded.warnings[0].to_string();
     assert_eq!(
         warning,
-        "command line: option \"gevent\" is not supported: requests run on threads; set threads instead"
+        "command line: option \"gevent\" is not supported yet: requests run on threads; set threads instead"
     );
 }

@@ -72,6 +72,26 @@ fn names_and_letters_are_unique() {
     }
 }
 
+/// `load_config()` and the lists of options go by the kind.
+#[test]
+fn rows_name_the_kind_of_their_value() {
+    let takes =
+        |row: &Row, text: &str| (row.set)(&mut Draft::default(), Some(text), &Origin::Default).is_ok();
+    for row in registry::all().iter().filter(|row| row.arg.needs_value() && row.status == Status::Works) {
+        let is_number = takes(row, "7") && !takes(row, "word");
+        let kinds: &[Arg] = match row.name {
+            // Octal, and in kilobytes.
+            "umask" => &[Arg::Required],
+            "thread-stack-size" => &[Arg::Number],
+            _ if !is_number => &[Arg::Required],
+            _ if takes(row, "7h") => &[Arg::Seconds],
+            _ if takes(row, "7k") => &[Arg::Size, Arg::Megabytes],
+            _ => &[Arg::Number],
+        };
+        assert!(kinds.contains(&row.arg), "{} is {:?}, but takes {kinds:?}", row.name, row.arg);
+    }
+}
+
 #[test]
 fn rows_are_complete() {
     for row in registry::all() {

@@ -10,7 +10,7 @@ use rwsgi::config::{Action, Sources, command, load, show};
 fn main() -> ExitCode {
     let arguments = std::env::args().skip(1).collect();
     let sources = Sources { environment: std::env::vars().collect(), arguments, ..Sources::default() };
-    if let Some(outcome) = command(&sources, std::io::stdout().is_terminal()) {
+    if let Some(outcome) = command(&sources, std::io::stdout().is_terminal(), None) {
         print!("{}", outcome.output);
         eprint!("{}", outcome.errors);
         return ExitCode::from(outcome.status);

@@ -3,13 +3,13 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Report, Severity, origin_of};
+use super::{Python, Report, modules};
 use crate::config::{Address, App, AppSource, Listener, Settings};
 
-pub fn find(report: &mut Report, settings: &Settings) {
-    find_directories(report, settings);
+pub fn find(report: &mut Report, settings: &Settings, python: Option<&Python>) {
+    find_directories(report, settings, python);
     for app in &settings.apps {
-        find_app(report, settings, app);
+        find_app(report, settings, python, app);
     }
     for (name, path) in written_files(settings) {
         find_place(report, settings, name, path);
@@ -24,11 +24,11 @@ pub fn find(report: &mut Report, settings: &Settings) {
 }
 
 /// Relative paths count from `chdir` on, for what is read after it.
-fn base(settings: &Settings) -> &Path {
+pub fn base(settings: &Settings) -> &Path {
     settings.chdir.as_deref().unwrap_or(Path::new("."))
 }
 
-fn find_directories(report: &mut Report, settings: &Settings) {
+fn find_directories(report: &mut Report, settings: &Settings, python: Option<&Python>) {
     let named = settings.chdir.iter().map(|path| ("chdir", path.clone()));
     let named = named.chain(settings.python.chdir2.iter().map(|path| ("chdir2", path.clone())));
     for (name, path) in named {
@@ -39,73 +39,43 @@ fn find_directories(report: &mut Report, settings: &Settings) {
     for path in &settings.pythonpath {
         if !base(settings).join(path).exists() {
             let text = format!("\"{}\" does not exist; nothing is found there", path.display());
-            report.warn(&origin_of(settings, "pythonpath"), text);
+            report.warn(&settings.origin_of("pythonpath"), text);
         }
     }
-    if let Some(path) = &settings.virtualenv
-        && !path.join("bin/python").exists()
-    {
-        let text = format!("\"{}\" is no virtualenv: there is no bin/python in it", path.display());
+    if let Some(path) = &settings.virtualenv {
+        find_virtualenv(report, settings, python, path);
+    }
+}
+
+fn find_virtualenv(report: &mut Report, settings: &Settings, python: Option<&Python>, path: &Path) {
+    let shown = path.display();
+    if !path.join("bin/python").exists() {
+        let text = format!("\"{shown}\" is no virtualenv: there is no bin/python in it");
+        return missing(report, settings, "virtualenv", &text);
+    }
+    let Some((major, minor)) = python.map(|python| python.version) else { return };
+    if !path.join(format!("lib/python{major}.{minor}/site-packages")).is_dir() {
+        let text = format!(
+            "\"{shown}\" is no virtualenv of Python {major}.{minor}, in which this rwsgi runs; install rwsgi into it and start {shown}/bin/rwsgi"
+        );
         missing(report, settings, "virtualenv", &text);
     }
 }
 
 fn missing(report: &mut Report, settings: &Settings, name: &str, text: &str) {
-    let origin = origin_of(settings, name);
-    report.findings.push(super::Finding { severity: Severity::Error, origin, text: text.to_owned() });
+    report.fail(&settings.origin_of(name), text);
 }
 
-fn find_app(report: &mut Report, settings: &Settings, app: &App) {
+fn find_app(report: &mut Report, settings: &Settings, python: Option<&Python>, app: &App) {
     match &app.source {
         AppSource::File(path) if !base(settings).join(path).is_file() => {
             let text =
                 format!("file \"{}\" does not exist in \"{}\"", path.display(), base(settings).display());
-            report.findings.push(super::Finding {
-                severity: Severity::Error,
-                origin: app.origin.clone(),
-                text,
-            });
+            report.fail(&app.origin, text);
         }
-        AppSource::Module(name) if !is_found(settings, name) => {
-            let text = format!(
-                "module \"{name}\" is not in {}; it must be installed for the Python that starts rwsgi",
-                search_path(settings).iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
-            );
-            report.warn(&app.origin, text);
-        }
+        AppSource::Module(name) => modules::find(report, settings, python, app, name),
         _ => {}
     }
-}
-
-/// Where a module is looked for, as far as the configuration says.
-fn search_path(settings: &Settings) -> Vec<PathBuf> {
-    let mut path: Vec<PathBuf> = settings.pythonpath.iter().map(|p| base(settings).join(p)).collect();
-    path.push(base(settings).to_owned());
-    let active = settings.virtualenv.clone().or_else(|| std::env::var_os("VIRTUAL_ENV").map(PathBuf::from));
-    if let Some(virtualenv) = active {
-        let versions = virtualenv.join("lib/python3*/site-packages");
-        let found = crate::config::glob::glob(&versions.to_string_lossy(), 100).unwrap_or_default();
-        path.extend(found.into_iter().map(PathBuf::from));
-    }
-    // "./." is "." too.
-    path.iter_mut().for_each(|p| *p = p.components().collect());
-    path.dedup();
-    path
-}
-
-/// `a.b.c` is `a/b/c.py`, or a package. Nothing is imported.
-fn is_found(settings: &Settings, module: &str) -> bool {
-    let relative: PathBuf = module.split('.').collect();
-    search_path(settings).iter().any(|directory| {
-        let path = directory.join(&relative);
-        path.is_dir() || path.with_extension("py").is_file() || has_library(&path)
-    })
-}
-
-/// `name.cpython-313-x86_64-linux-gnu.so`.
-fn has_library(path: &Path) -> bool {
-    let pattern = format!("{}*.so", path.display());
-    crate::config::glob::glob(&pattern, 100).is_some_and(|found| !found.is_empty())
 }
 
 /// Files that the server writes, by option.
@@ -143,20 +113,12 @@ fn find_socket(report: &mut Report, settings: &Settings, listener: &Listener) {
     let directory = parent(path);
     if !directory.is_dir() {
         let text = format!("directory \"{}\" of the socket does not exist; create it", directory.display());
-        report.findings.push(super::Finding {
-            severity: Severity::Error,
-            origin: listener.origin.clone(),
-            text,
-        });
+        report.fail(&listener.origin, text);
         return;
     }
     if path.exists() && !is_socket(path) {
         let text = format!("\"{}\" exists and is no socket", path.display());
-        report.findings.push(super::Finding {
-            severity: Severity::Error,
-            origin: listener.origin.clone(),
-            text,
-        });
+        report.fail(&listener.origin, text);
     }
     if let Some(closed) = first_closed(directory) {
         let text = format!(

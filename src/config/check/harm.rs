@@ -1,9 +1,10 @@
 //! Settings that hurt, contradict each other, or ask for the same address twice.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Report, origin_of};
-use crate::config::{Address, Listener, Protocol, Settings};
+use super::Report;
+use crate::config::{Address, Listener, Origin, Protocol, Settings, Status, Written, registry};
 
 /// What nginx waits for an answer where nothing else is written (uwsgi_read_timeout, proxy_read_timeout).
 const NGINX_TIMEOUT: Duration = Duration::from_secs(60);
@@ -12,8 +13,9 @@ const WORKER_KIB: u64 = 40 << 10;
 
 pub fn find(report: &mut Report, settings: &Settings) {
     find_clashes(report, &settings.listeners);
+    find_replaced(report, settings);
     for (name, text) in harms(settings) {
-        report.warn(&origin_of(settings, name), text);
+        report.warn(&settings.origin_of(name), text);
     }
     for listener in &settings.listeners {
         if is_public(listener) {
@@ -26,6 +28,24 @@ pub fn find(report: &mut Report, settings: &Settings) {
     }
 }
 
+/// Two values for one option in the same file: the first counts for nothing.
+fn find_replaced(report: &mut Report, settings: &Settings) {
+    let mut seen: HashMap<&str, &Written> = HashMap::new();
+    for option in &settings.written {
+        let row = registry::find(&option.name);
+        let Some(row) = row.filter(|row| row.status == Status::Works && !row.repeats) else { continue };
+        let Some(former) = seen.insert(row.name, option) else { continue };
+        if let (Origin::File { path: a, .. }, Origin::File { path: b, .. }) = (&former.origin, &option.origin)
+            && a == b
+            && former.value != option.value
+        {
+            let value = former.value.as_deref().unwrap_or_default();
+            let text = format!("\"{}\" replaces the value \"{value}\" of {}", option.name, former.origin);
+            report.warn(&option.origin, text);
+        }
+    }
+}
+
 /// Each is compared with each.
 const MOST_COMPARED: usize = 1000;
 
@@ -34,11 +54,7 @@ fn find_clashes(report: &mut Report, listeners: &[Listener]) {
         if let Some(earlier) = listeners[..i].iter().find(|earlier| clash(&earlier.address, &later.address)) {
             let text =
                 format!("\"{}\" is the address of \"{}\" ({}) too", later.text, earlier.text, earlier.origin);
-            report.findings.push(super::Finding {
-                severity: super::Severity::Error,
-                origin: later.origin.clone(),
-                text,
-            });
+            report.fail(&later.origin, text);
         }
     }
 }

@@ -3,14 +3,18 @@
 
 mod files;
 mod harm;
+mod modules;
 mod report;
 
 use std::collections::HashSet;
 
+pub use modules::Python;
+
 use super::low::Low;
 use super::resolve::{Resolved, resolve};
-use super::row::{Row, Status};
-use super::{Origin, Settings, Sources, Written, certificates, logic, registry, rows};
+use super::row::Status;
+use super::values::{Value, values};
+use super::{Origin, Settings, Sources, Written, certificates, logic, registry};
 
 /// How bad it is. Errors keep the server from starting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,14 +50,6 @@ pub struct Line {
     pub state: State,
 }
 
-/// What an option means in the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    pub name: &'static str,
-    pub value: String,
-    pub origin: Origin,
-}
-
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub lines: Vec<Line>,
@@ -61,8 +57,24 @@ pub struct Report {
     pub values: Vec<Value>,
 }
 
-/// Everything that can be said about what `sources` lead to.
-pub fn check(sources: &Sources) -> Report {
+/// Everything that can be said about what `sources` lead to. `python`: the one that the server would run in.
+pub fn check(sources: &Sources, python: Option<&Python>) -> Report {
+    look(sources, python).0
+}
+
+/// As `check`; then the applications are loaded, where the server would start at all.
+pub fn check_and_load(sources: &Sources, python: &Python) -> Report {
+    let (mut report, settings) = look(sources, Some(python));
+    if let Some(settings) = settings.filter(|_| report.status(false) < 2)
+        && !(python.load)(&settings)
+    {
+        let origin = settings.apps.first().map_or(Origin::Default, |app| app.origin.clone());
+        report.fail(&origin, "the application cannot be loaded; the reason is on the standard error");
+    }
+    report
+}
+
+fn look(sources: &Sources, python: Option<&Python>) -> (Report, Option<Settings>) {
     let mut low = Low::new(&sources.environment);
     let mut report = Report::default();
     if let Err(error) = super::read(&mut low, sources) {
@@ -72,15 +84,19 @@ pub fn check(sources: &Sources) -> Report {
     let raw = low.written.clone();
     let made_up = low.placeholders.clone();
     let used = std::mem::take(&mut low.used);
+    let mut settings = None;
     match resolve(&mut low, sources) {
-        Ok(resolved) => report.resolved(&resolved, &made_up, &used),
+        Ok(resolved) => {
+            report.resolved(&resolved, &made_up, &used, python);
+            settings = Some(resolved.settings);
+        }
         Err(error) => {
             report.error(&error);
             report.lines = raw.iter().map(|option| line(option, &made_up)).collect();
         }
     }
     report.lines.extend(skipped.into_iter().map(|option| Line { option, state: State::Skipped }));
-    report
+    (report, settings)
 }
 
 impl Report {
@@ -93,7 +109,13 @@ impl Report {
         }
     }
 
-    fn resolved(&mut self, resolved: &Resolved, made_up: &HashSet<String>, used: &HashSet<String>) {
+    fn resolved(
+        &mut self,
+        resolved: &Resolved,
+        made_up: &HashSet<String>,
+        used: &HashSet<String>,
+        python: Option<&Python>,
+    ) {
         for error in &resolved.errors {
             self.error(error);
         }
@@ -103,9 +125,9 @@ impl Report {
         let settings = &resolved.settings;
         self.lines = settings.written.iter().map(|option| line(option, &resolved.variables)).collect();
         self.unused(settings, made_up, |name| used.contains(name) || resolved.used.contains(name));
-        self.values = values(settings);
+        self.values = values(settings, |row| row.status == Status::Works);
         harm::find(self, settings);
-        files::find(self, settings);
+        files::find(self, settings, python);
         self.find_certificates(settings);
     }
 
@@ -138,15 +160,19 @@ impl Report {
             "" => error.message.clone(),
             remedy => format!("{}; {remedy}", error.message),
         };
-        self.findings.push(Finding { severity: Severity::Error, origin: error.origin.clone(), text });
+        self.fail(&error.origin, text);
+    }
+
+    fn fail(&mut self, origin: &Origin, text: impl Into<String>) {
+        self.find(Severity::Error, origin, text.into());
     }
 
     fn warn(&mut self, origin: &Origin, text: impl Into<String>) {
-        self.findings.push(Finding {
-            severity: Severity::Warning,
-            origin: origin.clone(),
-            text: text.into(),
-        });
+        self.find(Severity::Warning, origin, text.into());
+    }
+
+    fn find(&mut self, severity: Severity, origin: &Origin, text: String) {
+        self.findings.push(Finding { severity, origin: origin.clone(), text });
     }
 }
 
@@ -160,39 +186,4 @@ fn line(option: &Written, variables: &HashSet<String>) -> Line {
         None => State::Unknown,
     };
     Line { option: option.clone(), state }
-}
-
-/// The last value of each option that works, all of those that repeat, and the defaults of the others.
-fn values(settings: &Settings) -> Vec<Value> {
-    let mut values = Vec::new();
-    for row in registry::all().iter().filter(|row| row.status == Status::Works && has_meaning(row)) {
-        let mut written: Vec<&Written> =
-            settings.written.iter().filter(|w| row.spellings().any(|name| name == w.name)).collect();
-        if !row.repeats {
-            written = written.pop().into_iter().collect();
-        }
-        let given = written.iter().map(|w| Value {
-            name: row.name,
-            value: w.value.clone().filter(|v| !v.is_empty()).unwrap_or_else(|| "true".to_owned()),
-            origin: w.origin.clone(),
-        });
-        values.extend(given);
-        if written.is_empty() && !row.default.is_empty() {
-            let value = row.default.to_owned();
-            values.push(Value { name: row.name, value, origin: Origin::Default });
-        }
-    }
-    values
-}
-
-/// What only led to other options means nothing by itself.
-fn has_meaning(row: &Row) -> bool {
-    row.theme != rows::BLOCKS && row.theme != rows::READING
-}
-
-/// Where an option was written last.
-fn origin_of(settings: &Settings, name: &str) -> Origin {
-    let is_it = |written: &str| registry::find(written).is_some_and(|row| row.name == name);
-    let found = settings.written.iter().rev().find(|w| is_it(&w.name));
-    found.map_or(Origin::Default, |w| w.origin.clone())
 }

@@ -99,7 +99,7 @@ impl Report {
         page.line(&page.paint(BOLD, "What it means"));
         for value in &self.values {
             let origin = page.paint(DIM, &value.origin.to_string());
-            let pair = format!("{} = {}", value.name, cut(&value.value));
+            let pair = format!("{} = {}", value.row.name, cut(&value.text));
             page.line(&format!("    {pair:<60} {origin}"));
         }
     }
@@ -145,8 +145,8 @@ impl Report {
             .iter()
             .map(|value| {
                 let mut object = place_json(&value.origin);
-                object["name"] = json!(value.name);
-                object["value"] = json!(value.value);
+                object["name"] = json!(value.row.name);
+                object["value"] = json!(value.text);
                 object
             })
             .collect();

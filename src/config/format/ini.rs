@@ -1,6 +1,7 @@
 //! Ini files, as uWSGI reads them.
 
 use super::{DEFAULT_SECTION, Fault, Parsed};
+use crate::base::nearest::nearest;
 
 /// A section may stand in several places; all of them count.
 pub fn parse(text: &str, section: Option<&str>) -> Result<Parsed, Fault> {
@@ -8,6 +9,7 @@ pub fn parse(text: &str, section: Option<&str>) -> Result<Parsed, Fault> {
     let mut parsed = Parsed::default();
     let mut current: Option<&str> = None;
     let mut warned = false;
+    let mut sections = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with([';', '#']) {
@@ -17,6 +19,7 @@ pub fn parse(text: &str, section: Option<&str>) -> Result<Parsed, Fault> {
             let name = section_name(header, line, number, &mut parsed);
             parsed.found |= name == wanted;
             current = Some(name);
+            sections.push(name);
         } else if current == Some(wanted) {
             // A line without "=" is an option with an empty value, which for a flag is true.
             let (name, value) = line.split_once('=').unwrap_or((line, ""));
@@ -28,6 +31,9 @@ pub fn parse(text: &str, section: Option<&str>) -> Result<Parsed, Fault> {
                 format!("lines before the first section are not read; put [{wanted}] above them"),
             );
         }
+    }
+    if !parsed.found {
+        parsed.likely = nearest(wanted, sections).map(str::to_owned);
     }
     Ok(parsed)
 }

@@ -109,19 +109,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 mod tests {
     use super::*;
 
-    fn lines(text: &str, section: Option<&str>) -> Vec<String> {
-        let show = |i: super::super::Item| format!("{}:{}={}", i.line, i.name, i.value);
-        parse(text, section).unwrap().items.into_iter().map(show).collect()
-    }
-
     #[test]
     fn order_duplicates_lists_and_lines() {
         let text = "{\"other\": {\"x\": 1},\n \"uwsgi\": {\n  \"socket\": [\":1\",\n \":2\"],\n\"z\": 4, \"a\": true,\n\"b\": null, \"z\": 1.5, \"t\": \"a\\n\\u00e4\"}}";
         assert_eq!(
-            lines(text, None),
+            parse(text, None).unwrap().lines(),
             ["3:socket=:1", "4:socket=:2", "5:z=4", "5:a=1", "6:b=0", "6:z=1.5", "6:t=a\nä"]
         );
-        assert_eq!(lines(text, Some("other")), ["1:x=1"]);
+        assert_eq!(parse(text, Some("other")).unwrap().lines(), ["1:x=1"]);
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct Parsed {
     pub notes: Vec<(u32, String)>,
     /// The section was there.
     pub found: bool,
+    /// Where it was not: a section with a similar name.
+    pub likely: Option<String>,
 }
 
 /// Why a file cannot be read.
@@ -91,6 +93,12 @@ impl Parsed {
         }
         self.items.push(Item { line, name: name.to_owned(), value: value.into() });
         Ok(())
+    }
+
+    /// `line:name=value` each, as tests compare them.
+    #[cfg(test)]
+    fn lines(self) -> Vec<String> {
+        self.items.into_iter().map(|item| format!("{}:{}={}", item.line, item.name, item.value)).collect()
     }
 
     fn note(&mut self, line: u32, text: impl Into<String>) {

@@ -89,16 +89,11 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn lines(text: &str, section: Option<&str>) -> Vec<String> {
-        let show = |i: super::super::Item| format!("{}:{}={}", i.line, i.name, i.value);
-        parse(text, section).unwrap().items.into_iter().map(show).collect()
-    }
-
     #[test]
     fn the_table_of_a_project() {
         let text = "[project]\nname = \"x\"\n[tool.rwsgi]\nsocket = [\n  \":1\",\n  \":2\"]\nmax_requests = 1_000\nmaster = true\nenv = { A = 1, B = \"x\" }\nhttp_sockets = 1\n";
         assert_eq!(
-            lines(text, None),
+            parse(text, None).unwrap().lines(),
             [
                 "5:socket=:1",
                 "6:socket=:2",
@@ -109,8 +104,8 @@ mod tests {
                 "10:http_sockets=1"
             ]
         );
-        assert_eq!(lines("[uwsgi]\na = 1\n", None), ["2:a=1"]);
-        assert_eq!(lines("[a.b]\nc = \"d\"\n", Some("a.b")), ["2:c=d"]);
+        assert_eq!(parse("[uwsgi]\na = 1\n", None).unwrap().lines(), ["2:a=1"]);
+        assert_eq!(parse("[a.b]\nc = \"d\"\n", Some("a.b")).unwrap().lines(), ["2:c=d"]);
     }
 
     #[test]

@@ -181,16 +181,11 @@ fn reference(name: &BytesRef<'_>, line: u32) -> Result<String, Fault> {
 mod tests {
     use super::*;
 
-    fn lines(text: &str, section: Option<&str>) -> Vec<String> {
-        let show = |i: super::super::Item| format!("{}:{}={}", i.line, i.name, i.value);
-        parse(text, section).unwrap().items.into_iter().map(show).collect()
-    }
-
     #[test]
     fn options_are_elements() {
         let text = "<?xml version=\"1.0\"?>\n<uwsgi id = \"x\">\n<a>1</a>\n<b/>\n<c>x &amp; &#65;<!-- no -->\n</c><d><![CDATA[<5>]]></d><e></e><f> </f>\n<app mountpoint=\"/x\">\n<script>mod</script></app></uwsgi>\n";
         assert_eq!(
-            lines(text, None),
+            parse(text, None).unwrap().lines(),
             ["3:a=1", "4:b=1", "5:c=x & A", "6:d=<5>", "6:e=1", "6:f=", "8:mount=/x=mod"]
         );
     }
@@ -198,10 +193,10 @@ mod tests {
     #[test]
     fn a_section_is_an_id() {
         let text = "<r><uwsgi id=\"a\"><k>1</k></uwsgi>\n<other id=\"b\"><k>2</k></other>\n<uwsgi id=\"b\"><k>3</k></uwsgi><uwsgi id=\"b\"><k>4</k></uwsgi></r>";
-        assert_eq!(lines(text, Some("b")), ["3:k=3"]);
-        assert_eq!(lines(text, None), ["1:k=1"]);
+        assert_eq!(parse(text, Some("b")).unwrap().lines(), ["3:k=3"]);
+        assert_eq!(parse(text, None).unwrap().lines(), ["1:k=1"]);
         assert!(!parse(text, Some("c")).unwrap().found);
-        assert_eq!(lines("<uwsgi id='q'><k>1</k></uwsgi>", Some("z")), ["1:k=1"]);
+        assert_eq!(parse("<uwsgi id='q'><k>1</k></uwsgi>", Some("z")).unwrap().lines(), ["1:k=1"]);
     }
 
     #[test]

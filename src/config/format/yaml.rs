@@ -175,16 +175,11 @@ impl Flat {
 mod tests {
     use super::*;
 
-    fn lines(text: &str, section: Option<&str>) -> Vec<String> {
-        let show = |i: super::super::Item| format!("{}:{}={}", i.line, i.name, i.value);
-        parse(text, section).unwrap().items.into_iter().map(show).collect()
-    }
-
     #[test]
     fn real_yaml() {
         let text = "---\nother: {x: 1}\nuwsgi:\n  master: true # yes\n  socket:\n    - :1\n    - \"a b\"\n  chmod: 0660\n  t: ~\n  e:\n  long: >\n    a\n    b\n";
         assert_eq!(
-            lines(text, None),
+            parse(text, None).unwrap().lines(),
             [
                 "4:master=true",
                 "6:socket=:1",
@@ -195,9 +190,9 @@ mod tests {
                 "11:long=a b\n"
             ]
         );
-        assert_eq!(lines(text, Some("other")), ["2:x=1"]);
+        assert_eq!(parse(text, Some("other")).unwrap().lines(), ["2:x=1"]);
         let text = "base: &b\n  a: 1\nuwsgi:\n  <<: *b\n  n: {m: 2}\n";
-        assert_eq!(lines(text, None), ["2:a=1", "5:m=2"]);
+        assert_eq!(parse(text, None).unwrap().lines(), ["2:a=1", "5:m=2"]);
     }
 
     #[test]

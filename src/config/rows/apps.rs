@@ -46,9 +46,9 @@ pub const TABLE: Table = Table {
             "no-default-app",
             Flag,
             |d, v, _| put(&mut d.settings.no_default_app, flag(v)),
-            "answer 404 where no mount fits",
+            "the application without a mountpoint answers only where SCRIPT_NAME is empty",
         )
-        .soon("the default application answers"),
+        .default("false"),
         Row::works(
             "need-app",
             Flag,
@@ -74,7 +74,7 @@ pub const TABLE: Table = Table {
             .default("false"),
         Row::works(
             "boot-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.boot_timeout, timeout(v)),
             "seconds from the start of a worker until it is ready; 0: no limit",
         )
@@ -112,7 +112,7 @@ pub const TABLE: Table = Table {
         ),
         Row::works(
             "optimize",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.python.optimize, number(v)),
             "as -O of Python: 1 without assertions, 2 without docstrings",
         )

@@ -12,7 +12,7 @@ pub const TABLE: Table = Table {
     rows: &[
         Row::works(
             "http-headers-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.http.head_timeout, wait(v)),
             "seconds that the head of a request may take",
         )
@@ -26,21 +26,21 @@ pub const TABLE: Table = Table {
         .default("75"),
         Row::works(
             "http-keepalive-requests",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.requests, number(v)),
             "requests after which a connection is closed; 0: any number",
         )
         .default("10000"),
         Row::works(
             "http-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.http.timeout, wait(v)),
             "seconds without a byte after which a client that sends a body or reads an answer is given up",
         )
         .default("60"),
         Row::works(
             "http-min-rate",
-            Required,
+            Size,
             |d, v, _| put(&mut d.settings.http.min_rate, size(v)),
             "bytes a second that a client must send of a body, or read of an answer, on the average of all but the first \
              http-timeout seconds; 0: any number",
@@ -48,20 +48,20 @@ pub const TABLE: Table = Table {
         .default("256"),
         Row::works(
             "http-connections",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.connections, positive(v).map(Some)),
             "HTTP connections of each worker, others wait in the backlog; default 16384, or what the system allows",
         ),
         Row::works(
             "http-request-line",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.request_line, positive(v)),
             "bytes of a request line (414 beyond)",
         )
         .default("8190"),
         Row::works(
             "http-headers",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.http.headers, positive(v)),
             "headers of a request (431 beyond)",
         )

@@ -9,22 +9,22 @@ pub const TABLE: Table = Table {
     rows: &[
         Row::works(
             "harakiri",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.harakiri, timeout(v)),
             "seconds that a request may take before its worker is killed; 0: no limit",
         )
         .short('t')
         .default("0"),
-        Row::works(
+        Row::accepted(
             "harakiri-verbose",
             Flag,
-            |d, v, _| put(&mut d.settings.harakiri_verbose, flag(v)),
             "log more about a request that took too long",
+            "the stacks of all threads are in the log always",
         )
-        .default("false"),
+        .setter(|d, v, _| put(&mut d.settings.harakiri_verbose, flag(v))),
         Row::works(
             "harakiri-graceful-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.harakiri_graceful_timeout, timeout(v)),
             "seconds between an exception in the request and the kill; 0: kill at once",
         )

@@ -54,7 +54,7 @@ pub const TABLE: Table = Table {
         .many(),
         Row::works(
             "log-maxsize",
-            Required,
+            Size,
             |d, v, _| put(&mut d.settings.log.max_size, size(v)),
             "bytes after which the log is moved away; 0: never",
         )
@@ -87,13 +87,13 @@ pub const TABLE: Table = Table {
         ),
         line(
             "log-slow",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.log.always.slower_than, milliseconds(v)),
             "log requests that take more milliseconds, whatever else is logged",
         ),
         line(
             "log-big",
-            Required,
+            Size,
             |d, v, _| put(&mut d.settings.log.always.larger_than, size(v).map(Some)),
             "log answers of more bytes, whatever else is logged",
         ),

@@ -79,9 +79,16 @@ const PARTS: &[Part] = &[
         status: Status::Refused,
         why: "requests run on threads; set threads instead",
         names: "
-            async= asyncio= coroae= dumbloop-code= dumbloop-function= dumbloop-modifier1= gevent=
-            gevent-early-monkey-patch gevent-monkey-patch gevent-wait-for-hub greenlet loop= loop-list
-            loops-list stackless tornado= ugreen ugreen-stacksize=
+            async= asyncio= coroae= dumbloop-code= dumbloop-function= dumbloop-modifier1= greenlet loop=
+            loop-list loops-list stackless tornado= ugreen ugreen-stacksize=
+        ",
+    },
+    Part {
+        theme: "Asynchronous engines",
+        status: Status::Planned,
+        why: "requests run on threads; set threads instead",
+        names: "
+            gevent= gevent-early-monkey-patch gevent-monkey-patch gevent-wait-for-hub
         ",
     },
     Part {

@@ -11,17 +11,17 @@ pub const TABLE: Table = Table {
         Row::accepted("master", Flag, "run a master process", "there is a master always").short('M'),
         Row::works(
             "processes",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.processes, few(v)),
             "number of worker processes",
         )
         .alias(&["workers"])
         .short('p')
         .default("1"),
-        Row::works("threads", Required, threads, "threads of each worker").default("1"),
+        Row::works("threads", Number, threads, "threads of each worker").default("1"),
         Row::works(
             "max-requests",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.max_requests, number(v)),
             "requests after which a worker is replaced; 0: never",
         )
@@ -29,21 +29,21 @@ pub const TABLE: Table = Table {
         .default("0"),
         Row::works(
             "max-requests-delta",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.max_requests_delta, number(v)),
             "requests added to max-requests for each further worker",
         )
         .default("0"),
         Row::works(
             "worker-reload-mercy",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.worker_reload_mercy, seconds(v)),
             "seconds that a worker has to end before it is killed",
         )
         .default("60"),
         Row::works(
             "reload-mercy",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.reload_mercy, seconds(v)),
             "seconds that other processes have to end before they are killed",
         )
@@ -104,9 +104,9 @@ pub const TABLE: Table = Table {
             "master-as-root",
             Flag,
             |d, v, _| put(&mut d.settings.master_as_root, flag(v)),
-            "only the workers drop their privileges",
+            "the master stays root; only what runs the application becomes uid and gid",
         )
-        .soon("users and groups are those that uid and gid name"),
+        .default("false"),
         Row::accepted(
             "hook-master-start",
             Required,
@@ -115,28 +115,33 @@ pub const TABLE: Table = Table {
         )
         .many()
         .setter(hook_master_start),
-        limit(
+        Row::works(
             "limit-as",
+            Megabytes,
             |d, v, _| put(&mut d.settings.limits.address_space, megabytes(v).map(Some)),
             "megabytes of address space of each process",
         ),
-        limit(
+        Row::works(
             "limit-nproc",
+            Number,
             |d, v, _| put(&mut d.settings.limits.processes, number(v).map(Some)),
             "number of processes of the user",
         ),
-        limit(
+        Row::works(
             "max-fd",
+            Number,
             |d, v, _| put(&mut d.settings.limits.descriptors, number(v).map(Some)),
             "number of open descriptors",
         ),
-        limit(
+        Row::works(
             "cpu-affinity",
+            Number,
             |d, v, _| put(&mut d.settings.limits.cpu_affinity, number(v)),
             "number of processors of each worker; 0: all of them",
         ),
-        limit(
+        Row::works(
             "thread-stack-size",
+            Number,
             |d, v, _| put(&mut d.settings.limits.thread_stack, kilobytes(v).map(Some)),
             "kilobytes of the stack of each thread",
         )
@@ -217,10 +222,6 @@ fn procname<T>(draft: &mut Draft, name: T, slot: fn(&mut ProcNames) -> &mut T) -
 }
 
 const fn file(name: &'static str, set: Setter, help: &'static str) -> Row {
-    Row::works(name, Required, set, help)
-}
-
-const fn limit(name: &'static str, set: Setter, help: &'static str) -> Row {
     Row::works(name, Required, set, help)
 }
 

@@ -9,45 +9,45 @@ pub const TABLE: Table = Table {
     rows: &[
         replace(
             "reload-on-rss",
-            Required,
+            Megabytes,
             |d, v, _| put(&mut d.settings.recycle.resident, megabytes(v)),
             "megabytes of resident memory after which a worker is replaced",
         ),
         replace(
             "reload-on-as",
-            Required,
+            Megabytes,
             |d, v, _| put(&mut d.settings.recycle.address_space, megabytes(v)),
             "megabytes of address space after which a worker is replaced",
         ),
         replace(
             "evil-reload-on-rss",
-            Required,
+            Megabytes,
             |d, v, _| put(&mut d.settings.recycle.evil_resident, megabytes(v)),
             "megabytes of resident memory after which a worker is killed",
         ),
         replace(
             "evil-reload-on-as",
-            Required,
+            Megabytes,
             |d, v, _| put(&mut d.settings.recycle.evil_address_space, megabytes(v)),
             "megabytes of address space after which a worker is killed",
         ),
         replace(
             "max-worker-lifetime",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.recycle.max_lifetime, timeout(v)),
             "seconds after which a worker is replaced; 0: never",
         )
         .default("0"),
         replace(
             "max-worker-lifetime-delta",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.recycle.max_lifetime_delta, seconds(v)),
             "seconds added to max-worker-lifetime for each further worker",
         )
         .default("0"),
         replace(
             "min-worker-lifetime",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.recycle.min_lifetime, seconds(v).map(Some)),
             "seconds before which a worker is not replaced; 10 where its memory is the reason",
         ),
@@ -100,6 +100,7 @@ pub const TABLE: Table = Table {
             "reload one worker after the other when this file is touched",
         ),
         Row {
+            arg: Seconds,
             repeats: false,
             ..watch(
                 "py-autoreload",

@@ -8,26 +8,21 @@ use crate::config::{Draft, Origin, ValueError};
 pub const TABLE: Table = Table {
     theme: "Requests",
     rows: &[
-        Row::works(
-            "buffer-size",
-            Required,
-            buffer_size,
-            "bytes of a request's head; more than 65535 is 65535",
-        )
-        .short('b')
-        .default("65535"),
-        Row::works("max-vars", Required, max_vars, "half the variables that a request may have, as in uWSGI")
+        Row::works("buffer-size", Size, buffer_size, "bytes of a request's head; more than 65535 is 65535")
+            .short('b')
+            .default("65535"),
+        Row::works("max-vars", Number, max_vars, "half the variables that a request may have, as in uWSGI")
             .short('v')
             .default("500"),
         Row::works(
             "post-buffering",
-            Required,
+            Size,
             post_buffering,
             "read a body before the application runs: up to so many bytes in memory, more in a file; default 0 (no), 64k on HTTP sockets",
         ),
         Row::works(
             "limit-post",
-            Required,
+            Size,
             |d, v, _| put(&mut d.settings.limit_post, size(v)),
             "largest body in bytes; 0: no limit",
         )
@@ -55,14 +50,14 @@ pub const TABLE: Table = Table {
             "only an exception in the application when a client has gone",
         ),
         Row {
-            arg: Required,
+            arg: Number,
             ..client(
                 "write-errors-tolerance",
                 |d, v, _| put(&mut d.settings.client_errors.tolerance, number(v)),
                 "errors of a client that are tolerated",
             )
         },
-        Row::works("socket-timeout", Required, socket_timeout, "seconds to wait for the peer")
+        Row::works("socket-timeout", Seconds, socket_timeout, "seconds to wait for the peer")
             .short('z')
             .default("4"),
     ],

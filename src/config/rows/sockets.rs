@@ -44,7 +44,7 @@ pub const TABLE: Table = Table {
         .default("uwsgi"),
         Row::works(
             "listen",
-            Required,
+            Number,
             listen,
             "connections that may wait to be accepted; default min(1024, net.core.somaxconn)",
         )
@@ -80,20 +80,20 @@ pub const TABLE: Table = Table {
         .setter(|d, v, _| put(&mut d.settings.socket_options.nodelay, flag(v))),
         option(
             "so-send-timeout",
-            Required,
+            Seconds,
             |d, v, _| put(&mut d.settings.socket_options.send_timeout, timeout(v)),
             "seconds that sending may take",
         )
         .alias(&["so-write-timeout", "socket-send-timeout", "socket-write-timeout"]),
         option(
             "socket-sndbuf",
-            Required,
+            Size,
             |d, v, _| put(&mut d.settings.socket_options.send_buffer, size(v).map(Some)),
             "bytes of the kernel's buffer for sending",
         ),
         option(
             "socket-rcvbuf",
-            Required,
+            Size,
             |d, v, _| put(&mut d.settings.socket_options.receive_buffer, size(v).map(Some)),
             "bytes of the kernel's buffer for receiving",
         ),
@@ -125,7 +125,7 @@ pub const TABLE: Table = Table {
         ),
         option(
             "tcp-fast-open",
-            Required,
+            Number,
             |d, v, _| put(&mut d.settings.socket_options.fast_open, number(v).map(Some)),
             "connections that may send data with their first packet",
         )

@@ -190,10 +190,7 @@ fn find<'py>(py: Python<'py>, app: &App, object: Option<&Py<PyAny>>) -> PyResult
             let object = object.ok_or_else(|| PyTypeError::new_err("serve() was given no application"))?;
             return callable(object.bind(py).clone(), "the object");
         }
-        AppSource::Module(module) => {
-            let module = py.import("importlib")?.call_method1("import_module", (module,))?;
-            attribute(&module, &app.callable)?
-        }
+        AppSource::Module(module) => attribute(py.import(module.as_str())?.as_any(), &app.callable)?,
         AppSource::File(path) => attribute(&run_file(py, path)?, &app.callable)?,
     };
     callable(found, &app.callable)

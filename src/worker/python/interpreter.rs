@@ -68,7 +68,8 @@ fn watch_signals(py: Python<'_>) -> Option<OwnedFd> {
     signal::kick_on_input(reading.as_fd()).ok()?;
     let options = PyDict::new(py);
     options.set_item("warn_on_full_buffer", false).ok()?;
-    let module = py.import("signal").ok()?;
+    // Not `signal`: each worker would import it, and enum, for itself.
+    let module = py.import("_signal").ok()?;
     module.call_method("set_wakeup_fd", (writing.as_raw_fd(),), Some(&options)).ok()?;
     // Python keeps the number for as long as the process lives.
     std::mem::forget(writing);
@@ -81,6 +82,26 @@ fn thread_ident(py: Python<'_>) -> u64 {
     ident.unwrap_or(0)
 }
 
+/// New objects between two collections while an application is loaded, whose objects are there to stay.
+const SELDOM: u32 = 50_000;
+
+/// Loads with the collector hardly ever running. An application that has thresholds of its own keeps them.
+fn undisturbed<T>(py: Python<'_>, load: impl FnOnce() -> T) -> T {
+    let Ok(gc) = py.import("gc") else { return load() };
+    let thresholds = || gc.call_method0("get_threshold")?.extract::<(u32, u32, u32)>();
+    let former = thresholds().ok().filter(|&(young, ..)| (1..SELDOM).contains(&young));
+    let seldom = former.map(|(_, middle, old)| (SELDOM, middle, old));
+    let set = |values: Option<(u32, u32, u32)>| {
+        let _ = values.map(|values| gc.call_method1("set_threshold", values));
+    };
+    set(seldom);
+    let loaded = load();
+    if thresholds().ok() == seldom {
+        set(former);
+    }
+    loaded
+}
+
 impl Host for Interpreter {
     fn is_parallel(&self) -> bool {
         cfg!(Py_GIL_DISABLED)
@@ -91,8 +112,8 @@ impl Host for Interpreter {
     }
 
     fn load(&mut self, settings: &Settings) -> std::result::Result<Vec<String>, LoadFailed> {
-        let apps = Python::attach(|py| app::load(py, settings, self.object.as_ref())).ok_or(LoadFailed)?;
-        self.apps = apps;
+        let apps = Python::attach(|py| undisturbed(py, || app::load(py, settings, self.object.as_ref())));
+        self.apps = apps.ok_or(LoadFailed)?;
         if settings.watch.python.is_some() {
             self.modules = Python::attach(|py| autoreload::known(py, &settings.watch.python_ignore));
         }
@@ -100,12 +121,9 @@ impl Host for Interpreter {
     }
 
     fn settle(&self) {
-        // Frozen objects are left alone by the collector, whose marks would unshare their pages.
-        let frozen = Python::attach(|py| -> PyResult<()> {
-            let gc = py.import("gc")?;
-            gc.call_method0("collect")?;
-            gc.call_method0("freeze").map(drop)
-        });
+        // Frozen objects are left alone by the collector, whose marks would unshare their pages. A last collection would
+        // cost a tenth of the start and finds next to nothing.
+        let frozen = Python::attach(|py| py.import("gc")?.call_method0("freeze").map(drop));
         if frozen.is_err() {
             log::say("gc.freeze failed; workers will share less memory");
         }
@@ -174,7 +192,7 @@ impl Host for Interpreter {
 
     fn app_signals(&self, signals: &[i32]) -> u64 {
         let own = |py: Python<'_>, signal: i32| -> PyResult<bool> {
-            let module = py.import("signal")?;
+            let module = py.import("_signal")?;
             let handler = module.call_method1("getsignal", (signal,))?;
             Ok(handler.is_callable() && !handler.is(module.getattr("default_int_handler")?))
         };
