@@ -243,17 +243,15 @@ fn socket_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// Takes one waiting connection: close-on-exec; reads and writes name MSG_DONTWAIT themselves.
+/// Of an accepted connection. sendfile has no flag of its own not to wait.
+const ACCEPTED: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+
+/// Takes one waiting connection: close-on-exec, non-blocking.
 pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     retry(|| {
         // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
         check(unsafe {
-            libc::accept4(
-                listener.as_raw_fd(),
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                libc::SOCK_CLOEXEC,
-            )
+            libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), ACCEPTED)
         })
     })
     // SAFETY: just accepted, owned by nobody else.
@@ -266,7 +264,7 @@ pub fn wait_accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
     unsafe {
         let nobody = std::ptr::null_mut();
-        check(libc::accept4(listener.as_raw_fd(), nobody, std::ptr::null_mut(), libc::SOCK_CLOEXEC))
+        check(libc::accept4(listener.as_raw_fd(), nobody, std::ptr::null_mut(), ACCEPTED))
             .map(|fd| OwnedFd::from_raw_fd(fd))
     }
 }
@@ -277,9 +275,7 @@ pub fn accept_from(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAd
     let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
     let fd = retry(|| {
         // SAFETY: room for any address, its size given; the new descriptor is ours alone.
-        check(unsafe {
-            libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, libc::SOCK_CLOEXEC)
-        })
+        check(unsafe { libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, ACCEPTED) })
     })?;
     // SAFETY: just accepted; a zeroed or filled storage is valid either way.
     let (fd, storage) = unsafe { (OwnedFd::from_raw_fd(fd), place.assume_init()) };

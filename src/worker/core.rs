@@ -62,6 +62,8 @@ pub struct Core {
     /// How often in a row such a connection went first.
     pipelined: u32,
     pub(super) line: Vec<u8>,
+    /// Of the file that a request asks for.
+    pub(super) path: Vec<u8>,
     pub(super) started_us: u64,
     pub(super) running: bool,
     /// The listener to look at first: that of the last request.
@@ -104,6 +106,7 @@ impl Core {
             again: VecDeque::new(),
             pipelined: 0,
             line: Vec::with_capacity(1024),
+            path: Vec::new(),
             started_us: 0,
             running: false,
             hot: None,
@@ -370,12 +373,18 @@ impl Core {
         let has_one =
             |listener: &super::Bound| epoll::wait_one(&listener.fd, false, Duration::ZERO).unwrap_or(false);
         let shared = self.shared.clone();
-        let mut listeners = shared.listeners.iter().enumerate();
-        let found = listeners.any(|(index, listener)| has_one(listener) && self.accept(index));
-        if !found {
-            self.unclaim();
+        // One that is accepted may not need the application, and others wait behind it.
+        while let Some(index) = shared.listeners.iter().position(has_one) {
+            if self.accept(index) {
+                return true;
+            }
+            if shared.is_crowded() || clock::monotonic_us() >= until {
+                break;
+            }
+            self.claim();
         }
-        found
+        self.unclaim();
+        false
     }
 
     fn leave(&mut self) -> Step {

@@ -4,6 +4,7 @@
 use super::body::{Body, BodyError};
 use super::client::Client;
 use super::conns::{Overdue, is_below};
+use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
 use crate::proto::http::response::{
@@ -11,9 +12,9 @@ use crate::proto::http::response::{
 };
 use crate::proto::http::status;
 use crate::shm::board::CoreSlot;
-use crate::sys::{clock, epoll, io};
+use crate::sys::{clock, epoll};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,6 @@ pub struct Gone;
 /// Small bodies are copied behind the head and go out with it, when the core is done with Python.
 const SMALL: usize = 16 * 1024;
 /// Read from a file in one step.
-const FILE_STEP: usize = 64 * 1024;
 /// Most bytes of an unread body that are read for the sake of a clean close.
 const LINGER: u64 = 16 * 1024 * 1024;
 
@@ -64,9 +64,17 @@ pub struct Exchange {
     pub body_bytes: u64,
     pub by_sendfile: bool,
     over_length: bool,
+    /// The answer has no proper end.
+    broken_off: bool,
     surplus: Vec<u8>,
     /// Bytes of the answer's end that may be left to the connection table.
     room: usize,
+    /// What is left of a file may be, however much.
+    parks: bool,
+    /// What goes out behind `out`.
+    rest: Rest,
+    /// The file that was sent had become shorter.
+    is_cut_short: bool,
     /// The Server header of HTTP answers.
     server: Vec<u8>,
     /// The client took nothing for as long as the timeout allows, or too little.
@@ -83,8 +91,8 @@ pub enum After {
     Close,
     /// The client still sends: read on before closing.
     ReadOn,
-    /// Bytes of the answer are left; then keep the connection, or not.
-    Send(Vec<u8>, bool),
+    /// Something of the answer is left; then keep the connection, or not.
+    Send(Rest, bool),
 }
 
 impl Exchange {
@@ -111,11 +119,15 @@ impl Exchange {
             body_bytes: 0,
             by_sendfile: false,
             over_length: false,
+            broken_off: false,
             surplus: Vec::new(),
             room: 0,
             overdue: None,
             sent: 0,
             waited: Duration::ZERO,
+            parks: false,
+            rest: Rest::default(),
+            is_cut_short: false,
         }
     }
 
@@ -137,7 +149,11 @@ impl Exchange {
         self.body_bytes = 0;
         self.by_sendfile = false;
         self.over_length = false;
+        self.broken_off = false;
         self.room = 0;
+        self.parks = false;
+        self.rest.clear();
+        self.is_cut_short = false;
         self.timeout = self.usual_timeout;
         self.overdue = None;
         self.sent = 0;
@@ -148,7 +164,13 @@ impl Exchange {
     /// is done, and for as long as it takes nothing.
     pub fn allow(&mut self, room: usize, timeout: Duration) {
         self.room = room;
+        self.parks = true;
         self.timeout = timeout;
+    }
+
+    /// The same for files only.
+    pub fn allow_files(&mut self) {
+        self.parks = true;
     }
 
     pub fn client(&self) -> Option<&Client> {
@@ -173,6 +195,11 @@ impl Exchange {
     /// The client took nothing of the answer for too long, or too little.
     pub fn overdue(&self) -> Option<Overdue> {
         self.overdue
+    }
+
+    /// The file that was sent had become shorter, and the answer with it.
+    pub fn is_cut_short(&self) -> bool {
+        self.is_cut_short
     }
 
     /// The longest wait for the client.
@@ -337,6 +364,7 @@ impl Exchange {
         self.gone = true;
         self.close = true;
         self.out.clear();
+        self.rest.clear();
         Err(Gone)
     }
 
@@ -368,7 +396,7 @@ impl Exchange {
 
     /// Everything that was written is with the kernel.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty() && !self.client.as_ref().is_some_and(Client::owes)
+        self.out.is_empty() && self.rest.is_empty() && !self.client.as_ref().is_some_and(Client::owes)
     }
 
     /// Everything that was announced has been written.
@@ -392,7 +420,8 @@ impl Exchange {
         }
     }
 
-    /// Sends `length` bytes of a file from `offset`, by sendfile. Not while attached to the interpreter.
+    /// Sends `length` bytes of a file from `offset`. Not while attached to the interpreter. What the client does not take
+    /// now is left to the connection table where that is allowed.
     pub fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
         if self.gone {
             return Err(Gone);
@@ -406,52 +435,77 @@ impl Exchange {
             Delivery::Length(declared) => length.min(declared.saturating_sub(self.body_bytes)),
             _ => length,
         };
-        if delivery == Delivery::Chunked {
-            push_chunk_size(&mut self.out, length as usize);
+        if length > 0 {
+            // Its owner closes the file before the last byte has gone out.
+            let Ok(file) = file.try_clone_to_owned() else { return self.lost() };
+            self.rest = Rest::of_file(file, self.settings.statics.copies);
+            self.rest.push_stretch(offset, length);
         }
-        self.write_rest(&[])?;
-        self.by_sendfile = !self.client.as_ref().is_some_and(Client::is_tls);
-        match self.by_sendfile {
-            true => self.copy_file(file, offset, length)?,
-            false => self.encrypt_file(file, offset, length)?,
-        }
+        self.by_sendfile = self.sends_files();
         self.body_bytes += length;
-        if delivery == Delivery::Chunked && length > 0 {
+        if delivery != Delivery::Chunked {
+            return self.send_end();
+        }
+        push_chunk_size(&mut self.out, length as usize);
+        self.send_all()?;
+        if length > 0 {
             self.out.extend_from_slice(CHUNK_END);
         }
         Ok(())
     }
 
-    fn copy_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
-        let mut sent = 0;
-        while sent < length {
-            let Some(client) = &mut self.client else { return Err(Gone) };
-            match io::sendfile(client.as_fd(), file, offset + sent, length - sent) {
-                // The file became shorter than it was: the answer cannot be completed.
-                Ok(0) => return self.lost(),
-                Ok(count) => {
-                    sent += count as u64;
-                    self.sent += count as u64;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_writable()?,
-                Err(_) => return self.lost(),
-            }
+    /// An answer whose head is set, Content-Length included, and whose body is this. It goes out with [`Exchange::finish`].
+    pub fn attach(&mut self, body: Rest) {
+        let length = body.len();
+        if self.push_head(Some(length)) != Delivery::Nothing && length > 0 {
+            self.body_bytes = length;
+            self.by_sendfile = self.sends_files();
+            self.rest = body;
         }
-        Ok(())
     }
 
-    /// The same where the kernel cannot do it: TLS.
-    fn encrypt_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
-        let mut sent = 0;
-        while sent < length {
-            let most = (length - sent).min(FILE_STEP as u64) as usize;
-            match io::read_at(file, offset + sent, &mut self.out, most) {
-                Ok(count @ 1..) => sent += count as u64,
-                Ok(0) | Err(_) => return self.lost(),
-            }
-            self.write_rest(&[])?;
+    /// Does the kernel send files to this client?
+    fn sends_files(&self) -> bool {
+        !self.settings.statics.copies && !self.client.as_ref().is_some_and(Client::is_tls)
+    }
+
+    /// Sends what there is, as far as the client takes it.
+    fn send_some(&mut self) -> Result<(), Gone> {
+        if self.rest.is_empty() {
+            return self.send_with(&[]).map(drop);
         }
-        Ok(())
+        let Some(client) = &mut self.client else { return Err(Gone) };
+        if !self.slot.answer() {
+            return self.lost();
+        }
+        let mut send = || -> std::io::Result<()> {
+            self.rest.inline(SMALL as u64, &mut self.out)?;
+            while !self.out.is_empty() {
+                let sent = client.send_before(&self.out, !self.rest.is_empty())?;
+                self.sent += sent as u64;
+                self.out.drain(..sent);
+            }
+            self.sent += self.rest.send(client)?;
+            Ok(())
+        };
+        match send() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                self.is_cut_short = error.kind() == ErrorKind::UnexpectedEof;
+                self.lost()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends everything, waiting for the client.
+    fn send_all(&mut self) -> Result<(), Gone> {
+        loop {
+            self.send_some()?;
+            if self.is_flushed() {
+                return Ok(());
+            }
+            self.wait_writable()?;
+        }
     }
 
     /// The app is done: whatever marks the end goes into `out`.
@@ -474,6 +528,7 @@ impl Exchange {
     /// The app failed after the head had gone out: the connection closes without a proper end, so that the client notices.
     pub fn abort(&mut self) {
         self.close = true;
+        self.broken_off = true;
     }
 
     // ── reading ──
@@ -524,15 +579,22 @@ impl Exchange {
     /// client; with it, only for more than fits there.
     pub fn finish(&mut self) -> Option<(Client, After)> {
         if !self.gone && !self.is_flushed() {
-            let _ = if self.room > 0 { self.send_end() } else { self.write_rest(&[]) };
+            let _ = self.send_end();
         }
         let is_flushed = self.is_flushed();
         let mut client = self.client.take()?;
         self.serial += 1;
+        if self.broken_off {
+            client.break_off();
+        }
         let keep = !self.gone && !self.close && self.body.drain(&mut client, LINGER, Duration::ZERO);
         let after = match (self.gone, is_flushed) {
             (true, _) => After::Close,
-            (false, false) => After::Send(std::mem::take(&mut self.out), keep),
+            (false, false) => {
+                let mut rest = std::mem::take(&mut self.rest);
+                rest.put_first(std::mem::take(&mut self.out));
+                After::Send(rest, keep)
+            }
             (false, true) if keep => After::Keep,
             (false, true) if self.body.is_drained() => After::Close,
             (false, true) if self.room > 0 => After::ReadOn,
@@ -550,8 +612,8 @@ impl Exchange {
     /// Sends until no more is left than may be.
     fn send_end(&mut self) -> Result<(), Gone> {
         loop {
-            self.send_with(&[])?;
-            if self.out.len() <= self.room {
+            self.send_some()?;
+            if self.out.len() <= self.room && (self.parks || self.rest.is_empty()) {
                 return Ok(());
             }
             self.wait_writable()?;

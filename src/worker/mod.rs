@@ -24,7 +24,9 @@ pub mod python;
 mod refuse;
 pub mod request;
 pub mod rescue;
+mod rest;
 mod spool;
+mod statics;
 mod tls;
 mod upload;
 mod waiting;
@@ -135,6 +137,8 @@ pub struct Shared {
     bench: Mutex<Vec<i32>>,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
+    /// Where files are, if there are any.
+    statics: Option<Box<statics::Statics>>,
     pub limit: Option<u64>,
     /// When the log was last told of clients that speak HTTP where TLS is spoken.
     complained_us: AtomicU64,
@@ -192,6 +196,7 @@ impl Shared {
             lines_taken: AtomicU64::new(0),
             bench: Mutex::default(),
             threads: Mutex::default(),
+            statics: statics::Statics::new(settings, setup.id).map(Box::new),
             limit,
             complained_us: AtomicU64::new(0),
             news: setup.news.clone(),

@@ -6,8 +6,7 @@ use super::core::Core;
 use super::log;
 use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
-use crate::sys::{epoll, io};
-use std::os::fd::AsFd;
+use crate::sys::epoll;
 use std::time::Duration;
 
 impl Core {
@@ -33,7 +32,7 @@ impl Core {
 fn discard(client: &Client, patience: Duration) {
     let mut buffer = [0; 16 * 1024];
     for _ in 0..1024 {
-        match io::recv_slice(client.as_fd(), &mut buffer) {
+        match client.recv_waste(&mut buffer) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

@@ -11,6 +11,7 @@ mod processes;
 mod recycling;
 mod requests;
 mod sockets;
+mod statics;
 mod tls;
 
 use super::Row;
@@ -32,6 +33,7 @@ const TABLES: &[&Table] = &[
     &recycling::TABLE,
     &requests::TABLE,
     &http::TABLE,
+    &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
 ];
