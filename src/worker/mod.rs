@@ -32,6 +32,7 @@ mod upload;
 mod waiting;
 mod watcher;
 
+use crate::base::reason::reason;
 use crate::config::{CONNECTIONS, Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
@@ -342,7 +343,7 @@ impl Shared {
         {
             self.log.flush();
             if let Err(error) = log::open(path, false) {
-                log::say(&format!("worker {}: cannot open the log anew: {error}", self.id));
+                log::say(&format!("worker {}: cannot open the log anew: {}", self.id, reason(error)));
             }
         }
     }
