@@ -25,6 +25,7 @@ mod refuse;
 pub mod request;
 pub mod rescue;
 mod rest;
+mod sharing;
 mod spool;
 mod statics;
 mod tls;
