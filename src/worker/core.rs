@@ -268,7 +268,10 @@ impl Core {
                 // A signal that came just before the wait has not interrupted it.
                 Some(Step::Interrupted)
             }
-            Err(_) => None,
+            Err(error) => {
+                intake::rest_after(&error);
+                None
+            }
         }
     }
 
