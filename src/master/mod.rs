@@ -152,7 +152,8 @@ impl<H: Host> Master<'_, H> {
     fn timeout(&self) -> Duration {
         let now = clock::monotonic_us();
         let mut until = now + self.tick_us();
-        let kills = self.children.iter().filter_map(|child| child.kill_at);
+        let kills =
+            self.children.iter().filter(|child| child.pid.is_some()).filter_map(|child| child.kill_at);
         let templates =
             self.template.iter().chain(&self.old_templates).filter_map(|template| template.kill_at);
         for at in

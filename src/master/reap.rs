@@ -27,8 +27,9 @@ impl<H: Host> Master<'_, H> {
                 self.bury(child, ended);
             } else if self.template.as_ref().is_some_and(|template| template.pid == pid) {
                 self.bury_template(ended);
-            } else {
-                self.old_templates.retain(|template| template.pid != pid);
+            } else if let Some(at) = self.old_templates.iter().position(|template| template.pid == pid) {
+                let template = self.old_templates.swap_remove(at);
+                self.forget_unborn(template.generation);
             }
         }
     }
@@ -81,12 +82,7 @@ impl<H: Host> Master<'_, H> {
     }
 
     fn replace(&mut self, child: &Child, ended: Ended, now: u64) {
-        // Somebody who recycled may have lost the successor it waited for: it asks again.
-        for other in &mut self.children {
-            if other.successor == Some(child.slot) {
-                other.successor = None;
-            }
-        }
+        self.lose_successor(child.slot);
         if child.generation != self.generation || self.is_replaced(child) {
             return;
         }
@@ -117,6 +113,7 @@ impl<H: Host> Master<'_, H> {
     fn bury_template(&mut self, ended: Ended) {
         let Some(template) = self.template.take() else { return };
         let _ = self.epoll.remove(&template.socket);
+        self.forget_unborn(template.generation);
         if self.phase == Phase::Stopping {
             return;
         }
@@ -129,8 +126,6 @@ impl<H: Host> Master<'_, H> {
                 format!("the process that loads the application was killed by {}", signal::name(signal))
             }
         };
-        // Workers that were ordered and never forked will not come.
-        self.children.retain(|child| child.pid.is_some() || child.generation != template.generation);
         if self.phase == Phase::Serving {
             log::say(&format!("{why}; it is loaded again when a worker has to be replaced"));
             let at_us = clock::monotonic_us() + 1_000_000;

@@ -74,7 +74,11 @@ impl<H: Host> Master<'_, H> {
 
     /// Starts a worker of the newest generation; returns its slot. `None`: not now, it is put off.
     pub(super) fn spawn(&mut self, id: u32) -> Option<usize> {
-        let slot = self.free_slot()?;
+        let Some(slot) = self.free_slot() else {
+            // Workers of several generations are busy still: one of them goes, at the latest when its mercy is over.
+            self.due.push(Due { id, at_us: clock::monotonic_us() + 100_000 });
+            return None;
+        };
         if !self.settings.lazy_apps {
             let Some(template) = self.template.as_ref().filter(|template| template.is_ready) else {
                 self.due.push(Due { id, at_us: clock::monotonic_us() + 100_000 });
@@ -166,7 +170,24 @@ impl<H: Host> Master<'_, H> {
         let Some(index) = self.children.iter().position(|child| child.slot == slot) else { return };
         let child = self.children.swap_remove(index);
         self.board.worker(slot).set_stage(crate::shm::board::Stage::Gone);
+        self.lose_successor(slot);
         self.due.push(Due { id: child.id, at_us: clock::monotonic_us() + 1_000_000 });
+    }
+
+    /// Workers that were ordered of a template and never forked will not come: it is gone.
+    pub(super) fn forget_unborn(&mut self, generation: u64) {
+        let is_unborn = |child: &Child| child.pid.is_none() && child.generation == generation;
+        let slots: Vec<usize> =
+            self.children.iter().filter(|child| is_unborn(child)).map(|child| child.slot).collect();
+        self.children.retain(|child| !is_unborn(child));
+        slots.into_iter().for_each(|slot| self.lose_successor(slot));
+    }
+
+    /// Somebody who recycled may have lost the successor it waited for: it asks again.
+    pub(super) fn lose_successor(&mut self, slot: usize) {
+        for other in self.children.iter_mut().filter(|other| other.successor == Some(slot)) {
+            other.successor = None;
+        }
     }
 
     /// Starts the workers whose time has come.

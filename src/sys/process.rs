@@ -1,9 +1,11 @@
 //! Processes: fork, reap, kill, limits.
 
-use super::{check, retry};
+use super::{check, retry, signal};
 use std::io::{Error, Result};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What the interpreter needs around a fork (CPython's PyOS_BeforeFork and its two ends). All three always run.
 pub trait ForkHooks {
@@ -35,10 +37,40 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// The fork on its way is the server's, not the application's.
+static OWN_FORK: AtomicBool = AtomicBool::new(false);
+static IS_COPY: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn born() {
+    if !OWN_FORK.load(Relaxed) {
+        IS_COPY.store(true, Relaxed);
+    }
+}
+
+/// Is this process one that the application has made with fork()? It has the server's code and sockets, but nobody knows it.
+#[inline]
+pub fn is_copy() -> bool {
+    IS_COPY.load(Relaxed)
+}
+
 fn fork_raw() -> Result<i32> {
+    static WATCHED: Once = Once::new();
+    // SAFETY: the handler is a function that never goes away, and does nothing but load and store atomics.
+    WATCHED.call_once(|| unsafe {
+        libc::pthread_atfork(None, None, Some(born));
+    });
+    OWN_FORK.store(true, Relaxed);
+    let owner = signal::disown();
     // SAFETY: the caller's process has one thread that matters (the master always; a template when its app started none),
     // and the child runs only `run_and_exit`.
-    check(unsafe { libc::fork() })
+    let pid = check(unsafe { libc::fork() });
+    OWN_FORK.store(false, Relaxed);
+    match pid {
+        // A program that has served may fork and serve again in the child: no worker of its is a copy.
+        Ok(0) => IS_COPY.store(false, Relaxed),
+        _ => signal::own_again(owner),
+    }
+    pid
 }
 
 /// Forks a child that runs `body` and exits with its status. Returns the child's pid.

@@ -1,6 +1,6 @@
 //! Signals: handlers only set a bit and wake somebody; loops do the work.
 
-use super::check;
+use super::{check, process};
 use std::io::Result;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -46,11 +46,54 @@ static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
 static KICK_SELF: AtomicI32 = AtomicI32::new(0);
 static ON_DUMP: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
+/// The process whose signals are handled here; 0 while it is on its way. A child of the application's comes into the world
+/// with the same handlers.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+
+/// From now on signals of the calling process are its own.
+pub fn own() {
+    OWNER.store(process::pid(), Ordering::Relaxed);
+}
+
+/// Until the returned owner is put back, a signal counts in whatever process it arrives.
+pub(super) fn disown() -> i32 {
+    OWNER.swap(0, Ordering::Relaxed)
+}
+
+pub(super) fn own_again(owner: i32) {
+    OWNER.store(owner, Ordering::Relaxed);
+}
+
+fn is_anothers() -> bool {
+    let owner = OWNER.load(Ordering::Relaxed);
+    owner != 0 && owner != process::pid()
+}
+
+/// Runs a system call or two inside a handler; the code that was interrupted keeps its errno.
+fn keeping_errno(act: impl FnOnce()) {
+    // SAFETY: the place is the calling thread's own.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let errno = unsafe { *place };
+    act();
+    // SAFETY: as above.
+    unsafe { *place = errno };
+}
+
+/// In a process that the application forked, a handler of the server steps aside: `terminate()` has to end it.
+fn step_aside(signal: libc::c_int) {
+    // The signal is blocked until the handler returns, and then does what it does by default.
+    let _ = reset(signal);
+    process::signal_thread(process::thread_id(), signal);
+}
+
 extern "C" fn note(signal: libc::c_int) {
+    if is_anothers() {
+        return step_aside(signal);
+    }
     PENDING.fetch_or(1 << signal, Ordering::Release);
-    // SAFETY: write, kill, getpid and errno are async-signal-safe (signal-safety(7)); errno is put back.
-    unsafe {
-        let errno = *libc::__errno_location();
+    // SAFETY: write, kill and getpid are async-signal-safe (signal-safety(7)).
+    keeping_errno(|| unsafe {
         let wake = WAKE_FD.load(Ordering::Relaxed);
         if wake >= 0 {
             libc::write(wake, [1u8].as_ptr().cast(), 1);
@@ -58,7 +101,12 @@ extern "C" fn note(signal: libc::c_int) {
         if KICK_SELF.load(Ordering::Relaxed) != 0 {
             libc::kill(libc::getpid(), kick());
         }
-        *libc::__errno_location() = errno;
+    });
+}
+
+extern "C" fn pass_over(signal: libc::c_int) {
+    if is_anothers() {
+        step_aside(signal);
     }
 }
 
@@ -68,7 +116,7 @@ extern "C" fn dumped(_: libc::c_int) {
     let hook = ON_DUMP.load(Ordering::Acquire);
     if !hook.is_null() {
         // SAFETY: only `set_dump` stores here, and it stores nothing but a `fn()`.
-        unsafe { std::mem::transmute::<*mut (), fn()>(hook)() };
+        keeping_errno(unsafe { std::mem::transmute::<*mut (), fn()>(hook) });
     }
 }
 
@@ -86,6 +134,7 @@ fn install(signal: i32, handler: libc::sighandler_t, flags: i32) -> Result<()> {
 
 /// From now on these signals are noted, and `wake` gets a byte for each.
 pub fn note_all(signals: &[i32], wake: BorrowedFd<'_>) -> Result<()> {
+    own();
     WAKE_FD.store(wake.as_raw_fd(), Ordering::Relaxed);
     KICK_SELF.store(0, Ordering::Relaxed);
     signals.iter().try_for_each(|&signal| install(signal, note as *const () as libc::sighandler_t, 0))
@@ -93,6 +142,7 @@ pub fn note_all(signals: &[i32], wake: BorrowedFd<'_>) -> Result<()> {
 
 /// In a worker: these signals are noted and the process's waiting threads are kicked.
 pub fn note_and_kick(signals: &[i32]) -> Result<()> {
+    own();
     WAKE_FD.store(-1, Ordering::Relaxed);
     KICK_SELF.store(1, Ordering::Relaxed);
     PENDING.store(0, Ordering::Relaxed);
@@ -115,6 +165,12 @@ pub fn is_in(set: u64, signal: i32) -> bool {
 
 pub fn ignore(signal: i32) -> Result<()> {
     install(signal, libc::SIG_IGN, 0)
+}
+
+/// Does nothing when the signal comes. Programs that the application starts get the default again: what is ignored would
+/// be ignored there, too (execve(2)).
+pub fn disregard(signal: i32) -> Result<()> {
+    install(signal, pass_over as *const () as libc::sighandler_t, libc::SA_RESTART)
 }
 
 pub fn reset(signal: i32) -> Result<()> {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -168,7 +168,7 @@ pub fn listen_unix(path: &Path, backlog: u32) -> Result<OwnedFd> {
         if !found.file_type().is_socket() {
             return Err(ErrorKind::AlreadyExists.into());
         }
-        match UnixStream::connect(path) {
+        match knock(path) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(error),
@@ -179,6 +179,28 @@ pub fn listen_unix(path: &Path, backlog: u32) -> Result<OwnedFd> {
     set_backlog(listener.as_fd(), backlog)?;
     set_nonblocking(listener.as_fd())?;
     Ok(listener.into())
+}
+
+/// Connects without waiting: a server whose backlog is full (unix(7): EAGAIN) is there, too.
+fn knock(path: &Path) -> Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut address = MaybeUninit::<libc::sockaddr_un>::zeroed();
+    let bytes = path.as_os_str().as_bytes();
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: a zeroed address is valid; the path is copied in when it fits with its NUL; the new descriptor is ours alone.
+    unsafe {
+        let place = &mut *address.as_mut_ptr();
+        place.sun_family = libc::AF_UNIX as libc::sa_family_t;
+        if bytes.len() >= place.sun_path.len() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        for (to, &from) in place.sun_path.iter_mut().zip(bytes) {
+            *to = from as libc::c_char;
+        }
+        let fd = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_UNIX, kind, 0))?);
+        let len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+        check(libc::connect(fd.as_raw_fd(), address.as_ptr().cast(), len)).map(drop)
+    }
 }
 
 /// Binds a name in Linux's abstract space.
@@ -243,21 +265,40 @@ fn socket_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// Takes one waiting connection: close-on-exec; reads and writes name MSG_DONTWAIT themselves.
+/// Of an accepted connection. sendfile has no flag of its own not to wait.
+const ACCEPTED: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+
+/// Takes one waiting connection: close-on-exec, non-blocking.
 pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     retry(|| {
         // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
         check(unsafe {
-            libc::accept4(
-                listener.as_raw_fd(),
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                libc::SOCK_CLOEXEC,
-            )
+            libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), ACCEPTED)
         })
     })
-    // SAFETY: just accepted, owned by nobody else.
-    .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+    .map(accepted)
+}
+
+/// A socket that was just accepted, and that is owned by nobody else. An application that has closed its standard streams
+/// must not print or log to a client.
+fn accepted(fd: i32) -> OwnedFd {
+    // SAFETY: new, and ours alone.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    if fd > 2 { socket } else { away_from_standard_streams(socket) }
+}
+
+#[cold]
+fn away_from_standard_streams(socket: OwnedFd) -> OwnedFd {
+    // The copy gets a number above 2.
+    let moved = socket.try_clone();
+    match moved {
+        Ok(moved) => {
+            drop(socket);
+            super::io::open_standard_streams();
+            moved
+        }
+        Err(_) => socket,
+    }
 }
 
 /// Waits for a connection on a listener that was readied by [`set_waiting`]: `Interrupted` when a signal came, `WouldBlock`
@@ -266,8 +307,7 @@ pub fn wait_accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
     unsafe {
         let nobody = std::ptr::null_mut();
-        check(libc::accept4(listener.as_raw_fd(), nobody, std::ptr::null_mut(), libc::SOCK_CLOEXEC))
-            .map(|fd| OwnedFd::from_raw_fd(fd))
+        check(libc::accept4(listener.as_raw_fd(), nobody, std::ptr::null_mut(), ACCEPTED)).map(accepted)
     }
 }
 
@@ -277,13 +317,11 @@ pub fn accept_from(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAd
     let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
     let fd = retry(|| {
         // SAFETY: room for any address, its size given; the new descriptor is ours alone.
-        check(unsafe {
-            libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, libc::SOCK_CLOEXEC)
-        })
+        check(unsafe { libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, ACCEPTED) })
     })?;
-    // SAFETY: just accepted; a zeroed or filled storage is valid either way.
-    let (fd, storage) = unsafe { (OwnedFd::from_raw_fd(fd), place.assume_init()) };
-    Ok((fd, socket_address(&storage)))
+    // SAFETY: a zeroed or filled storage is valid either way.
+    let storage = unsafe { place.assume_init() };
+    Ok((accepted(fd), socket_address(&storage)))
 }
 
 /// How full a listener's queue is.

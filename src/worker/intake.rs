@@ -11,7 +11,7 @@ use crate::config::Protocol;
 use crate::policy::balance;
 use crate::sys::epoll::{self, Epoll, Events, WaitMask};
 use crate::sys::{signal, socket};
-use std::io::{ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
@@ -202,10 +202,16 @@ pub fn accept(listener: &Bound) -> Option<(OwnedFd, Option<SocketAddr>)> {
     match accepted {
         Ok(accepted) => Some(accepted),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => None,
-        // EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the backlog; look again in a moment.
-        Err(_) => {
-            epoll::rest(Duration::from_millis(10));
+        Err(error) => {
+            rest_after(&error);
             None
         }
+    }
+}
+
+/// EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the backlog; look again in a moment.
+pub fn rest_after(error: &Error) {
+    if error.kind() != ErrorKind::ConnectionAborted {
+        epoll::rest(Duration::from_millis(10));
     }
 }

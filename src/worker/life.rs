@@ -21,11 +21,10 @@ const REPLACEABLE: [i32; 6] =
 /// TERM and HUP retire this worker; the others belong to the master, which gets Ctrl-C, too.
 pub fn set_signals() -> std::io::Result<()> {
     signal::note_and_kick(&[signal::SIGTERM, signal::SIGHUP])?;
-    for ignored in
-        [signal::SIGINT, signal::SIGQUIT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGTSTP, signal::SIGPIPE]
-    {
-        signal::ignore(ignored)?;
+    for disregarded in [signal::SIGINT, signal::SIGQUIT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGTSTP] {
+        signal::disregard(disregarded)?;
     }
+    signal::ignore(signal::SIGPIPE)?;
     // Python starts its children with the default of what Python itself knows; ours must not be inherited as ignored.
     signal::reset(signal::SIGCHLD)?;
     signal::arm_kick()
@@ -35,6 +34,7 @@ pub fn set_signals() -> std::io::Result<()> {
 /// application itself. Returns the exit status.
 pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> i32 {
     let slot = setup.board.worker(setup.slot);
+    signal::own();
     slot.pid().store(process::pid() as u64, Release);
     if let Some(title) = title(setup) {
         proctitle::set(&title);

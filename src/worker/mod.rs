@@ -24,7 +24,10 @@ pub mod python;
 mod refuse;
 pub mod request;
 pub mod rescue;
+mod rest;
+mod sharing;
 mod spool;
+mod statics;
 mod tls;
 mod upload;
 mod waiting;
@@ -136,6 +139,8 @@ pub struct Shared {
     bench: Mutex<Vec<i32>>,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
+    /// Where files are, if there are any.
+    statics: Option<Box<statics::Statics>>,
     pub limit: Option<u64>,
     /// When the log was last told of clients that speak HTTP where TLS is spoken.
     complained_us: AtomicU64,
@@ -193,6 +198,7 @@ impl Shared {
             lines_taken: AtomicU64::new(0),
             bench: Mutex::default(),
             threads: Mutex::default(),
+            statics: statics::Statics::new(settings, setup.id).map(Box::new),
             limit,
             complained_us: AtomicU64::new(0),
             news: setup.news.clone(),

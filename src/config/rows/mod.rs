@@ -13,6 +13,7 @@ mod recycling;
 mod refused;
 mod requests;
 mod sockets;
+mod statics;
 mod tls;
 
 use super::Row;
@@ -34,6 +35,7 @@ const TABLES: &[&Table] = &[
     &recycling::TABLE,
     &requests::TABLE,
     &http::TABLE,
+    &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
 ];

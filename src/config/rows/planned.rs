@@ -64,7 +64,7 @@ pub const PARTS: &[Part] = &[
             add-cache-item= cache= cache-blocksize= cache-expire-freq= cache-no-expire
             cache-report-freed-items cache-store= cache-store-sync= cache-sync= cache-udp-node=
             cache-udp-server= cache-use-last-modified cache2= check-cache~ load-file-in-cache=
-            load-file-in-cache-gzip= static-cache-paths= static-cache-paths-name=
+            load-file-in-cache-gzip=
         ",
     },
     Part {
@@ -233,15 +233,17 @@ pub const PARTS: &[Part] = &[
         ",
     },
     Part {
-        theme: "Static files",
-        why: "the file is not served by rwsgi, so that the request goes to the application",
+        theme: "Requests",
+        why: "nobody looks up where a client is",
         names: "
-            check-static= check-static-docroot disable-sendfile file-serve-mode= fileserve-mode= geoip-city=
-            geoip-country= geoip-use-disk honour-range mime-file= mimefile= notfound-log static-check=
-            static-expires= static-expires-mtime= static-expires-path-info= static-expires-path-info-mtime=
-            static-expires-type= static-expires-type-mtime= static-expires-uri= static-expires-uri-mtime=
-            static-gzip= static-gzip-all static-gzip-dir= static-gzip-ext= static-gzip-prefix=
-            static-gzip-suffix= static-index= static-map= static-map2= static-safe= static-skip-ext=
+            geoip-city= geoip-country= geoip-use-disk
+        ",
+    },
+    Part {
+        theme: "Log lines",
+        why: "a request for which there is no application is logged as any other",
+        names: "
+            notfound-log
         ",
     },
     Part {
@@ -415,7 +417,7 @@ pub const PARTS: &[Part] = &[
         names: "
             check-interval= check-mount= check-mountpoint= clock= force-gateway
             imperial-monitor-list imperial-monitors-list mountpoint-check= no-threads-wait
-            offload-thread= offload-threads= pam= pam-user= ping= ping-timeout= reaper/r skip-atexit
+            pam= pam-user= ping= ping-timeout= reaper/r skip-atexit
             skip-atexit-teardown use-abort worker-mount=
         ",
     },

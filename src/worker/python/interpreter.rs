@@ -5,7 +5,7 @@ use super::autoreload;
 use super::dynamic::Dynamic;
 use super::ffi::PythonForkHooks;
 use super::imports;
-use super::run::{run_core, traceback};
+use super::run::{flush_streams, run_core, traceback};
 use super::timeout;
 use crate::base::reason::reason;
 use crate::config::Settings;
@@ -189,9 +189,7 @@ impl Host for Interpreter {
                     ));
                 }
             }
-            for stream in ["stdout", "stderr"] {
-                let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
-            }
+            flush_streams(py);
         });
     }
 

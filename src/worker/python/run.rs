@@ -7,11 +7,11 @@ use super::input::Input;
 use super::response::StartResponse;
 use super::{exceptions, ffi};
 use crate::shm::board::Wish;
-use crate::sys::io;
+use crate::sys::{io, process};
 use crate::worker::core::{Core, Step};
 use crate::worker::exchange::Gone;
 use crate::worker::{Shared, log};
-use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError};
+use pyo3::exceptions::{PyAssertionError, PyOSError, PySystemExit, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -69,7 +69,7 @@ fn run_handlers(py: Python<'_>, core: &Core, main: Option<&Option<OwnedFd>>) {
 
 /// A signal handler of the application raised, outside any request: sys.exit() asks for the end of this worker.
 fn interrupted(py: Python<'_>, core: &Core, error: &PyErr) {
-    if !error.is_instance_of::<pyo3::exceptions::PySystemExit>(py) {
+    if !error.is_instance_of::<PySystemExit>(py) {
         let text = traceback(py, error);
         log::say(&format!("worker {}: a signal handler raised\n{text}", core.shared.id));
     }
@@ -121,6 +121,7 @@ impl<'a> Engine<'a> {
         let environ = self.environ.build(py, &core.request)?;
         let result = app.call1((environ, self.start_response.bind(py)))?;
         self.deliver(py, core, &result)?;
+        end_copy(py, core, None);
         core.lock().complete();
         Ok(())
     }
@@ -187,6 +188,7 @@ impl<'a> Engine<'a> {
 
     /// Sends a piece of the body. The interpreter is let go only where the client has to be waited for.
     fn send(&self, py: Python<'_>, core: &Core, bytes: &[u8], whole: bool) -> PyResult<()> {
+        end_copy(py, core, None);
         self.check_started(core)?;
         let mut exchange = core.lock();
         let taken = if whole { exchange.write_whole(bytes) } else { exchange.write(bytes) };
@@ -206,6 +208,7 @@ impl<'a> Engine<'a> {
 
     /// sendfile where the wrapped object is a plain file, blocks where it only acts as one.
     fn send_file(&self, py: Python<'_>, core: &Core, wrapper: &Bound<'_, FileWrapper>) -> PyResult<()> {
+        end_copy(py, core, None);
         let file = filewrapper::descriptor(wrapper).and_then(|(fd, place)| {
             let file = io::numbered(fd)?;
             Some((file, place, io::regular_size(file)?.checked_sub(place)?))
@@ -219,6 +222,7 @@ impl<'a> Engine<'a> {
 
     /// The application raised. The client gets a 500 if nothing has gone out yet, the log the traceback.
     fn failed(&self, py: Python<'_>, core: &Core, error: &PyErr) {
+        end_copy(py, core, Some(error));
         if core.lock().is_gone() && error.is_instance_of::<PyOSError>(py) {
             // The client went away and the app noticed: the access log has it.
             return;
@@ -244,6 +248,42 @@ impl<'a> Engine<'a> {
         if exceptions::ask_for_reload(py, &core.shared.settings.recycle, error) {
             core.wish(Wish::Exception);
         }
+    }
+}
+
+/// A child that the application forked has come back from it: by `sys.exit()`, as children do, or by a mistake. The answer
+/// is the parent's to send; a child that went on would be a worker that nobody knows and that outlives the server.
+#[inline]
+fn end_copy(py: Python<'_>, core: &Core, error: Option<&PyErr>) {
+    if process::is_copy() {
+        leave_as_copy(py, core, error);
+    }
+}
+
+#[cold]
+fn leave_as_copy(py: Python<'_>, core: &Core, error: Option<&PyErr>) -> ! {
+    let exit = error.filter(|error| error.is_instance_of::<PySystemExit>(py));
+    let status = exit.map_or(1, |exit| exit.value(py).getattr("code").map_or(1, |code| exit_status(&code)));
+    if exit.is_none() {
+        let text = error.map_or_else(String::new, |error| traceback(py, error));
+        log::say(&format!(
+            "{}: a child that the application forked came back from it; it ends (os._exit() or sys.exit() is its end)\n{text}",
+            core.describe()
+        ));
+    }
+    flush_streams(py);
+    process::exit_now(status)
+}
+
+/// What `sys.exit(code)` means to whoever waits for the process.
+fn exit_status(code: &Bound<'_, PyAny>) -> i32 {
+    if code.is_none() { 0 } else { code.extract().unwrap_or(1) }
+}
+
+/// What the application has printed goes out.
+pub fn flush_streams(py: Python<'_>) {
+    for stream in ["stdout", "stderr"] {
+        let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
     }
 }
 
