@@ -16,6 +16,7 @@ error_log {dir}/nginx-error.log warn;
 events {{ worker_connections 16384; }}
 http {{
     access_log off;
+    sendfile on;
     keepalive_requests 1000000000;
     client_body_temp_path {dir}/nginx-body;
     uwsgi_temp_path {dir}/nginx-uwsgi;

@@ -22,7 +22,7 @@ for target; do
         chunked) seeds=$corpus/http/valid ;;
         uwsgi_packet) seeds="$corpus/uwsgi/valid $corpus/uwsgi/invalid" ;;
         proxy | forwarded) seeds=$corpus/$target ;;
-        *) seeds= ;;
+        *) seeds="tests/fixtures/config tests/fixtures/seeds" ;;
     esac
     mkdir -p "tests/fuzz/corpus/$target" tests/fuzz/artifacts
     # New inputs land in the first folder.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,18 @@ def test_what_is_wrong_on_the_command_line(words, message):
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_version():
+    done = run("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{version('rwsgi')}\n"
+
+
+def test_the_help():
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--processes" in done.stdout
 
 
 def test_an_unknown_option_in_a_file_is_named_with_its_line(start, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import subprocess
 from contextlib import suppress
 from signal import Signals
@@ -63,7 +64,7 @@ CUTS = {
 
 def send(connection: Connection, pieces: list[bytes]) -> None:
     """A server that refuses need not read all."""
-    with suppress(BrokenPipeError, ConnectionResetError):
+    with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
         for piece in pieces:
             connection.send(piece)
 

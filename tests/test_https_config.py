@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from signal import Signals
 
 import pytest
 
 from harness.http import request
 from harness.tls import Authority, Connection
+from test_process import as_root, reads_python
 
 
 @pytest.fixture
@@ -94,29 +95,45 @@ def test_the_example_of_uwsgis_documentation(boot, tmp_path):
         "openssl x509 -req -days 365 -in foobar.csr -signkey foobar.key -out foobar.crt",
     ):
         subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
-    port = free_port()
     (tmp_path / "site.ini").write_text(
-        f"[uwsgi]\nmaster = true\nhttps = :{port},foobar.crt,foobar.key,HIGH\nmodule = hello\n"
+        f"[uwsgi]\nmaster = true\nhttps = :0,foobar.crt,foobar.key,HIGH\nmodule = hello\n"
         f"pythonpath = {Path(__file__).parent / 'apps'}\nchdir = /\n"
     )
-    boot(None, ini="site.ini", uwsgi=False, cwd=tmp_path)
-    url = f"https://localhost:{port}/"
+    server = boot(None, ini="site.ini", uwsgi=False, cwd=tmp_path)
+    url = f"https://localhost:{port_of(server)}/"
     done = subprocess.run(["curl", "-fsSk", "--max-time", "5", url], capture_output=True, timeout=20)
     assert done.stdout == b"hello", done.stderr
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return made.getsockname()[1]
+def port_of(server) -> int:
+    """The one that the kernel has chosen."""
+    return int(server.log.wait(r"serves .* on https://\S+:(\d+) \(master")[1])
+
+
+@as_root
+def test_the_key_may_be_roots_alone(boot, authority):
+    """It is read before the master becomes another user; a reload reads it as that one."""
+    if not reads_python("nobody"):
+        pytest.skip("nobody may not read this Python")
+    files = authority.sign()
+    authority.directory.chmod(0o700)
+    server = boot("hello", uwsgi=False, https=files, uid="nobody")
+    server.signal(Signals.SIGHUP)
+    server.log.wait(
+        r'SIGHUP: the configuration is not valid: command line: option "https": cannot read ".*": Permission denied '
+        r"\(os error 13\); let this user read it; .*; generation 1 serves on"
+    )
+    with Connection(server.https_address, authority.context()) as connection:
+        connection.send(request())
+        assert connection.answer().body == b"hello"
 
 
 def test_https2(boot, authority):
     certificate, key = authority.sign().split(",")
-    port = free_port()
-    value = f"addr=127.0.0.1:{port},cert={certificate},key={key},ciphers=HIGH,client_ca=!{authority.file},spdy=1"
-    boot("hello", uwsgi=False, https2=value)
+    value = f"addr=127.0.0.1:0,cert={certificate},key={key},ciphers=HIGH,client_ca=!{authority.file},spdy=1"
+    server = boot("hello", uwsgi=False, https2=value)
     own = authority.context(own=authority.sign("client.example"))
-    with Connection(("127.0.0.1", port), own) as connection:
+    with Connection(("127.0.0.1", port_of(server)), own) as connection:
         connection.send(request())
         assert connection.answer().body == b"hello"
 

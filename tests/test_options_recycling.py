@@ -30,6 +30,18 @@ def test_max_worker_lifetime_delta(boot):
     assert now[2] == before[2]
 
 
+def test_max_requests_delta(boot):
+    """Worker 2 serves so many more."""
+    server = boot("grows", max_requests=5, max_requests_delta=100_000, processes=2)
+    before = {worker.id: worker.pid for worker in server.workers()}
+    for _ in range(60):
+        assert server.request().status == 200
+    server.log.wait(rf"worker 1 \(pid {before[1]}\) has served \d+ requests; replaced")
+    now = {worker.id: worker.pid for worker in server.workers()}
+    assert now[2] == before[2]
+    server.log.accept_anything()
+
+
 @pytest.mark.parametrize(("option", "path"), [("reload_on_rss", "/?300"), ("reload_on_as", "/reserve?3000")])
 @pytest.mark.parametrize("lazy", [False, True])
 def test_memory(boot, option, path, lazy):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 
 import pytest
 
@@ -29,6 +30,11 @@ def state(server):
 @pytest.mark.parametrize("on", [False, True])
 def test_keepalive(boot, on):
     assert listener(boot, so_keepalive=on)["keepalive"] == on
+
+
+def test_umask(boot, tmp_path):
+    boot("hello", umask="077", pidfile=tmp_path / "pid")
+    assert stat.S_IMODE((tmp_path / "pid").stat().st_mode) == 0o600
 
 
 def test_buffers(boot):

@@ -25,7 +25,6 @@ from harness.load import Load
 from harness.server import APPS, TESTS
 from harness.wait import until
 
-
 NOT_NEEDED = shutil.ignore_patterns(
     "__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "config-*"
 )
@@ -33,8 +32,8 @@ NOT_NEEDED = shutil.ignore_patterns(
 
 @pytest.fixture(scope="module")
 def public() -> Iterator[Path]:
-    """A directory that everybody can read, with this Python, rwsgi and the applications in it: those of the tests may lie
-    in somebody's home."""
+    """A directory that everybody can read, with this Python, rwsgi and the applications in it: those of the tests may
+    lie in somebody's home."""
     with tempfile.TemporaryDirectory() as name:
         directory, stdlib = Path(name), Path(sysconfig.get_path("stdlib"))
         (directory / "bin").mkdir()

@@ -94,6 +94,18 @@ def test_ctrl_c_reaches_every_process_and_is_the_masters_business(boot):
     assert server.wait_exit() == 0
 
 
+def test_a_supervisor_may_signal_the_whole_group(boot):
+    """Workers end of the signal, too: none of them counts as lost, even if the master is the last to hear of it."""
+    server = boot("hello", processes=4)
+    workers = server.worker_pids()
+    server.signal(Signals.SIGSTOP)
+    os.killpg(server.pid, Signals.SIGTERM)
+    until(lambda: not any(procs.is_alive(pid) for pid in workers), "the workers to end")
+    server.signal(Signals.SIGCONT)
+    server.log.wait("SIGTERM: stopping")
+    assert server.wait_exit() == 0
+
+
 def test_a_worker_that_takes_longer_than_the_mercy_is_killed(boot):
     server = boot("slow:waits", worker_reload_mercy=1)
     with in_flight(server):

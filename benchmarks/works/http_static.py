@@ -10,7 +10,7 @@ from stage import Stage
 from works.throughput import METRICS, throughput
 
 SIZE = 1 << 20
-MEASURE = throughput(Load(connections=8, path="/static/file.bin"))
+MEASURE = throughput(Load(connections=32, path="/static/file.bin"))
 
 
 def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
@@ -23,7 +23,7 @@ def measure(stage: Stage, variant: Variant, setup: Setup) -> Sample:
 WORK = Work(
     name="http-static",
     title="Static file of 1 MiB over HTTP",
-    method="wrk with 8 kept connections, 1 process, each peer's own way to serve a directory. bjoern has none.",
+    method="wrk with 32 kept connections, 1 process, each peer's own way to serve a directory. bjoern has none.",
     variants=variants("rwsgi", "granian", "uwsgi", "nginx"),
     baseline="uwsgi",
     metrics=METRICS,

@@ -44,9 +44,99 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day_of_year - (153 * march_month + 2) / 5 + 1)
 }
 
+/// Seconds since 1970 of a date in one of the three forms that RFC 9110 §5.6.7 wants to be read. Earlier ones are 0.
+pub fn parse_http_date(text: &[u8]) -> Option<u64> {
+    let text = text.trim_ascii();
+    // `Sun, 06 Nov 1994 08:49:37 GMT`
+    if let &[_, _, _, b',', b' ', d1, d2, b' ', m1, m2, m3, b' ', y1, y2, y3, y4, b' ', ref time @ ..] = text
+    {
+        let time = time.strip_suffix(b" GMT")?;
+        return seconds(number(&[y1, y2, y3, y4])?, &[m1, m2, m3], number(&[d1, d2])?, time);
+    }
+    // `Sunday, 06-Nov-94 08:49:37 GMT`
+    if let Some(comma) = text.iter().position(|&byte| byte == b',') {
+        let [b' ', day @ .., b' ', b'G', b'M', b'T'] = &text[comma + 1..] else { return None };
+        let (&[d1, d2, b'-', m1, m2, m3, b'-', y1, y2, b' '], time) = day.split_first_chunk::<10>()? else {
+            return None;
+        };
+        let year = number(&[y1, y2])?;
+        let century = if year < 70 { 2000 } else { 1900 };
+        return seconds(century + year, &[m1, m2, m3], number(&[d1, d2])?, time);
+    }
+    // `Sun Nov  6 08:49:37 1994`
+    let &[_, _, _, b' ', m1, m2, m3, b' ', d1, d2, b' ', ref time @ .., b' ', _, _, _, _] = text else {
+        return None;
+    };
+    let day = if d1 == b' ' { number(&[d2])? } else { number(&[d1, d2])? };
+    seconds(number(&text[text.len() - 4..])?, &[m1, m2, m3], day, time)
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    super::bytes::parse_decimal(digits)
+}
+
+/// `time` is `08:49:37`.
+fn seconds(year: u64, month: &[u8], day: u64, time: &[u8]) -> Option<u64> {
+    let month = MONTHS.chunks_exact(3).position(|name| name == month)? as u64;
+    let &[h1, h2, b':', m1, m2, b':', s1, s2] = time else { return None };
+    let (hour, minute, second) = (number(&[h1, h2])?, number(&[m1, m2])?, number(&[s1, s2])?);
+    // A leap second is the first of the next minute.
+    if !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    Some((days(year, month, day) * 86_400 + (hour * 3600 + minute * 60 + second) as i64).max(0) as u64)
+}
+
+/// The reverse of [`civil`].
+fn days(year: u64, month: u64, day: u64) -> i64 {
+    let year = year as i64 - i64::from(month < 2);
+    let march_month = (month as i64 + 10) % 12;
+    let day_of_year = (153 * march_month + 2) / 5 + day as i64 - 1;
+    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_read_as_they_are_written() {
+        for seconds in (0..253_402_300_800).step_by(86_400 * 13 + 12_345) {
+            assert_eq!(parse_http_date(&http_date(seconds)), Some(seconds));
+        }
+        for (text, expected) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            (" Sun, 06 Nov 1994 08:49:37 GMT ", Some(784_111_777)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+            ("Monday, 07-Nov-05 00:00:00 GMT", Some(1_131_321_600)),
+            ("Sun Nov  6 08:49:37 1994", Some(784_111_777)),
+            ("Wed Nov 16 08:49:37 1994", Some(784_975_777)),
+            ("Thu, 01 Jan 1960 00:00:00 GMT", Some(0)),
+            ("Mon, 01 Jan 0000 00:00:00 GMT", Some(0)),
+        ] {
+            assert_eq!(parse_http_date(text.as_bytes()), expected, "{text}");
+        }
+        for wrong in [
+            "",
+            ",",
+            "0",
+            "yesterday",
+            "Sun, 06 Nov 1994",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 EST",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sun Nov  6 08:49:37",
+            "Sun Nov  6 8:49:37 1994",
+            "Sun, -6 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(parse_http_date(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn known_dates() {

@@ -1,5 +1,6 @@
 //! Options that act while the configuration is being read.
 
+use crate::base::reason::reason;
 use std::net::ToSocketAddrs;
 use std::rc::Rc;
 
@@ -149,7 +150,7 @@ fn resolve(low: &mut Low<'_>, value: &str, origin: &Origin) -> Result<(), Config
         return Err(wrong(SEALED.to_owned(), ""));
     }
     let mut addresses =
-        (host.trim(), 0).to_socket_addrs().map_err(|e| wrong(format!("\"{host}\": {e}"), ""))?;
+        (host.trim(), 0).to_socket_addrs().map_err(|e| wrong(format!("\"{host}\": {}", reason(e)), ""))?;
     let address = addresses.next().ok_or_else(|| wrong(format!("\"{host}\" has no address"), ""))?;
     low.placeholders.insert(name.trim().to_owned());
     low.push(name.trim(), Some(&address.ip().to_string()), origin)

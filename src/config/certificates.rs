@@ -16,6 +16,7 @@ use rustls::{RootCertStore, ServerConfig};
 use super::tls::{ClientCa, Identity, Name, NameDir};
 use super::{ConfigError, Settings, ValueError, Warning};
 use crate::base::date::http_date;
+use crate::base::reason::reason;
 use crate::base::x509::Certificate;
 
 /// The option whose names are found in a directory.
@@ -71,7 +72,8 @@ pub fn load_all(settings: &mut Settings) -> (Vec<Warning>, Vec<ConfigError>) {
 /// Each NAME.crt of a directory that has a NAME.key beside it.
 fn names_in(dir: &NameDir, ciphers: &super::ciphers::Ciphers) -> Result<Vec<(Name, Identity)>, ValueError> {
     let shown = dir.path.display();
-    let unreadable = |error| ValueError::new(format!("cannot read \"{shown}\": {error}"), "name a directory");
+    let unreadable =
+        |error| ValueError::new(format!("cannot read \"{shown}\": {}", reason(error)), "name a directory");
     let entries = std::fs::read_dir(&dir.path).map_err(unreadable)?;
     let mut certificates: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     certificates.retain(|path| path.extension().is_some_and(|extension| extension == "crt"));
@@ -161,7 +163,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ValueError> {
             }
             _ => "check the path",
         };
-        ValueError::new(format!("cannot read \"{shown}\": {error}"), remedy)
+        ValueError::new(format!("cannot read \"{shown}\": {}", reason(error)), remedy)
     })
 }
 

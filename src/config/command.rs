@@ -1,5 +1,6 @@
 //! `rwsgi check`, `rwsgi init`, `rwsgi completion`, `rwsgi man`: words in front of the options that start no server.
 
+use crate::base::reason::reason;
 use std::path::PathBuf;
 
 use super::check::{Python, check, check_and_load};
@@ -26,7 +27,7 @@ impl Outcome {
             return Err(format!("{} exists already; --force overwrites it", path.display()));
         }
         for (path, text) in &self.files {
-            std::fs::write(path, text).map_err(|why| format!("{}: {why}", path.display()))?;
+            std::fs::write(path, text).map_err(|error| format!("{}: {}", path.display(), reason(error)))?;
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ mod row;
 mod rows;
 mod settings;
 mod source;
+pub mod statics;
 mod templates;
 mod tls;
 mod value;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::details::*;
 use super::http::Http;
+use super::statics::Statics;
 use super::tls::{Identity, Tls};
 
 /// The function of the Python package that was called.
@@ -188,6 +189,7 @@ pub struct Settings {
     pub log: Log,
     pub pidfiles: PidFiles,
     pub http: Http,
+    pub statics: Statics,
     pub tls: Tls,
 }
 
@@ -258,6 +260,7 @@ impl Default for Settings {
             log: Log::default(),
             pidfiles: PidFiles::default(),
             http: Http::default(),
+            statics: Statics::default(),
             tls: Tls::default(),
         }
     }

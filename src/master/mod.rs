@@ -17,6 +17,7 @@ mod status;
 pub mod template;
 mod watch;
 
+use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::policy::backoff::Backoff;
 use crate::shm::board::{Board, Order, Stage};
@@ -249,7 +250,7 @@ impl<H: Host> Master<'_, H> {
             return log::say(&format!("{cause}: the log is no file of the server's; it stays as it is"));
         };
         if let Err(error) = log::open(&path, false) {
-            return log::say(&format!("{cause}: cannot open {} anew: {error}", path.display()));
+            return log::say(&format!("{cause}: cannot open {} anew: {}", path.display(), reason(error)));
         }
         self.base.log_epoch = self.board.log_epoch().fetch_add(1, AcqRel) + 1;
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {

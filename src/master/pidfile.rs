@@ -1,5 +1,6 @@
 //! Files with the master's pid: two kinds by when they are made, each before or after root is given up.
 
+use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::sys::{process, user};
 use std::fs::OpenOptions;
@@ -50,15 +51,15 @@ impl PidFile {
     /// The file is written later, as another user: makes it now, owned by that user.
     pub fn make_for(&self, uid: Option<u32>, gid: Option<u32>) -> std::result::Result<(), String> {
         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(&self.path);
-        made.and_then(|_| user::chown(&self.path, uid, gid)).map_err(|error| self.explain(&error))
+        made.and_then(|_| user::chown(&self.path, uid, gid)).map_err(|error| self.explain(error))
     }
 
     pub fn write(&self) -> std::result::Result<(), String> {
-        std::fs::write(&self.path, format!("{}\n", process::pid())).map_err(|error| self.explain(&error))
+        std::fs::write(&self.path, format!("{}\n", process::pid())).map_err(|error| self.explain(error))
     }
 
-    fn explain(&self, error: &std::io::Error) -> String {
-        format!("cannot write {} {}: {error}", self.option, self.path.display())
+    fn explain(&self, error: std::io::Error) -> String {
+        format!("cannot write {} {}: {}", self.option, self.path.display(), reason(error))
     }
 
     /// Removes the file if it is still this server's.

@@ -19,8 +19,11 @@ impl<H: Host> Master<'_, H> {
         while let Some((pid, ended)) = process::reap() {
             // A worker's pid may still be on its way from the template.
             self.hear_template();
-            if let Some(index) = self.children.iter().position(|child| child.pid == Some(pid)) {
-                let child = self.children.swap_remove(index);
+            let index = self.children.iter().position(|child| child.pid == Some(pid));
+            let child = index.map(|index| self.children.swap_remove(index));
+            // A signal to the whole group (Ctrl-C, supervisor) ends others, too, and always later than it is noted here.
+            self.obey_signals();
+            if let Some(child) = child {
                 self.bury(child, ended);
             } else if self.template.as_ref().is_some_and(|template| template.pid == pid) {
                 self.bury_template(ended);
@@ -56,7 +59,10 @@ impl<H: Host> Master<'_, H> {
             (Some(Leaving::Harakiri), _) => log::say(&format!("{name} was killed by harakiri; replacing it")),
             (Some(_), Ended::Killed(signal::SIGKILL)) if !child.was_ready => {}
             (Some(Leaving::Discarded | Leaving::Killed), _) => {}
-            (Some(_), Ended::Exited(0)) => log::say(&format!("{name} has left after {served} requests")),
+            (None, Ended::Exited(0)) if self.phase != Phase::Stopping => {
+                log::say(&format!("{name} has ended by itself; replacing it"));
+            }
+            (_, Ended::Exited(0)) => log::say(&format!("{name} has left after {served} requests")),
             (_, Ended::Killed(signal)) => log::say(&format!(
                 "{name} was killed by {}{} after {served} requests{}",
                 signal::name(signal),
@@ -67,7 +73,6 @@ impl<H: Host> Master<'_, H> {
                 },
                 if child.leaving.is_none() && self.phase != Phase::Stopping { "; replacing it" } else { "" },
             )),
-            (None, Ended::Exited(0)) => log::say(&format!("{name} has ended by itself; replacing it")),
             (_, Ended::Exited(EXIT_NO_APP)) => log::say(&format!("{name} could not load the application")),
             (_, Ended::Exited(process::PANICKED)) => {
                 log::say(&format!("{name} ended by a bug of rwsgi (see the panic above); please report it"));

@@ -2,6 +2,7 @@
 
 use super::Master;
 use super::watch::Touches;
+use crate::base::reason::reason;
 use crate::config::{Action, ConfigError, Listener, Loaded, Settings};
 use crate::worker::host::Host;
 use crate::worker::log;
@@ -30,12 +31,12 @@ impl Reread {
         let here = std::env::current_dir();
         if let Some(dir) = &self.dir {
             std::env::set_current_dir(dir)
-                .map_err(|error| format!("cannot go back to {}: {error}", dir.display()))?;
+                .map_err(|error| format!("cannot go back to {}: {}", dir.display(), reason(error)))?;
         }
         let loaded = (self.read)().map_err(|error| error.to_string());
         if let Ok(here) = here {
             std::env::set_current_dir(&here)
-                .map_err(|error| format!("cannot go back to {}: {error}", here.display()))?;
+                .map_err(|error| format!("cannot go back to {}: {}", here.display(), reason(error)))?;
         }
         match loaded? {
             loaded if loaded.action == Action::Serve => Ok(loaded),

@@ -3,6 +3,7 @@
 use super::child::Child;
 use super::template::{self, News, Template};
 use super::{Due, Master, Phase, TEMPLATE};
+use crate::base::reason::reason;
 use crate::sys::{clock, epoll, io, process, signal};
 use crate::worker::host::Host;
 use crate::worker::{Setup, life, log};
@@ -53,7 +54,7 @@ impl<H: Host> Master<'_, H> {
     }
 
     fn cannot_start(&mut self, what: &str, error: &std::io::Error) {
-        log::say(&format!("cannot start {what}: {error}; trying again in a second"));
+        log::say(&format!("cannot start {what}: {}; trying again in a second", reason(error)));
         let at_us = clock::monotonic_us() + 1_000_000;
         let missing: Vec<u32> = (1..=self.settings.processes).filter(|&id| self.lacks(id)).collect();
         for id in missing {

@@ -6,6 +6,7 @@ use super::pidfile::{self, PidFile, When};
 use super::reread::Reread;
 use super::watch::Touches;
 use super::{DUMP, Master, Phase, SIGNALS, WAKE, bind};
+use crate::base::reason::reason;
 use crate::config::{AppSource, Protocol, Settings};
 use crate::policy::backoff::Backoff;
 use crate::shm::board::Board;
@@ -56,7 +57,7 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
     let mut pidfiles = pidfile::before_chdir(settings);
     if let Some(dir) = &settings.chdir {
         std::env::set_current_dir(dir)
-            .map_err(|error| format!("cannot chdir to {}: {error}", dir.display()))?;
+            .map_err(|error| format!("cannot chdir to {}: {}", dir.display(), reason(error)))?;
     }
     let sockets = bind::all(settings)?;
     let settled = drop_privileges(settings, &pidfiles).and_then(|()| log_to(second_log.as_deref(), settings));
@@ -72,7 +73,7 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
 fn log_to(path: Option<&Path>, settings: &Settings) -> std::result::Result<(), String> {
     let Some(path) = path else { return Ok(()) };
     log::open(path, settings.log.truncate)
-        .map_err(|error| format!("cannot write the log to {}: {error}", path.display()))
+        .map_err(|error| format!("cannot write the log to {}: {}", path.display(), reason(error)))
 }
 
 /// A limit that the system refuses is named, and the server starts with what it had.
@@ -89,7 +90,7 @@ fn set_limits(settings: &Settings) {
         if let Some(value) = value
             && let Err(error) = process::set_limit(resource, value)
         {
-            log::say(&format!("cannot set {option} to {value}: {error}"));
+            log::say(&format!("cannot set {option} to {value}: {}", reason(error)));
         }
     }
 }
@@ -97,7 +98,7 @@ fn set_limits(settings: &Settings) {
 fn raise_descriptor_limit(settings: &Settings) {
     match process::raise_descriptor_limit() {
         Ok(limit) => warn_of_few_descriptors(settings, limit),
-        Err(error) => log::say(&format!("cannot raise the limit on open files: {error}")),
+        Err(error) => log::say(&format!("cannot raise the limit on open files: {}", reason(error))),
     }
 }
 
@@ -114,7 +115,7 @@ fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, rere
     let (ready, tell) = match io::pipe(false) {
         Ok(ends) => ends,
         Err(error) => {
-            log::say(&format!("cannot daemonize: {error}"));
+            log::say(&format!("cannot daemonize: {}", reason(error)));
             return EXIT_SETUP;
         }
     };
@@ -124,7 +125,7 @@ fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, rere
         match detached {
             Ok(()) => live(host, settings, prepared, reread, Some(tell)),
             Err(error) => {
-                log::say(&format!("cannot daemonize: {error}"));
+                log::say(&format!("cannot daemonize: {}", reason(error)));
                 EXIT_SETUP
             }
         }
@@ -141,7 +142,7 @@ fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, rere
             }
         }
         Err(error) => {
-            log::say(&format!("cannot daemonize: {error}"));
+            log::say(&format!("cannot daemonize: {}", reason(error)));
             EXIT_SETUP
         }
     }
@@ -161,7 +162,7 @@ fn live<H: Host>(
     let written = pidfiles.iter().filter(|file| file.when == When::Start).try_for_each(PidFile::write);
     let built = written.and_then(|()| {
         build(host, settings.clone(), sockets.bound, reread, ready)
-            .map_err(|error| format!("cannot start: {error}"))
+            .map_err(|error| format!("cannot start: {}", reason(error)))
     });
     let status = match built {
         Ok(mut master) => {

@@ -3,6 +3,7 @@
 //! The master itself stays free of application code: whatever an import starts (threads, sockets, atexit handlers)
 //! happens here, and a reload is a fresh import in a new template, while the old generation serves on.
 
+use crate::base::reason::reason;
 use crate::sys::{io, process, proctitle};
 use crate::worker::host::Host;
 use crate::worker::life::{self, EXIT_BROKEN};
@@ -88,7 +89,7 @@ pub fn live(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
         proctitle::set("rwsgi template");
     }
     if let Err(error) = life::set_signals() {
-        log::say(&format!("template: cannot set its signal handlers: {error}"));
+        log::say(&format!("template: cannot set its signal handlers: {}", reason(error)));
         return EXIT_BROKEN;
     }
     if !privileges::leave_to_master(&setup.settings) {
@@ -134,7 +135,7 @@ fn obey(host: &mut dyn Host, setup: &Setup, socket: OwnedFd, mounts: &Arc<Mounts
             || life::live(host, &worker, Some(mounts.clone())),
         );
         if let Err(error) = forked {
-            log::say(&format!("template: cannot fork worker {}: {error}", worker.id));
+            log::say(&format!("template: cannot fork worker {}: {}", worker.id, reason(error)));
             tell(socket.as_fd(), News::NotSpawned { slot });
         }
     }

@@ -43,16 +43,19 @@ pub fn has_bytes(fd: BorrowedFd<'_>) -> bool {
 
 /// Sends as much of a buffer as the socket takes; a closed peer is EPIPE, never a signal.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    send_flagged(fd, bytes, 0)
+}
+
+/// The same, where more follows at once: the kernel may wait for it to fill a segment.
+pub fn send_with_more(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
+    send_flagged(fd, bytes, libc::MSG_MORE)
+}
+
+fn send_flagged(fd: BorrowedFd<'_>, bytes: &[u8], flag: i32) -> Result<usize> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | flag;
     retry(|| {
         // SAFETY: pointer and length are those of a live slice.
-        check_len(unsafe {
-            libc::send(
-                fd.as_raw_fd(),
-                bytes.as_ptr().cast(),
-                bytes.len(),
-                libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
-            )
-        })
+        check_len(unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) })
     })
 }
 

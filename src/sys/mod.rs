@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod epoll;
+pub mod files;
 pub mod io;
 pub mod process;
 pub mod proctitle;

@@ -265,17 +265,15 @@ fn socket_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// Takes one waiting connection: close-on-exec; reads and writes name MSG_DONTWAIT themselves.
+/// Of an accepted connection. sendfile has no flag of its own not to wait.
+const ACCEPTED: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+
+/// Takes one waiting connection: close-on-exec, non-blocking.
 pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     retry(|| {
         // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
         check(unsafe {
-            libc::accept4(
-                listener.as_raw_fd(),
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                libc::SOCK_CLOEXEC,
-            )
+            libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), ACCEPTED)
         })
     })
     .map(accepted)
@@ -309,8 +307,7 @@ pub fn wait_accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
     unsafe {
         let nobody = std::ptr::null_mut();
-        check(libc::accept4(listener.as_raw_fd(), nobody, std::ptr::null_mut(), libc::SOCK_CLOEXEC))
-            .map(accepted)
+        check(libc::accept4(listener.as_raw_fd(), nobody, std::ptr::null_mut(), ACCEPTED)).map(accepted)
     }
 }
 
@@ -320,9 +317,7 @@ pub fn accept_from(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAd
     let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
     let fd = retry(|| {
         // SAFETY: room for any address, its size given; the new descriptor is ours alone.
-        check(unsafe {
-            libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, libc::SOCK_CLOEXEC)
-        })
+        check(unsafe { libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, ACCEPTED) })
     })?;
     // SAFETY: a zeroed or filled storage is valid either way.
     let storage = unsafe { place.assume_init() };

@@ -5,7 +5,7 @@ use super::client::Client;
 use crate::sys::epoll;
 use std::fmt;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 /// Why a body cannot be read to its end.
@@ -67,14 +67,14 @@ pub enum Rest {
 pub struct Body {
     /// Received and not yet read: `ahead[at..]`.
     pub(super) ahead: Vec<u8>,
-    at: usize,
+    pub(super) at: usize,
     pub(super) rest: Rest,
     /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it.
     pub(super) spool: Option<File>,
     /// The file that it is written to, while it arrives.
     pub(super) sink: Option<File>,
     /// Bytes handed to the app.
-    consumed: u64,
+    pub(super) consumed: u64,
     /// Bytes that came behind those of the head, chunk sizes among them.
     received: u64,
     /// The first failure; every later read repeats it.
@@ -234,26 +234,34 @@ impl Body {
         }
     }
 
-    /// Hands out up to `most` bytes, all of them if the body is that long, waiting where it must.
+    /// Hands out up to `most` bytes, all of them if the body is that long, or only one line of it with its newline; waits
+    /// where it must.
     pub fn read(
         &mut self,
         client: &mut Client,
         most: u64,
+        line: bool,
         timeout: Duration,
         out: &mut Vec<u8>,
     ) -> Result<(), BodyError> {
         let mut wanted = most;
         while wanted > 0 {
-            if self.ready().is_empty() && self.spool.is_none() && wanted >= STEP as u64 {
+            if !line && self.ready().is_empty() && self.spool.is_none() && wanted >= STEP as u64 {
                 wanted -= self.receive_into(client, wanted, out)?;
             }
             if self.ready().is_empty() && !self.fetch(client, timeout)? {
                 break;
             }
-            let count = (self.ready().len() as u64).min(wanted) as usize;
-            out.extend_from_slice(&self.ahead[self.at..self.at + count]);
+            let room = (self.ready().len() as u64).min(wanted) as usize;
+            let window = &self.ready()[..room];
+            let newline = if line { window.iter().position(|&byte| byte == b'\n') } else { None };
+            let count = newline.map_or(room, |at| at + 1);
+            out.extend_from_slice(&window[..count]);
             self.advance(count);
             wanted -= count as u64;
+            if newline.is_some() {
+                break;
+            }
         }
         Ok(())
     }
@@ -346,33 +354,6 @@ impl Body {
         Ok(taken)
     }
 
-    /// Hands out one line with its newline, cut at `most` bytes.
-    pub fn read_line(
-        &mut self,
-        client: &mut Client,
-        most: u64,
-        timeout: Duration,
-        out: &mut Vec<u8>,
-    ) -> Result<(), BodyError> {
-        let mut wanted = most;
-        while wanted > 0 {
-            if self.ready().is_empty() && !self.fetch(client, timeout)? {
-                break;
-            }
-            let room = (self.ready().len() as u64).min(wanted) as usize;
-            let window = &self.ready()[..room];
-            let newline = window.iter().position(|&c| c == b'\n');
-            let count = newline.map_or(room, |at| at + 1);
-            out.extend_from_slice(&window[..count]);
-            self.advance(count);
-            wanted -= count as u64;
-            if newline.is_some() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     fn advance(&mut self, count: usize) {
         self.at += count;
         self.consumed += count as u64;
@@ -388,38 +369,6 @@ impl Body {
             Rest::Nothing if self.spool.is_none() => self.ready().len() as u64,
             _ => u64::MAX,
         }
-    }
-
-    pub fn is_seekable(&self) -> bool {
-        self.buffered
-    }
-
-    pub fn tell(&self) -> u64 {
-        self.consumed
-    }
-
-    /// The whole length of a body that was read ahead.
-    pub fn buffered_len(&self) -> u64 {
-        match &self.spool {
-            Some(file) => file.metadata().map_or(0, |meta| meta.len()),
-            None => self.ahead.len() as u64,
-        }
-    }
-
-    /// Goes to a place of a body that was read ahead.
-    pub fn seek(&mut self, to: u64) -> Result<(), BodyError> {
-        match &mut self.spool {
-            Some(file) => {
-                if file.seek(SeekFrom::Start(to)).is_err() {
-                    return self.fail(BodyError::Spool);
-                }
-                self.ahead.clear();
-                self.at = 0;
-            }
-            None => self.at = to as usize,
-        }
-        self.consumed = to;
-        Ok(())
     }
 
     /// Throws away what the app did not read, so that closing does not reset the connection under the answer. Gives

@@ -3,9 +3,12 @@
 
 use super::tls::{Failure, Service, Session};
 use crate::sys::io;
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+
+/// Bytes of a file that are copied in one step.
+const COPIED: u64 = 128 * 1024;
 
 #[derive(Debug)]
 pub struct Client {
@@ -57,6 +60,16 @@ impl Client {
         io::recv(self.socket.as_fd(), buffer, most)
     }
 
+    /// The same, to be thrown away.
+    pub fn recv_waste(&self, waste: &mut [u8]) -> Result<usize> {
+        io::recv_slice(self.socket.as_fd(), waste)
+    }
+
+    /// Bytes for the socket as they are: to a peer that speaks no TLS.
+    pub fn send_raw(&self, bytes: &[u8]) -> Result<usize> {
+        io::send(self.socket.as_fd(), bytes)
+    }
+
     /// The bytes that came behind those which were read raw.
     pub fn push_back(&mut self, bytes: &mut Vec<u8>) {
         if let Some(tls) = &mut self.tls {
@@ -79,6 +92,42 @@ impl Client {
         match &mut self.tls {
             None => io::send_two(self.socket.as_fd(), first, second),
             Some(tls) => tls.send(self.socket.as_fd(), [first, second]),
+        }
+    }
+
+    /// Sends what more may follow at once: then the kernel may wait for it to fill a segment.
+    pub fn send_before(&mut self, bytes: &[u8], more: bool) -> Result<usize> {
+        match &self.tls {
+            None if more => io::send_with_more(self.socket.as_fd(), bytes),
+            _ => self.send(bytes),
+        }
+    }
+
+    /// The one place where bytes of a file go to a client: as many as go without waiting, by the kernel unless they are
+    /// encrypted or `copies` says otherwise. `UnexpectedEof`: the file has no bytes there.
+    pub fn send_file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: u64,
+        copies: bool,
+    ) -> Result<usize> {
+        if self.tls.is_none() && !copies {
+            let sent = io::sendfile(self.socket.as_fd(), file, offset, length)?;
+            return if sent == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(sent) };
+        }
+        let mut bytes = Vec::new();
+        match io::read_at(file, offset, &mut bytes, length.min(COPIED) as usize)? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => self.send(&bytes),
+        }
+    }
+
+    /// Sends on what waits here for room in the socket, as far as that goes.
+    pub fn flush(&mut self) -> Result<()> {
+        match self.send(&[]) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -117,6 +166,13 @@ impl Client {
     /// What the application is told of the session.
     pub fn variables(&mut self) -> Option<&[(&'static str, Vec<u8>)]> {
         self.tls.as_mut().map(|tls| tls.variables())
+    }
+
+    /// What was sent last has no end: TLS says so by not saying that it has one.
+    pub fn break_off(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.break_off();
+        }
     }
 
     /// Closes for sending; the peer reads to the end of what was sent.

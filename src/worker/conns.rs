@@ -3,6 +3,7 @@
 
 use super::body::Body;
 use super::client::Client;
+use super::rest::Rest;
 use crate::config::Protocol;
 use crate::proto::http::head::Progress;
 use std::net::SocketAddr;
@@ -35,8 +36,11 @@ pub struct Upload {
 /// What is left of an answer.
 #[derive(Debug)]
 pub struct Leftover {
-    pub bytes: Vec<u8>,
-    pub sent: usize,
+    pub rest: Rest,
+    /// Bytes of memory that it held at first.
+    pub memory: usize,
+    /// How long it was at first.
+    pub length: u64,
     pub begun_us: u64,
     /// Another request may follow.
     pub keep: bool,
@@ -111,7 +115,10 @@ impl Conn {
         }
         let (begun_us, bytes) = match (self.waits, &self.upload, &self.leftover) {
             (Waits::Body, Some(upload), _) => (upload.begun_us, upload.body.received()),
-            (Waits::Reader, _, Some(left)) => (left.begun_us, left.sent as u64),
+            // A front end takes its time.
+            (Waits::Reader, _, Some(left)) if self.protocol == Protocol::Http => {
+                (left.begun_us, left.length - left.rest.len())
+            }
             _ => return None,
         };
         let time = Duration::from_micros(now_us.saturating_sub(begun_us));

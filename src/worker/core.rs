@@ -12,7 +12,7 @@ use super::waiting::SWEEP_US;
 use super::{Shared, log};
 use crate::config::Protocol;
 use crate::proto::uwsgi;
-use crate::shm::board::{CoreSlot, Order, Phase, Stage};
+use crate::shm::board::{CoreSlot, Order, Stage};
 use crate::sys::{clock, epoll, process, signal};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -35,14 +35,8 @@ pub enum Step {
 const STREAK: u32 = 16;
 /// The longest that a thread goes straight to sleep after it has looked for a waiting connection in vain.
 const MOST_SKIPS: u32 = 32;
-/// How long a computing process waits before it looks again whether it still computes: at first, and when it has
-/// computed at every look for a while.
-const SHORTEST_REST_US: u64 = 1_000;
-const LONGEST_REST_US: u64 = 128_000;
 /// How long a stopping worker takes what waits in the backlog.
 const DRAIN_US: u64 = 500_000;
-/// When nothing is begun or completed for so long, computations are long here: they must not starve the backlog.
-const STALLED_US: u64 = 1_000_000;
 
 pub struct Core {
     pub shared: Arc<Shared>,
@@ -53,7 +47,7 @@ pub struct Core {
     pub app: Option<usize>,
     pub exchange: Arc<Mutex<Exchange>>,
     pub(super) mounts: Arc<Mounts>,
-    intake: Intake,
+    pub(super) intake: Intake,
     pub(super) http: Http,
     /// The HTTP connection of the running request.
     pub(super) current: Option<Conn>,
@@ -62,6 +56,8 @@ pub struct Core {
     /// How often in a row such a connection went first.
     pipelined: u32,
     pub(super) line: Vec<u8>,
+    /// Of the file that a request asks for.
+    pub(super) path: Vec<u8>,
     pub(super) started_us: u64,
     pub(super) running: bool,
     /// The listener to look at first: that of the last request.
@@ -76,7 +72,7 @@ pub struct Core {
     /// Until then no time is spent on waiting for the bytes of a new connection.
     pub(super) impatient_until_us: u64,
     drain_until_us: Option<u64>,
-    claimed: bool,
+    pub(super) claimed: bool,
 }
 
 impl Core {
@@ -104,6 +100,7 @@ impl Core {
             again: VecDeque::new(),
             pipelined: 0,
             line: Vec::with_capacity(1024),
+            path: Vec::new(),
             started_us: 0,
             running: false,
             hot: None,
@@ -301,66 +298,6 @@ impl Core {
         None
     }
 
-    /// A connection waits, and this process is at work: it takes another only when no request of its computes. One that
-    /// does leaves the connection to whoever is free first, and looks again in a moment.
-    fn share(&mut self, listener: usize) -> bool {
-        let shared = &self.shared;
-        let now = clock::monotonic_us();
-        let stalled_for = now.saturating_sub(shared.progress_us.load(Relaxed));
-        if stalled_for < STALLED_US && !shared.parallel && self.neighbours_compute() {
-            let rest = shared.rest_us.load(Relaxed).clamp(SHORTEST_REST_US, LONGEST_REST_US);
-            shared.rest_us.store(2 * rest, Relaxed);
-            self.intake.rest(shared, Duration::from_micros(rest));
-            return false;
-        }
-        shared.rest_us.store(0, Relaxed);
-        self.claim();
-        let found = self.accept(listener);
-        if !found {
-            self.unclaim();
-        }
-        found
-    }
-
-    /// Does a thread of this process that runs a request want a processor? One that waits for a database does not.
-    fn neighbours_compute(&self) -> bool {
-        let cores = self.shared.board.cores(self.shared.slot_index);
-        let running = cores.filter(|core| core.phase() != Phase::Idle);
-        running.map(|core| core.tid().load(Relaxed)).any(|tid| process::is_runnable(tid as i32))
-    }
-
-    // ── what the process has in flight ──
-
-    /// Says on the board that this process is about to take a request, if none is in flight. In a process with one thread
-    /// there never is. Where each worker watches the listeners itself, connections come in freely.
-    fn claim_alone(&mut self) -> bool {
-        if !self.counts_in_flight || self.shared.own_epoll() {
-            return true;
-        }
-        self.claimed = self.shared.slot.in_flight().compare_exchange(0, 1, AcqRel, Acquire).is_ok();
-        if self.claimed {
-            // Now, not when the request runs: reading it may take a slow client's time.
-            self.shared.call_successor();
-        }
-        self.claimed
-    }
-
-    pub(super) fn claim(&mut self) {
-        if self.counts_in_flight && !self.claimed {
-            self.shared.slot.in_flight().fetch_add(1, AcqRel);
-            self.claimed = true;
-            if !self.shared.own_epoll() {
-                self.shared.call_successor();
-            }
-        }
-    }
-
-    pub(super) fn unclaim(&mut self) {
-        if std::mem::take(&mut self.claimed) {
-            self.shared.slot.in_flight().fetch_sub(1, AcqRel);
-        }
-    }
-
     /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. Bounded in time,
     /// since a front end that knows nothing of the stop goes on sending.
     fn drain_backlog(&mut self) -> bool {
@@ -373,12 +310,18 @@ impl Core {
         let has_one =
             |listener: &super::Bound| epoll::wait_one(&listener.fd, false, Duration::ZERO).unwrap_or(false);
         let shared = self.shared.clone();
-        let mut listeners = shared.listeners.iter().enumerate();
-        let found = listeners.any(|(index, listener)| has_one(listener) && self.accept(index));
-        if !found {
-            self.unclaim();
+        // One that is accepted may not need the application, and others wait behind it.
+        while let Some(index) = shared.listeners.iter().position(has_one) {
+            if self.accept(index) {
+                return true;
+            }
+            if shared.is_crowded() || clock::monotonic_us() >= until {
+                break;
+            }
+            self.claim();
         }
-        found
+        self.unclaim();
+        false
     }
 
     fn leave(&mut self) -> Step {
@@ -388,7 +331,7 @@ impl Core {
     }
 
     /// Accepts from a listener and reads the request; `true` when there is one to run.
-    fn accept(&mut self, listener: usize) -> bool {
+    pub(super) fn accept(&mut self, listener: usize) -> bool {
         let shared = self.shared.clone();
         if shared.is_crowded() {
             return false;

@@ -6,6 +6,7 @@ use super::conns::Overdue;
 use super::core::Core;
 use super::exchange::Exchange;
 use super::log;
+use super::parting::CUT_SHORT;
 use crate::report::line;
 use crate::shm::board::{Wish, bump};
 use crate::sys::{clock, signal};
@@ -16,11 +17,15 @@ impl Core {
         self.app = self.mounts.choose(&mut self.request);
     }
 
-    /// The exchange has begun: reads its body ahead, if it is to be, and puts the request on the board. `false`: the body
-    /// cannot be read, and that was answered.
+    /// The exchange has begun: puts the request on the board, answers it from a file if it names one, and reads its body
+    /// ahead, if it is to be. `false`: it is answered, perhaps since its body cannot be read.
     pub(super) fn start(&mut self) -> bool {
         self.enter_board();
         let memory = self.shared.settings.post_buffering;
+        if self.answer_static() {
+            self.finish();
+            return false;
+        }
         let mut exchange = self.lock();
         let read = match exchange.body.failed() {
             Some(error) => Err(error),
@@ -79,11 +84,15 @@ impl Core {
         {
             self.note_slow_reader(&exchange, overdue);
         }
+        if exchange.is_cut_short() {
+            log::say(&format!("{}: {CUT_SHORT}", self.describe()));
+        }
         drop(exchange);
         match (self.current.take(), client) {
             (Some(conn), Some((client, after))) => self.after_http(conn, client, after, surplus),
             (Some(conn), None) => self.forget(&conn),
-            _ => {}
+            (None, Some((client, after))) => self.after_packet(client, after),
+            (None, None) => {}
         }
         if shared.limit.is_some_and(|limit| served >= limit) {
             self.wish(Wish::MaxRequests);

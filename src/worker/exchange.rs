@@ -1,9 +1,12 @@
 //! One request and its answer on one connection: what the application may read and write, and nothing that outlives
 //! the request. Python's objects hold an exchange by its serial number and find it gone when the request is over.
 
+mod sending;
+
 use super::body::{Body, BodyError};
 use super::client::Client;
-use super::conns::{Overdue, is_below};
+use super::conns::Overdue;
+use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
 use crate::proto::http::response::{
@@ -11,9 +14,7 @@ use crate::proto::http::response::{
 };
 use crate::proto::http::status;
 use crate::shm::board::CoreSlot;
-use crate::sys::{clock, epoll, io};
-use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +33,6 @@ pub struct Gone;
 
 /// Small bodies are copied behind the head and go out with it, when the core is done with Python.
 const SMALL: usize = 16 * 1024;
-/// Read from a file in one step.
-const FILE_STEP: usize = 64 * 1024;
-/// Most bytes of an unread body that are read for the sake of a clean close.
-const LINGER: u64 = 16 * 1024 * 1024;
 
 pub struct Exchange {
     /// Names the request; changes with each.
@@ -64,9 +61,17 @@ pub struct Exchange {
     pub body_bytes: u64,
     pub by_sendfile: bool,
     over_length: bool,
+    /// The answer has no proper end.
+    broken_off: bool,
     surplus: Vec<u8>,
     /// Bytes of the answer's end that may be left to the connection table.
     room: usize,
+    /// What is left of a file may be, however much.
+    parks: bool,
+    /// What goes out behind `out`.
+    rest: Rest,
+    /// The file that was sent had become shorter.
+    is_cut_short: bool,
     /// The Server header of HTTP answers.
     server: Vec<u8>,
     /// The client took nothing for as long as the timeout allows, or too little.
@@ -83,8 +88,8 @@ pub enum After {
     Close,
     /// The client still sends: read on before closing.
     ReadOn,
-    /// Bytes of the answer are left; then keep the connection, or not.
-    Send(Vec<u8>, bool),
+    /// Something of the answer is left; then keep the connection, or not.
+    Send(Rest, bool),
 }
 
 impl Exchange {
@@ -111,11 +116,15 @@ impl Exchange {
             body_bytes: 0,
             by_sendfile: false,
             over_length: false,
+            broken_off: false,
             surplus: Vec::new(),
             room: 0,
             overdue: None,
             sent: 0,
             waited: Duration::ZERO,
+            parks: false,
+            rest: Rest::default(),
+            is_cut_short: false,
         }
     }
 
@@ -137,7 +146,11 @@ impl Exchange {
         self.body_bytes = 0;
         self.by_sendfile = false;
         self.over_length = false;
+        self.broken_off = false;
         self.room = 0;
+        self.parks = false;
+        self.rest.clear();
+        self.is_cut_short = false;
         self.timeout = self.usual_timeout;
         self.overdue = None;
         self.sent = 0;
@@ -148,7 +161,13 @@ impl Exchange {
     /// is done, and for as long as it takes nothing.
     pub fn allow(&mut self, room: usize, timeout: Duration) {
         self.room = room;
+        self.parks = true;
         self.timeout = timeout;
+    }
+
+    /// The same for files only.
+    pub fn allow_files(&mut self) {
+        self.parks = true;
     }
 
     pub fn client(&self) -> Option<&Client> {
@@ -173,6 +192,11 @@ impl Exchange {
     /// The client took nothing of the answer for too long, or too little.
     pub fn overdue(&self) -> Option<Overdue> {
         self.overdue
+    }
+
+    /// The file that was sent had become shorter, and the answer with it.
+    pub fn is_cut_short(&self) -> bool {
+        self.is_cut_short
     }
 
     /// The longest wait for the client.
@@ -309,90 +333,8 @@ impl Exchange {
         Ok(if sent == clipped.len() { chunk.len() } else { sent })
     }
 
-    /// Sends `out` and as much of `chunk` as the socket takes; returns how much of the chunk.
-    fn send_with(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
-        let Some(client) = &mut self.client else { return Err(Gone) };
-        if !self.slot.answer() {
-            return self.lost();
-        }
-        let held = self.out.len();
-        let result = match (held, chunk.is_empty()) {
-            (0, true) if !client.owes() => return Ok(0),
-            (0, _) => client.send(chunk),
-            (_, true) => client.send(&self.out),
-            (_, false) => client.send_two(&self.out, chunk),
-        };
-        match result {
-            Ok(sent) => {
-                self.sent += sent as u64;
-                self.out.drain(..sent.min(held));
-                Ok(sent.saturating_sub(held))
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            Err(_) => self.lost(),
-        }
-    }
-
-    fn lost<T>(&mut self) -> Result<T, Gone> {
-        self.gone = true;
-        self.close = true;
-        self.out.clear();
-        Err(Gone)
-    }
-
-    /// The longest wait for a client that does not read.
-    pub fn send_timeout(&self) -> Duration {
-        self.settings.socket_options.send_timeout.unwrap_or(self.timeout)
-    }
-
-    fn wait_writable(&mut self) -> Result<(), Gone> {
-        let Some(client) = &self.client else { return Err(Gone) };
-        let began = clock::monotonic_us();
-        let ready = epoll::wait_one(client, true, self.send_timeout());
-        self.waited += Duration::from_micros(clock::monotonic_us() - began);
-        match ready {
-            Ok(true) if !self.trickles() => Ok(()),
-            Ok(ready) => {
-                self.overdue = Some(if ready { Overdue::Trickling } else { Overdue::Silent });
-                self.lost()
-            }
-            Err(_) => self.lost(),
-        }
-    }
-
-    /// Does the client read less than `http-min-rate`? A front end that speaks uwsgi takes its time.
-    fn trickles(&self) -> bool {
-        let beyond = self.waited.saturating_sub(self.timeout);
-        self.speaks != Speaks::Uwsgi && is_below(self.settings.http.min_rate, self.sent, beyond)
-    }
-
-    /// Everything that was written is with the kernel.
-    pub fn is_flushed(&self) -> bool {
-        self.out.is_empty() && !self.client.as_ref().is_some_and(Client::owes)
-    }
-
-    /// Everything that was announced has been written.
-    fn is_last(&self) -> bool {
-        matches!(self.delivery, Some(Delivery::Length(length)) if self.body_bytes >= length)
-    }
-
-    /// Sends the rest of a chunk, waiting for the client. Not while attached to the interpreter.
-    pub fn write_rest(&mut self, mut rest: &[u8]) -> Result<(), Gone> {
-        loop {
-            let sent = self.send_with(rest)?;
-            rest = &rest[sent..];
-            if rest.is_empty() && self.is_flushed() {
-                return Ok(());
-            }
-            if self.out.len() + rest.len() <= self.room && self.is_last() {
-                self.out.extend_from_slice(rest);
-                return Ok(());
-            }
-            self.wait_writable()?;
-        }
-    }
-
-    /// Sends `length` bytes of a file from `offset`, by sendfile. Not while attached to the interpreter.
+    /// Sends `length` bytes of a file from `offset`. Not while attached to the interpreter. What the client does not take
+    /// now is left to the connection table where that is allowed.
     pub fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
         if self.gone {
             return Err(Gone);
@@ -406,52 +348,33 @@ impl Exchange {
             Delivery::Length(declared) => length.min(declared.saturating_sub(self.body_bytes)),
             _ => length,
         };
-        if delivery == Delivery::Chunked {
-            push_chunk_size(&mut self.out, length as usize);
+        if length > 0 {
+            // Its owner closes the file before the last byte has gone out.
+            let Ok(file) = file.try_clone_to_owned() else { return self.lost() };
+            self.rest = Rest::of_file(file, self.settings.statics.copies);
+            self.rest.push_stretch(offset, length);
         }
-        self.write_rest(&[])?;
-        self.by_sendfile = !self.client.as_ref().is_some_and(Client::is_tls);
-        match self.by_sendfile {
-            true => self.copy_file(file, offset, length)?,
-            false => self.encrypt_file(file, offset, length)?,
-        }
+        self.by_sendfile = self.sends_files();
         self.body_bytes += length;
-        if delivery == Delivery::Chunked && length > 0 {
+        if delivery != Delivery::Chunked {
+            return self.send_end();
+        }
+        push_chunk_size(&mut self.out, length as usize);
+        self.send_all()?;
+        if length > 0 {
             self.out.extend_from_slice(CHUNK_END);
         }
         Ok(())
     }
 
-    fn copy_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
-        let mut sent = 0;
-        while sent < length {
-            let Some(client) = &mut self.client else { return Err(Gone) };
-            match io::sendfile(client.as_fd(), file, offset + sent, length - sent) {
-                // The file became shorter than it was: the answer cannot be completed.
-                Ok(0) => return self.lost(),
-                Ok(count) => {
-                    sent += count as u64;
-                    self.sent += count as u64;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_writable()?,
-                Err(_) => return self.lost(),
-            }
+    /// An answer whose head is set, Content-Length included, and whose body is this. It goes out with [`Exchange::finish`].
+    pub fn attach(&mut self, body: Rest) {
+        let length = body.len();
+        if self.push_head(Some(length)) != Delivery::Nothing && length > 0 {
+            self.body_bytes = length;
+            self.by_sendfile = self.sends_files();
+            self.rest = body;
         }
-        Ok(())
-    }
-
-    /// The same where the kernel cannot do it: TLS.
-    fn encrypt_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
-        let mut sent = 0;
-        while sent < length {
-            let most = (length - sent).min(FILE_STEP as u64) as usize;
-            match io::read_at(file, offset + sent, &mut self.out, most) {
-                Ok(count @ 1..) => sent += count as u64,
-                Ok(0) | Err(_) => return self.lost(),
-            }
-            self.write_rest(&[])?;
-        }
-        Ok(())
     }
 
     /// The app is done: whatever marks the end goes into `out`.
@@ -474,6 +397,7 @@ impl Exchange {
     /// The app failed after the head had gone out: the connection closes without a proper end, so that the client notices.
     pub fn abort(&mut self) {
         self.close = true;
+        self.broken_off = true;
     }
 
     // ── reading ──
@@ -484,11 +408,7 @@ impl Exchange {
             self.invite_body()?;
         }
         let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        if line {
-            self.body.read_line(client, most, self.timeout, out)
-        } else {
-            self.body.read(client, most, self.timeout, out)
-        }
+        self.body.read(client, most, line, self.timeout, out)
     }
 
     /// Reads as many bytes as [`Body::known_length`] has told.
@@ -516,59 +436,5 @@ impl Exchange {
     pub fn buffer_body(&mut self, memory: usize) -> Result<(), BodyError> {
         let Some(client) = &mut self.client else { return Err(BodyError::Over) };
         self.body.buffer(client, memory, self.timeout)
-    }
-
-    // ── the end ──
-
-    /// Sends what is left and hands back the connection with what is to be done with it. Without `room` this waits for the
-    /// client; with it, only for more than fits there.
-    pub fn finish(&mut self) -> Option<(Client, After)> {
-        if !self.gone && !self.is_flushed() {
-            let _ = if self.room > 0 { self.send_end() } else { self.write_rest(&[]) };
-        }
-        let is_flushed = self.is_flushed();
-        let mut client = self.client.take()?;
-        self.serial += 1;
-        let keep = !self.gone && !self.close && self.body.drain(&mut client, LINGER, Duration::ZERO);
-        let after = match (self.gone, is_flushed) {
-            (true, _) => After::Close,
-            (false, false) => After::Send(std::mem::take(&mut self.out), keep),
-            (false, true) if keep => After::Keep,
-            (false, true) if self.body.is_drained() => After::Close,
-            (false, true) if self.room > 0 => After::ReadOn,
-            (false, true) => {
-                self.linger(&mut client);
-                After::Close
-            }
-        };
-        self.surplus = self.body.take_surplus();
-        // Its memory or its temporary file must not wait for the next request.
-        self.body.clear();
-        Some((client, after))
-    }
-
-    /// Sends until no more is left than may be.
-    fn send_end(&mut self) -> Result<(), Gone> {
-        loop {
-            self.send_with(&[])?;
-            if self.out.len() <= self.room {
-                return Ok(());
-            }
-            self.wait_writable()?;
-        }
-    }
-
-    /// Bytes of the next request that came with the last body; once, after [`Exchange::finish`].
-    pub fn take_surplus(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.surplus)
-    }
-
-    /// Closing while the client still sends would reset the connection and might take the answer with it
-    /// (RFC 9112 §9.6): close for sending first, and read on for a while.
-    fn linger(&mut self, client: &mut Client) {
-        if !self.body.is_drained() {
-            client.shutdown_send();
-            self.body.drain(client, LINGER, self.timeout.min(Duration::from_secs(1)));
-        }
     }
 }

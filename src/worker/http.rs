@@ -65,12 +65,7 @@ impl Core {
     /// Goes on with a connection that has bytes or room for some, is new, or has more than one request in its buffer.
     /// `true`: there is a request to run; the connection is in `self.current`.
     pub(super) fn read_http(&mut self, conn: Conn) -> bool {
-        match conn.waits {
-            Waits::Head | Waits::Idle => self.read_head(conn),
-            Waits::Body => self.read_body(conn),
-            Waits::Reader => self.send_leftover(conn),
-            Waits::Close => self.read_to_close(conn),
-        }
+        if conn.waits == Waits::Body { self.read_body(conn) } else { self.read_head(conn) }
     }
 
     fn read_head(&mut self, mut conn: Conn) -> bool {

@@ -3,6 +3,7 @@
 use super::host::Host;
 use super::mounts::Mounts;
 use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, log, privileges, rescue};
+use crate::base::reason::reason;
 use crate::shm::board::Stage;
 use crate::sys::{process, proctitle, signal};
 use std::os::fd::AsRawFd;
@@ -49,7 +50,7 @@ pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> 
     match serve(host, setup, &mounts) {
         Ok(()) => EXIT_DONE,
         Err(error) => {
-            log::say(&format!("worker {}: cannot begin to serve: {error}", setup.id));
+            log::say(&format!("worker {}: cannot begin to serve: {}", setup.id, reason(error)));
             EXIT_BROKEN
         }
     }
@@ -57,7 +58,7 @@ pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> 
 
 fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
     if let Err(error) = set_signals() {
-        log::say(&format!("worker {}: cannot set its signal handlers: {error}", setup.id));
+        log::say(&format!("worker {}: cannot set its signal handlers: {}", setup.id, reason(error)));
         return Err(EXIT_BROKEN);
     }
     let settings = &setup.settings;
@@ -98,7 +99,11 @@ fn choose_processors(setup: &Setup) {
     let first = (setup.id as usize - 1) * count;
     let mine: Vec<usize> = (first..first + count.min(all.len())).map(|at| all[at % all.len()]).collect();
     if let Err(error) = process::run_on(&mine) {
-        log::say(&format!("worker {}: cannot run on processors {mine:?} (cpu-affinity): {error}", setup.id));
+        log::say(&format!(
+            "worker {}: cannot run on processors {mine:?} (cpu-affinity): {}",
+            setup.id,
+            reason(error)
+        ));
     }
 }
 

@@ -24,12 +24,16 @@ pub mod python;
 mod refuse;
 pub mod request;
 pub mod rescue;
+mod rest;
+mod sharing;
 mod spool;
+mod statics;
 mod tls;
 mod upload;
 mod waiting;
 mod watcher;
 
+use crate::base::reason::reason;
 use crate::config::{CONNECTIONS, Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
@@ -135,6 +139,8 @@ pub struct Shared {
     bench: Mutex<Vec<i32>>,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
+    /// Where files are, if there are any.
+    statics: Option<Box<statics::Statics>>,
     pub limit: Option<u64>,
     /// When the log was last told of clients that speak HTTP where TLS is spoken.
     complained_us: AtomicU64,
@@ -192,6 +198,7 @@ impl Shared {
             lines_taken: AtomicU64::new(0),
             bench: Mutex::default(),
             threads: Mutex::default(),
+            statics: statics::Statics::new(settings, setup.id).map(Box::new),
             limit,
             complained_us: AtomicU64::new(0),
             news: setup.news.clone(),
@@ -337,7 +344,7 @@ impl Shared {
         {
             self.log.flush();
             if let Err(error) = log::open(path, false) {
-                log::say(&format!("worker {}: cannot open the log anew: {error}", self.id));
+                log::say(&format!("worker {}: cannot open the log anew: {}", self.id, reason(error)));
             }
         }
     }

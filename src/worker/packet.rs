@@ -211,6 +211,9 @@ impl Core {
         }
         let is_head = request.get(request.known.method) == b"HEAD";
         exchange.begin(client, Speaks::Uwsgi, request.get(request.known.protocol), is_head);
+        if self.shared.own_epoll() {
+            exchange.allow_files();
+        }
         drop(exchange);
         self.start()
     }

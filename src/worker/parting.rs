@@ -6,16 +6,19 @@ use super::conns::{Conn, Leftover, Waits};
 use super::core::Core;
 use super::exchange::After;
 use super::log;
+use super::rest::Rest;
 use super::tls::Failure;
+use crate::config::Protocol;
 use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
-use crate::sys::{clock, io};
+use crate::sys::clock;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 
 /// Most bytes of one answer that wait for their client without a thread.
 const ROOM: usize = 1 << 20;
+/// What is said of an answer whose file was truncated meanwhile.
+pub(super) const CUT_SHORT: &str = "a file became shorter while it was sent; its answer was cut off";
 /// Most bytes of all of a worker's answers that do.
 const MUCH: usize = 64 << 20;
 
@@ -40,14 +43,27 @@ impl Core {
             After::Keep => self.next_request(conn),
             After::Close if conn.buf.is_empty() => self.forget(&conn),
             After::Close | After::ReadOn => self.see_off(conn),
-            After::Send(bytes, keep) => {
-                self.shared.leftovers.fetch_add(bytes.len(), Relaxed);
-                conn.since_us = clock::monotonic_us();
-                conn.leftover = Some(Box::new(Leftover { bytes, sent: 0, begun_us: conn.since_us, keep }));
-                conn.waits = Waits::Reader;
-                self.keep(conn);
-            }
+            After::Send(rest, keep) => self.park(conn, rest, keep),
         }
+    }
+
+    /// The request of a front end on `client` is over.
+    pub(super) fn after_packet(&mut self, client: Client, after: After) {
+        if let After::Send(rest, _) = after {
+            let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
+            self.park(conn, rest, false);
+        }
+    }
+
+    /// What the client has not taken of its answer waits in the table.
+    fn park(&mut self, mut conn: Conn, rest: Rest, keep: bool) {
+        let memory = rest.memory();
+        self.shared.leftovers.fetch_add(memory, Relaxed);
+        conn.since_us = clock::monotonic_us();
+        let length = rest.len();
+        conn.leftover = Some(Box::new(Leftover { rest, memory, length, begun_us: conn.since_us, keep }));
+        conn.waits = Waits::Reader;
+        self.keep(conn);
     }
 
     /// The connection is free for another request.
@@ -64,24 +80,24 @@ impl Core {
     /// The client has read something of its answer.
     pub(super) fn send_leftover(&mut self, mut conn: Conn) -> bool {
         let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else { return false };
-        match client.send(&left.bytes[left.sent..]) {
-            Ok(sent) => {
-                left.sent += sent;
-                conn.since_us = clock::monotonic_us();
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => {
-                bump(self.shared.slot.gone_clients(), 1);
+        match left.rest.send(client) {
+            Ok(0) => {}
+            Ok(_) => conn.since_us = clock::monotonic_us(),
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::UnexpectedEof => log::say(&format!("worker {}: {CUT_SHORT}", self.shared.id)),
+                    _ => drop(bump(self.shared.slot.gone_clients(), 1)),
+                }
                 self.forget(&conn);
                 return false;
             }
         }
-        if left.sent < left.bytes.len() || client.owes() {
+        if !left.rest.is_empty() || client.owes() {
             self.keep(conn);
             return false;
         }
         let keep = left.keep && self.keeps_connections();
-        self.shared.leftovers.fetch_sub(left.bytes.len(), Relaxed);
+        self.shared.leftovers.fetch_sub(left.memory, Relaxed);
         conn.leftover = None;
         if !keep {
             self.see_off(conn);
@@ -98,7 +114,7 @@ impl Core {
     /// The client takes what is left of its answer too slowly, or not at all.
     pub(super) fn cut_off(&self, conn: &Conn, why: &str) {
         bump(self.shared.slot.gone_clients(), 1);
-        let left = conn.leftover.as_ref().map_or(0, |left| left.bytes.len() - left.sent);
+        let left = conn.leftover.as_ref().map_or(0, |left| left.rest.len());
         log::say(&format!(
             "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end",
             self.shared.id,
@@ -129,7 +145,7 @@ impl Core {
         let peer = conn.peer.map_or_else(String::new, |peer| format!(" of {peer}"));
         match client.failure() {
             Some(Failure::NotTls) => {
-                let _ = io::send(client.as_fd(), NOT_TLS);
+                let _ = client.send_raw(NOT_TLS);
                 if shared.may_complain() {
                     let name = &shared.listeners[conn.listener].name;
                     log::say(&format!(
@@ -165,7 +181,7 @@ impl Core {
         let mut waste = [0; 16 * 1024];
         let Some(client) = &conn.client else { return false };
         for _ in 0..16 {
-            match io::recv_slice(client.as_fd(), &mut waste) {
+            match client.recv_waste(&mut waste) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Ok(0) | Err(_) => {

@@ -1,6 +1,7 @@
 //! Becoming the user and the group that the configuration names.
 
 use super::log;
+use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::sys::user::{self, User};
 
@@ -12,8 +13,9 @@ pub struct Identity {
 
 impl Identity {
     pub fn of(settings: &Settings) -> Result<Option<Identity>, String> {
-        let wrong =
-            |option| move |error| format!("{}: option \"{option}\": {error}", settings.origin_of(option));
+        let wrong = |option| {
+            move |error| format!("{}: option \"{option}\": {}", settings.origin_of(option), reason(error))
+        };
         let owner = settings.uid.as_deref().map(user::user).transpose().map_err(wrong("uid"))?;
         let group = settings.gid.as_deref().map(user::group).transpose().map_err(wrong("gid"))?;
         if owner.is_none() && group.is_none() {
@@ -28,7 +30,7 @@ impl Identity {
 
     pub fn assume(&self) -> Result<(), String> {
         user::become_user(self.owner.as_ref(), self.group)
-            .map_err(|error| format!("cannot become the configured user: {error}"))
+            .map_err(|error| format!("cannot become the configured user: {}", reason(error)))
     }
 }
 

@@ -6,8 +6,7 @@ use super::core::Core;
 use super::log;
 use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
-use crate::sys::{clock, epoll, io};
-use std::os::fd::AsFd;
+use crate::sys::{clock, epoll};
 use std::time::Duration;
 
 impl Core {
@@ -34,7 +33,7 @@ fn discard(client: &Client, patience: Duration) {
     let mut buffer = [0; 16 * 1024];
     let deadline = clock::monotonic_us() + patience.as_micros() as u64;
     for _ in 0..1024 {
-        match io::recv_slice(client.as_fd(), &mut buffer) {
+        match client.recv_waste(&mut buffer) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

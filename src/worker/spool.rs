@@ -1,4 +1,4 @@
-//! Bodies that are read before the application runs: in memory, or in a file without a name.
+//! Bodies that are read before the application runs: in memory, or in a file without a name. Only these can seek.
 
 use super::body::{Body, BodyError, Rest};
 use super::client::Client;
@@ -63,6 +63,38 @@ impl Body {
         }
         self.buffered = true;
         Ok(true)
+    }
+
+    pub fn is_seekable(&self) -> bool {
+        self.buffered
+    }
+
+    pub fn tell(&self) -> u64 {
+        self.consumed
+    }
+
+    /// The whole length of a body that was read ahead.
+    pub fn buffered_len(&self) -> u64 {
+        match &self.spool {
+            Some(file) => file.metadata().map_or(0, |meta| meta.len()),
+            None => self.ahead.len() as u64,
+        }
+    }
+
+    /// Goes to a place of a body that was read ahead.
+    pub fn seek(&mut self, to: u64) -> Result<(), BodyError> {
+        match &mut self.spool {
+            Some(file) => {
+                if file.seek(SeekFrom::Start(to)).is_err() {
+                    return self.fail(BodyError::Spool);
+                }
+                self.ahead.clear();
+                self.at = 0;
+            }
+            None => self.at = to as usize,
+        }
+        self.consumed = to;
+        Ok(())
     }
 }
 

@@ -42,6 +42,8 @@ pub enum Failure {
     /// The client did not begin with a handshake: it speaks HTTP, most likely.
     NotTls,
     Tls(rustls::Error),
+    /// An answer without its end was the last.
+    BrokenOff,
 }
 
 impl fmt::Display for Failure {
@@ -49,6 +51,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::NotTls => f.write_str("the client does not speak TLS"),
             Failure::Tls(error) => error.fmt(f),
+            Failure::BrokenOff => f.write_str("the answer was broken off"),
         }
     }
 }
@@ -240,6 +243,11 @@ impl Session {
     /// Encrypted and not yet sent.
     pub fn owes(&self) -> bool {
         matches!(&self.state, State::Open(session) if session.wants_write())
+    }
+
+    /// Nothing more is said, not even that nothing more comes: RFC 8446 §6.1 makes that a truncation.
+    pub fn break_off(&mut self) {
+        self.state = State::Broken(Failure::BrokenOff);
     }
 
     /// Says that nothing more comes.

@@ -48,9 +48,11 @@ impl Shared {
 
 impl Core {
     pub(super) fn read(&mut self, conn: Conn) -> bool {
-        match conn.protocol {
-            Protocol::Uwsgi => self.read_packet(conn),
-            Protocol::Http => self.read_http(conn),
+        match (conn.waits, conn.protocol) {
+            (Waits::Reader, _) => self.send_leftover(conn),
+            (Waits::Close, _) => self.read_to_close(conn),
+            (_, Protocol::Uwsgi) => self.read_packet(conn),
+            (_, Protocol::Http) => self.read_http(conn),
         }
     }
 
@@ -65,7 +67,7 @@ impl Core {
     /// A connection is closed, or was never in the table.
     pub(super) fn forget(&mut self, conn: &Conn) {
         if let Some(left) = &conn.leftover {
-            self.shared.leftovers.fetch_sub(left.bytes.len(), Relaxed);
+            self.shared.leftovers.fetch_sub(left.memory, Relaxed);
         }
         if let Some(key) = conn.key {
             self.shared.conns().release(key);

@@ -5,6 +5,7 @@
 use super::handover::is_movable;
 use super::intake::{CONNECTION, GIVEN};
 use super::{Shared, log};
+use crate::base::reason::reason;
 use crate::shm::board::Phase;
 use crate::sys::epoll::Events;
 use crate::sys::{clock, signal};
@@ -41,7 +42,7 @@ impl Shared {
                 .stack_size(128 * 1024)
                 .spawn(move || shared.watch_over());
             if let Err(error) = &started {
-                log::say(&format!("worker {}: cannot start its watcher: {error}", self.id));
+                log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
             }
             started.ok().map(|handle| handle.thread().clone())
         });

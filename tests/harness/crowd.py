@@ -29,7 +29,11 @@ class Crowd:
     def __init__(self, kind: str, count: int, address: tuple[str, int], path: str = "/") -> None:
         words = [sys.executable, __file__, kind, str(count), *map(str, address), path]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._hear("ready")
+        try:
+            self._hear("ready")
+        except BaseException:
+            self.close()
+            raise
 
     def _hear(self, word: str) -> str:
         ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
@@ -48,6 +52,9 @@ class Crowd:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._process.kill()
         self._process.wait()
         self._process.stdin.close()
@@ -83,13 +90,14 @@ def main(kind: str, count: int, address: tuple[str, int], path: str) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     request = f"GET {path} HTTP/1.1\r\nHost: crowd\r\n".encode() + b"X-Long: " + b"x" * 4000 + b"\r\n\r\n"
-    crowd = [connect(address, number, kind == "readers") for number in range(count)]
-    if kind != "senders":
-        short = request.replace(b"x" * 4000, b"x")
-        for one in crowd:
-            one.sendall(short)
-            if kind == "idlers":
-                one.recv(65536)
+    crowd = []
+    for number in range(count):
+        # Each has its say at once: the server waits for nobody's first byte for ever.
+        crowd.append(connect(address, number, kind == "readers"))
+        if kind != "senders":
+            crowd[-1].sendall(request.replace(b"x" * 4000, b"x"))
+        if kind == "idlers":
+            crowd[-1].recv(65536)
     print("ready", flush=True)
     turns, second = slices(crowd), 0
     while not select.select([sys.stdin], [], [], 1 / SLICES)[0]:

@@ -1,36 +1,18 @@
 //! `rwsgi check` and `rwsgi init`: what they say, and that what they write is taken by those it is for.
 
+mod files;
+
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
 
+use files::Files;
 use rwsgi::config::check::{Report, Severity, State, check};
 use rwsgi::config::*;
 
-struct Files(PathBuf);
-
 impl Files {
-    fn new(test: &str) -> Files {
-        let path = std::env::temp_dir().join(format!("rwsgi-check-{}-{test}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Files(path)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text.replace("DIR", &self.0.to_string_lossy())).unwrap();
-    }
-
     fn sources(&self, line: &str) -> Sources {
-        let arguments =
-            line.split_whitespace().map(|a| a.replace("DIR", &self.0.to_string_lossy())).collect();
+        let arguments = line.split_whitespace().map(|a| self.long(a)).collect();
         Sources { arguments, ..Sources::default() }
-    }
-
-    fn short(&self, text: &str) -> String {
-        text.replace(&*self.0.to_string_lossy(), "DIR")
     }
 
     /// Errors and warnings, each with its place.
@@ -40,12 +22,6 @@ impl Files {
             self.short(&format!("{mark} {}: {}", f.origin, f.text))
         };
         report.findings.iter().map(show).collect()
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

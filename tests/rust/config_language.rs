@@ -1,51 +1,24 @@
 //! The language of configuration files: blocks, placeholders, formats, and files that name each other.
 
-use std::path::PathBuf;
+mod files;
+
 use std::time::{Duration, Instant};
 
+use files::Files;
 use rwsgi::config::*;
 
-/// A directory of configuration files that is gone at the end of the test.
-struct Files(PathBuf);
-
 impl Files {
-    fn new(test: &str) -> Files {
-        let path = std::env::temp_dir().join(format!("rwsgi-language-{}-{test}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Files(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, text.replace("DIR", &self.0.to_string_lossy())).unwrap();
-        path
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_string_lossy().into_owned()
-    }
-
     /// What `load` says, `DIR` standing for this directory.
     fn load(&self, arguments: &[&str]) -> Result<Loaded, String> {
         let environment = [("HOME", "/home/me"), ("EMPTY", "")];
         let environment = environment.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
-        let arguments = arguments.iter().map(|a| a.replace("DIR", &self.0.to_string_lossy())).collect();
+        let arguments = arguments.iter().map(|a| self.long(a)).collect();
         let sources = Sources { arguments, environment, ..Sources::default() };
         load(&sources).map_err(|e| self.short(&e))
     }
 
     fn warnings(&self, loaded: &Loaded) -> Vec<String> {
         loaded.warnings.iter().map(|w| self.short(w)).collect()
-    }
-
-    fn short(&self, text: &impl ToString) -> String {
-        text.to_string().replace(&*self.0.to_string_lossy(), "DIR")
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

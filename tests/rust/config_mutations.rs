@@ -1,9 +1,12 @@
 //! Whatever a file holds, reading it ends soon and with an answer: files of the corpus, changed at random but the
 //! same way each time, in every format.
 
+mod files;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use files::Files;
 use rwsgi::config::format::{Format, parse};
 use rwsgi::config::*;
 
@@ -227,24 +230,49 @@ fn bombs_go_out() {
     }
 }
 
+/// The same for the command line, where more than options may stand.
+#[test]
+fn no_command_line_fails() {
+    const WORDS: &[&str] = &["-", "--", "p4", "x=", "a.py", "unix:", "@", "fd://", "chmod-socket", "strict"];
+    let (files, mut random) = (Files::new("words"), Random(88172645463325252));
+    for _ in 0..300 {
+        let mut text = |most| {
+            let pieces = 1 + random.below(most);
+            let piece = |_| {
+                let from = if random.below(3) == 0 { WORDS } else { PIECES };
+                from[random.below(from.len())]
+            };
+            (0..pieces).map(piece).collect::<String>()
+        };
+        let path = files.write("a.ini", &format!("[uwsgi]\n{}", text(30)));
+        let mut arguments = vec!["--ini".to_owned(), path];
+        arguments.extend([text(3), text(3), text(2)]);
+        for end in 2..=arguments.len() {
+            let sources = Sources { arguments: arguments[..end].to_vec(), ..Sources::default() };
+            if let Err(error) = load(&sources) {
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}
+
 /// A file with as many options as there may be, of the kinds that are compared with each other.
 #[test]
 fn many_of_a_kind_are_read_and_checked_soon() {
-    let path = std::env::temp_dir().join(format!("rwsgi-many-{}.ini", std::process::id()));
+    let files = Files::new("many");
     for line in
         ["mount = /N=a.py", "socket = /tmp/N.sock", "http = :N", "a = N ; x", "env = N=1", "set-ph = aN=1"]
     {
         let count = if line.starts_with("set-ph") { 10_000 } else { 20_000 };
         let lines: String = (0..count).map(|i| line.replace('N', &i.to_string()) + "\n").collect();
-        std::fs::write(&path, format!("[uwsgi]\n{lines}")).unwrap();
+        let path = files.write("many.ini", &format!("[uwsgi]\n{lines}"));
         let start = Instant::now();
-        let sources = Sources { arguments: vec![path.to_string_lossy().into_owned()], ..Sources::default() };
+        let sources = Sources { arguments: vec![path], ..Sources::default() };
         let report = check::check(&sources, None);
         assert!(!report.text(false).is_empty() && !report.json().is_empty());
         println!("{line}: {:?}", start.elapsed());
         assert!(start.elapsed() < 2 * PATIENCE, "{line} took {:?}", start.elapsed());
     }
-    std::fs::remove_file(&path).unwrap();
 }
 
 /// A text names nothing outside of itself.

@@ -9,7 +9,9 @@ use rwsgi::config::*;
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/seeds");
 
 fn sources(line: &str) -> Sources {
-    let arguments = line.split_whitespace().map(|a| a.replace("SEEDS", SEEDS)).collect();
+    let line = line.replace("SEEDS", SEEDS);
+    let line = if line.ends_with(".args") { std::fs::read_to_string(line).unwrap() } else { line };
+    let arguments = line.split_whitespace().map(str::to_owned).collect();
     Sources { arguments, ..Sources::default() }
 }
 
@@ -28,11 +30,14 @@ const LINES: &[&str] = &[
     "--xml SEEDS/subserver1.xml",
     "--xml SEEDS/subserver2.xml:subserver2",
     "--ini SEEDS/route-cache.ini",
+    "SEEDS/interactive.args",
     "-ini SEEDS/standard.ini",
     "--ini SEEDS/alarm.ini",
     "--ini SEEDS/max-requests.ini",
-    "--ini SEEDS/fragments.ini",
+    "SEEDS/options.args",
+    "-ini SEEDS/fragments.ini",
     "--ini SEEDS/http.ini",
+    "--ini SEEDS/http-socket.ini",
     "--ini SEEDS/secstats.ini:secstats",
     "--ini SEEDS/fastrouter.ini:fastrouter",
     "SEEDS/fastrouter.ini:secstats1",
@@ -89,16 +94,14 @@ fn a_note_with_a_standard_configuration() {
     let s = read("--ini SEEDS/route-cache.ini");
     assert_eq!(sockets(&s), [(":9090", Protocol::Http)]);
     assert_eq!((s.apps[0].source.clone(), s.log_micros), (AppSource::Module("mysite.wsgi".into()), true));
-    let line = std::fs::read_to_string(format!("{SEEDS}/interactive.args")).unwrap();
-    let s = read(&line);
+    let s = read("SEEDS/interactive.args");
     assert_eq!(s.apps[0].source, AppSource::File(PathBuf::from("mysite/wsgi.py")));
     assert_eq!((s.apps[0].callable.as_str(), s.harakiri), ("application", Some(Duration::from_secs(10))));
 }
 
 #[test]
 fn a_note_about_single_options() {
-    let lines = std::fs::read_to_string(format!("{SEEDS}/options.args")).unwrap();
-    let s = read(&lines);
+    let s = read("SEEDS/options.args");
     assert_eq!(sockets(&s), [("/tmp/uwsgi.sock", Protocol::Uwsgi)]);
     assert_eq!((s.processes, s.buffer_size, s.socket_timeout), (8, 32768, Duration::from_secs(10)));
     assert_eq!((s.harakiri, s.harakiri_verbose), (Some(Duration::from_secs(60)), true));
@@ -111,8 +114,8 @@ fn a_note_about_nginx_and_supervisor() {
     let s = read("-ini SEEDS/fragments.ini");
     assert_eq!((s.processes, s.threads, s.chmod_socket), (2, 4, Some(0o664)));
     assert_eq!((s.uid.as_deref(), s.gid.as_deref()), (Some("1000"), Some("1000")));
-    let s = read("--ini SEEDS/http.ini");
-    assert_eq!(sockets(&s), [("0.0.0.0:8000", Protocol::Http), ("127.0.0.1:8000", Protocol::Http)]);
+    assert_eq!(sockets(&read("--ini SEEDS/http.ini")), [("0.0.0.0:8000", Protocol::Http)]);
+    assert_eq!(sockets(&read("--ini SEEDS/http-socket.ini")), [("127.0.0.1:8000", Protocol::Http)]);
 }
 
 #[test]

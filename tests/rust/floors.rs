@@ -232,6 +232,15 @@ fn system_calls_stay_in_their_room() {
 }
 
 #[test]
+fn who_writes_to_a_client_goes_through_its_session() {
+    let may =
+        |name: &str| !name.starts_with("worker/") || ["worker/client.rs", "worker/tls.rs"].contains(&name);
+    for word in ["io::send", "io::send_two", "io::recv", "io::recv_slice"] {
+        none(outside(&sources(), word, may), "a client may speak TLS: worker/client.rs knows");
+    }
+}
+
+#[test]
 fn tokio_stays_in_its_rooms() {
     let may = |name: &str| ["aio/", "gateway/", "cluster/"].iter().any(|room| name.starts_with(room));
     none(outside(&sources(), "tokio", may), "tokio belongs into src/aio, src/gateway and src/cluster");

@@ -1,9 +1,12 @@
 //! The option tables and what a configuration means: https://github.com/rwsgi/rwsgi/issues/2, part 2.
 
+mod files;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use files::Files;
 use rwsgi::config::*;
 
 /// Every option of uWSGI 2.0.31, one a line.
@@ -13,29 +16,6 @@ const UWSGI_OPTIONS: &str = include_str!("../fixtures/uwsgi-options.txt");
 
 fn command_line(line: &str) -> Sources {
     Sources { arguments: line.split_whitespace().map(str::to_owned).collect(), ..Sources::default() }
-}
-
-/// A directory of configuration files that is gone at the end of the test.
-struct Files(PathBuf);
-
-impl Files {
-    fn new(test: &str) -> Files {
-        let path = std::env::temp_dir().join(format!("rwsgi-options-{}-{test}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Files(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 fn ok(sources: &Sources) -> Loaded {
@@ -668,77 +648,6 @@ fn show_config() {
         "\n;uWSGI instance configuration\n[uwsgi]\nmaster = true\nprocesses = 2\nset = a=3\na = 3\nthreads = 3\n\
          ;end of configuration\n\n"
     );
-}
-
-/// Whatever is written, reading it ends, and with an answer.
-#[test]
-fn no_text_makes_the_reader_fail() {
-    const WORDS: &[&str] = &[
-        "[uwsgi]\n",
-        "\n",
-        "=",
-        " ",
-        "%",
-        "%(",
-        "$(",
-        "@(",
-        ")",
-        "%n",
-        "ö",
-        "\u{feff}",
-        ";",
-        "#",
-        "-",
-        "--",
-        "p4",
-        ":",
-        "[",
-        "]",
-        "socket",
-        "mount",
-        "env",
-        "set",
-        "ini",
-        "/x",
-        "a.py",
-        "processes",
-        "harakiri",
-        "\r",
-        "\0",
-        "++",
-        "*",
-        "1",
-        "-1",
-        "''",
-        "99999999999999999999",
-        "route",
-        "chmod-socket",
-        "strict",
-        "x=",
-        "fd://",
-        "unix:",
-        "@",
-    ];
-    let files = Files::new("random");
-    let mut state = 88172645463325252u64;
-    let mut next = move |n: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % n as u64) as usize
-    };
-    for _ in 0..300 {
-        let mut text = |n| (0..next(n) + 1).map(|_| WORDS[next(WORDS.len())]).collect::<String>();
-        let path = files.write("random.ini", &format!("[uwsgi]\n{}", text(30)));
-        let mut arguments = vec!["--ini".to_owned(), path];
-        arguments.extend([text(3), text(3), text(2)]);
-        for end in 2..=arguments.len() {
-            let sources = Sources { arguments: arguments[..end].to_vec(), ..Sources::default() };
-            if let Err(error) = load(&sources) {
-                assert!(!error.to_string().is_empty());
-            }
-        }
-    }
 }
 
 /// How much is built, for whoever asks: `cargo test --test options -- --nocapture counts`.

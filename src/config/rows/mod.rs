@@ -6,11 +6,14 @@ mod http;
 mod limits;
 mod logging;
 mod logic;
+mod parts;
 mod planned;
 mod processes;
 mod recycling;
+mod refused;
 mod requests;
 mod sockets;
+mod statics;
 mod tls;
 
 use super::Row;
@@ -32,6 +35,7 @@ const TABLES: &[&Table] = &[
     &recycling::TABLE,
     &requests::TABLE,
     &http::TABLE,
+    &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
 ];
@@ -40,5 +44,5 @@ const TABLES: &[&Table] = &[
 pub fn all() -> Vec<Row> {
     let built =
         TABLES.iter().flat_map(|table| table.rows.iter().map(|row| Row { theme: table.theme, ..*row }));
-    built.chain(planned::rows()).collect()
+    built.chain(parts::rows()).collect()
 }

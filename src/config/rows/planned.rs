@@ -1,125 +1,17 @@
-//! uWSGI's options that rwsgi knows and does not have: each says what will not happen, or what to use instead.
+//! uWSGI's options of parts that are still to come: each says what will not happen.
 
-use crate::config::row::{Arg, Row, Status, store_nothing};
+use super::parts::Part;
 
-/// Options that belong to the same part. In `names`, `=` marks a required value, `~` one that may be left out,
-/// `/x` the short letter, and `|` separates spellings of one option.
-struct Part {
-    theme: &'static str,
-    status: fn(&'static str) -> Status,
-    why: &'static str,
-    names: &'static str,
-}
-
-const PARTS: &[Part] = &[
-    Part {
-        theme: "Other languages",
-        status: Status::Refused,
-        why: "rwsgi serves Python; keep uWSGI for this language, and route to it from the front end",
-        names: "
-            clojure-load= fiber gccgo-args= gccgo-load= gemset= go-args= go-load= goroutines= jvm-class=
-            jvm-classpath= jvm-main-class= jvm-opt= jwsgi= lua= lua-gc-freq= lua-load= lua-shell luashell
-            mongrel2= mono-app= mono-assembly= mono-config= mono-exec= mono-gc-freq= mono-index= mono-key=
-            mono-version= perl-arg= perl-args= perl-auto-reload= perl-auto-reload-ignore= perl-exec=
-            perl-exec-post-fork= perl-local-lib= perl-no-die-catch perl-no-plack perl-version
-            php-allowed-docroot= php-allowed-ext= php-allowed-script= php-app= php-app-bypass= php-app-qs=
-            php-config= php-config-append= php-constant= php-docroot= php-dump-config php-exec-after=
-            php-exec-before= php-exec-begin= php-exec-end= php-fallback= php-fallback-qs= php-fallback2=
-            php-index= php-ini= php-ini-append= php-sapi-name= php-server-software= php-set= php-var=
-            plshell~ plshell-oneshot psgi= psgi-enable-psgix-io rack= rails= rb-gc-freq= rb-lib= rb-require=
-            rb-thread rb-threads rbrequire= rbshell~ rbshell-oneshot rbthread rbthreads require= ring-app=
-            ring-load= ruby-gc-freq= ruby-lib= ruby-require= rubyrequire= rvm= rvm-path= shared-rb-require=
-            shared-rbrequire= shared-require= shared-ruby-require= shared-rubyrequire= v8-gc-freq= v8-jsgi=
-            v8-load= v8-module-path= v8-preemptive= webdav-add-collection-prop=
-            webdav-add-collection-prop-comp= webdav-add-collection-prop-href= webdav-add-object-prop=
-            webdav-add-object-prop-comp= webdav-add-object-prop-href= webdav-add-option= webdav-add-prop=
-            webdav-add-prop-comp= webdav-add-prop-href= webdav-add-rtype-collection-prop=
-            webdav-add-rtype-object-prop= webdav-add-rtype-prop= webdav-class-directory= webdav-css=
-            webdav-div= webdav-javascript= webdav-js= webdav-lock-cache= webdav-mount=
-            webdav-principal-base= webdav-skip-prop= xslt-content-type= xslt-docroot= xslt-ext=
-            xslt-stylesheet= xslt-var= zeromq= zeromq-socket= zmq= zmq-socket=
-        ",
-    },
-    Part {
-        theme: "Other languages",
-        status: Status::Refused,
-        why: "the interpreter is the one that rwsgi is installed in; install rwsgi into the Python that you want",
-        names: "
-            pypy-eval= pypy-eval-post-fork= pypy-exec= pypy-exec-post-fork= pypy-home= pypy-ini-paste=
-            pypy-lib= pypy-paste= pypy-pp= pypy-python-path= pypy-pythonpath= pypy-setup= pypy-wsgi=
-            pypy-wsgi-file=
-        ",
-    },
-    Part {
-        theme: "Programs",
-        status: Status::Refused,
-        why: "put such programs behind the front end (nginx, a CGI server); rwsgi serves Python",
-        names: "
-            cgi= cgi-allowed-ext= cgi-async-max-attempts= cgi-buffer-size= cgi-close-stdin-on-eof
-            cgi-do-not-kill-on-error cgi-from-docroot cgi-helper= cgi-index= cgi-loadlib= cgi-map-helper=
-            cgi-mode/c cgi-optimize cgi-optimized cgi-path-info cgi-safe= cgi-timeout= cgi-unset= symcall=
-            symcall-post-fork= symcall-register-rpc= symcall-use-next
-        ",
-    },
-    Part {
-        theme: "Programs",
-        status: Status::Refused,
-        why: "a terminal or a shell over a socket is not offered; use ssh",
-        names: "
-            forkpty-router= forkpty-router-cmd= forkpty-router-command= forkpty-urouter= forkptyrouter=
-            forkptyrouter-cheap forkptyrouter-cmd= forkptyrouter-cols= forkptyrouter-command=
-            forkptyrouter-events= forkptyrouter-fallback= forkptyrouter-harakiri= forkptyrouter-processes=
-            forkptyrouter-rows= forkptyrouter-ss= forkptyrouter-stats= forkptyrouter-stats-server=
-            forkptyrouter-timeout= forkptyrouter-workers= forkptyrouter-zerg= forkptyurouter= pty-connect=
-            pty-exec= pty-input pty-log pty-no-isig pty-socket= pty-uconnect=
-        ",
-    },
+pub const PARTS: &[Part] = &[
     Part {
         theme: "Asynchronous engines",
-        status: Status::Refused,
-        why: "requests run on threads; set threads instead",
-        names: "
-            async= asyncio= coroae= dumbloop-code= dumbloop-function= dumbloop-modifier1= greenlet loop=
-            loop-list loops-list stackless tornado= ugreen ugreen-stacksize=
-        ",
-    },
-    Part {
-        theme: "Asynchronous engines",
-        status: Status::Planned,
         why: "requests run on threads; set threads instead",
         names: "
             gevent= gevent-early-monkey-patch gevent-monkey-patch gevent-wait-for-hub
         ",
     },
     Part {
-        theme: "Storage plugins",
-        status: Status::Refused,
-        why: "serve the files of this store with the front end, or from the application",
-        names: "
-            glusterfs-mount= glusterfs-timeout= gridfs-debug gridfs-mount= rados-mount= rados-timeout=
-        ",
-    },
-    Part {
-        theme: "Configuration sources",
-        status: Status::Refused,
-        why: "write the configuration to a file, or let exec:// print it",
-        names: "
-            ldap= ldap-schema ldap-schema-ldif sqlite= sqlite3=
-        ",
-    },
-    Part {
-        theme: "Build and embedding",
-        status: Status::Refused,
-        why: "rwsgi is a Python package: nothing is compiled, embedded in or appended to a binary",
-        names: "
-            binary-append-data= binary-path= build-plugin= cflags command-mode config-py connect-and-read=
-            dlopen= dot-h extract= print-sym= print-symbol= privileged-binary-patch=
-            privileged-binary-patch-arg= profiler= unprivileged-binary-patch= unprivileged-binary-patch-arg=
-        ",
-    },
-    Part {
         theme: "Configuration language",
-        status: Status::Planned,
         why: "it has no effect on the configuration",
         names: "
             early-envdir= get=
@@ -127,7 +19,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Configuration language",
-        status: Status::Planned,
         why: "nothing is printed and the server starts",
         names: "
             clock-list clocks-list dump-options plugin-list plugins-list python-version
@@ -135,7 +26,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Environment",
-        status: Status::Planned,
         why: "the environment stays as it is",
         names: "
             envdir= reload-os-env
@@ -143,7 +33,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Operating a server",
-        status: Status::Planned,
         why: "no signal is sent, and the server starts",
         names: "
             pause= reload= resume= signal= stop= suspend=
@@ -151,7 +40,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Operating a server",
-        status: Status::Planned,
         why: "there is no pipe for commands; send signals to the master",
         names: "
             master-fifo=
@@ -159,7 +47,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Cheaper",
-        status: Status::Planned,
         why: "the number of workers stays the same",
         names: "
             cheap cheaper= cheaper-algo= cheaper-algo-list cheaper-algos-list
@@ -172,18 +59,16 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Caching",
-        status: Status::Planned,
         why: "nothing is cached",
         names: "
             add-cache-item= cache= cache-blocksize= cache-expire-freq= cache-no-expire
             cache-report-freed-items cache-store= cache-store-sync= cache-sync= cache-udp-node=
             cache-udp-server= cache-use-last-modified cache2= check-cache~ load-file-in-cache=
-            load-file-in-cache-gzip= static-cache-paths= static-cache-paths-name=
+            load-file-in-cache-gzip=
         ",
     },
     Part {
         theme: "Cron",
-        status: Status::Planned,
         why: "nothing runs at these times",
         names: "
             cron= cron-curl= cron-curl-legion= cron-harakiri= cron-legion= cron2= curl-cron=
@@ -193,7 +78,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Legion",
-        status: Status::Planned,
         why: "the node does not join",
         names: "
             legion= legion-attach-daemon= legion-death= legion-death-on-lord-error= legion-freq=
@@ -205,7 +89,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Spooler",
-        status: Status::Planned,
         why: "no task is spooled or run",
         names: "
             spooler=/Q spooler-chdir= spooler-external= spooler-freq= spooler-frequency= spooler-harakiri=
@@ -215,7 +98,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Mules and farms",
-        status: Status::Planned,
         why: "no mule is started",
         names: "
             farm= mule~ mule-harakiri= mule-msg-size~ mule-reload-mercy= mules= touch-mules-reload=
@@ -223,7 +105,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Emperor and vassals",
-        status: Status::Planned,
         why: "no other server is started or told anything",
         names: "
             call-as-emperor= call-as-emperor1= call-as-emperor2= call-as-emperor4= call-as-vassal=
@@ -244,7 +125,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Alarms",
-        status: Status::Planned,
         why: "no alarm is raised",
         names: "
             alarm= alarm-backlog= alarm-cheap= alarm-fd= alarm-freq= alarm-list alarm-listen-queue=
@@ -255,7 +135,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Metrics and stats",
-        status: Status::Planned,
         why: "nothing is counted or served",
         names: "
             carbon= carbon-freq= carbon-hostname-dots= carbon-id= carbon-idle-avg= carbon-max-retry=
@@ -269,7 +148,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Subscriptions",
-        status: Status::Planned,
         why: "the server does not announce itself to a router",
         names: "
             auto-weight= st= start-unsubscribed subscribe= subscribe-freq= subscribe-to=
@@ -281,7 +159,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "TLS",
-        status: Status::Planned,
         why: "nothing listens there; let nginx speak uwsgi to a unix socket, or https to an https-socket",
         names: "
             ssl-socket= suwsgi-socket=
@@ -289,7 +166,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Routers",
-        status: Status::Planned,
         why: "requests are not routed to other nodes",
         names: "
             fastrouter= fastrouter-buffer-size= fastrouter-cheap fastrouter-events= fastrouter-fallback=
@@ -319,7 +195,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "HTTP",
-        status: Status::Planned,
         why: "the workers speak HTTP themselves and keep their own settings",
         names: "
             http-auto-gzip http-buffer-size= http-connect-timeout=
@@ -331,7 +206,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Routers",
-        status: Status::Planned,
         why: "no tunnel is opened",
         names: "
             tuntap-device= tuntap-device-rule= tuntap-router= tuntap-router-firewall-in=
@@ -340,7 +214,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Routing and headers",
-        status: Status::Planned,
         why: "requests are not routed, and headers stay as they are",
         names: "
             allowed-modifiers= collect-header= del-header= error-page-403= error-page-404=
@@ -360,21 +233,21 @@ const PARTS: &[Part] = &[
         ",
     },
     Part {
-        theme: "Static files",
-        status: Status::Planned,
-        why: "the file is not served by rwsgi, so that the request goes to the application",
+        theme: "Requests",
+        why: "nobody looks up where a client is",
         names: "
-            check-static= check-static-docroot disable-sendfile file-serve-mode= fileserve-mode= geoip-city=
-            geoip-country= geoip-use-disk honour-range mime-file= mimefile= notfound-log static-check=
-            static-expires= static-expires-mtime= static-expires-path-info= static-expires-path-info-mtime=
-            static-expires-type= static-expires-type-mtime= static-expires-uri= static-expires-uri-mtime=
-            static-gzip= static-gzip-all static-gzip-dir= static-gzip-ext= static-gzip-prefix=
-            static-gzip-suffix= static-index= static-map= static-map2= static-safe= static-skip-ext=
+            geoip-city= geoip-country= geoip-use-disk
         ",
     },
     Part {
         theme: "Log lines",
-        status: Status::Planned,
+        why: "a request for which there is no application is logged as any other",
+        names: "
+            notfound-log
+        ",
+    },
+    Part {
+        theme: "Log lines",
         why: "the log keeps its standard lines",
         names: "
             log-drain= log-encoder= log-filter= log-format=
@@ -384,7 +257,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Log targets",
-        status: Status::Planned,
         why: "the log goes where logto says, or to the standard error",
         names: "
             log-master log-master-bufsize= log-master-req-stream log-master-stream
@@ -395,7 +267,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Autoreload and touches",
-        status: Status::Planned,
         why: "a change of files reloads nothing",
         names: "
             brutal-reload-on-fd= fs-brutal-reload= fs-reload= fs-signal= propagate-touch
@@ -405,7 +276,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Recycling workers",
-        status: Status::Planned,
         why: "the worker is not replaced for this",
         names: "
             exception-handler=
@@ -413,7 +283,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Limits of processes",
-        status: Status::Planned,
         why: "the limit is not set",
         names: "
             backtrace-depth= forkbomb-delay= ksm~ max-apps=
@@ -422,7 +291,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Request limits",
-        status: Status::Planned,
         why: "the limit stays as it is",
         names: "
             body-read-warning= chunked-input-limit= chunked-input-timeout= harakiri-graceful-signal=
@@ -434,7 +302,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Python",
-        status: Status::Planned,
         why: "no application is loaded from it",
         names: "
             eval= ini-paste= paste= pecan= pump= python-raw= test=/J web3= wsgi-lite=
@@ -442,7 +309,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Python",
-        status: Status::Planned,
         why: "the script is not run, and no shell is started",
         names: "
             py= pyrun= pyshell~ pyshell-oneshot~ python= python-worker-override=
@@ -450,7 +316,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Python",
-        status: Status::Planned,
         why: "Python runs as it would without it",
         names: "
             ini-paste-logged= paste-logger post-pymodule-alias= py-executable= py-program-name= py-programname= py-sharedarea=
@@ -460,7 +325,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Other protocols",
-        status: Status::Planned,
         why: "nothing listens there",
         names: "
             abstract-socket/a fastcgi-modifier1= fastcgi-modifier2= fastcgi-nph-socket= fastcgi-socket=
@@ -472,7 +336,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Socket options",
-        status: Status::Planned,
         why: "the sockets keep the settings of the system",
         names: "
             fd-safe= honour-stdin
@@ -482,7 +345,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Hooks",
-        status: Status::Planned,
         why: "it is not run",
         names: "
             after-request-call= after-request-hook= binsh= call-as-root= call-as-user= call-as-user-atexit=
@@ -502,7 +364,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Other programs",
-        status: Status::Planned,
         why: "the program is not started",
         names: "
             attach-control-daemon= attach-daemon= attach-daemon2= daemons-honour-stdin smart-attach-daemon=
@@ -511,7 +372,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Isolation",
-        status: Status::Planned,
         why: "the processes see the whole system",
         names: "
             cap= cgroup= cgroup-dir-mode= cgroup-opt= chroot= ftok= jail= jail-attach= jail-ip4= jail-ip6=
@@ -523,7 +383,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Privileges",
-        status: Status::Planned,
         why: "users and groups are those that uid and gid name",
         names: "
             add-gid= immediate-gid= immediate-uid= no-initgroups
@@ -531,7 +390,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Signals and locks of the API",
-        status: Status::Planned,
         why: "calls of the Python API that need it fail",
         names: "
             flock= flock-wait= flock-wait2= flock2= lock-engine= locks= persistent-ipcsem queue=
@@ -541,7 +399,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Name-based hosts",
-        status: Status::Planned,
         why: "every host gets the same application",
         names: "
             force-cwd= ignore-script-name vhost vhost-host
@@ -549,7 +406,6 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Other files",
-        status: Status::Planned,
         why: "the file is not written",
         names: "
             notify-socket=
@@ -557,40 +413,12 @@ const PARTS: &[Part] = &[
     },
     Part {
         theme: "Processes of the system",
-        status: Status::Planned,
         why: "processes are started and end as always",
         names: "
             check-interval= check-mount= check-mountpoint= clock= force-gateway
             imperial-monitor-list imperial-monitors-list mountpoint-check= no-threads-wait
-            offload-thread= offload-threads= pam= pam-user= ping= ping-timeout= reaper/r skip-atexit
+            pam= pam-user= ping= ping-timeout= reaper/r skip-atexit
             skip-atexit-teardown use-abort worker-mount=
         ",
     },
 ];
-
-pub fn rows() -> impl Iterator<Item = Row> {
-    PARTS.iter().flat_map(|part| part.names.split_ascii_whitespace().map(move |word| row(part, word)))
-}
-
-fn row(part: &Part, word: &'static str) -> Row {
-    let (word, short) = match word.split_once('/') {
-        Some((word, letter)) => (word, letter.chars().next()),
-        None => (word, None),
-    };
-    let (names, arg) = match word.as_bytes().last() {
-        Some(b'=') => (&word[..word.len() - 1], Arg::Required),
-        Some(b'~') => (&word[..word.len() - 1], Arg::Optional),
-        _ => (word, Arg::Flag),
-    };
-    let (name, aliases) = spellings(names);
-    let row = Row::works(name, arg, store_nothing, part.why);
-    Row { aliases, short, theme: part.theme, status: (part.status)(part.why), repeats: true, ..row }
-}
-
-/// Rows live as long as the process, and this runs once.
-fn spellings(names: &'static str) -> (&'static str, &'static [&'static str]) {
-    match names.split_once('|') {
-        Some((name, others)) => (name, others.split('|').collect::<Vec<_>>().leak()),
-        None => (names, &[]),
-    }
-}

@@ -1,6 +1,7 @@
 //! Finding the applications: paths, modules, files, callables.
 
 use super::run::traceback;
+use crate::base::reason::reason;
 use crate::config::{App, AppSource, Settings};
 use crate::worker::log;
 use pyo3::exceptions::{PyAttributeError, PyFileNotFoundError, PyImportError, PyTypeError};
@@ -40,7 +41,7 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
     if let Some(dir) = &settings.python.chdir2
         && let Err(error) = std::env::set_current_dir(dir)
     {
-        log::say(&format!("cannot chdir to {} (chdir2): {error}", dir.display()));
+        log::say(&format!("cannot chdir to {} (chdir2): {}", dir.display(), reason(error)));
         return None;
     }
     if settings.apps.is_empty() && settings.dynamic_apps {

@@ -1,6 +1,7 @@
 //! `py-autoreload`: a thread of the first worker that looks whether imported modules have changed on disk. It is there, and
 //! not in the template, because much of a site is imported by its first requests.
 
+use crate::base::reason::reason;
 use crate::shm::board::{Order, Wish};
 use crate::worker::{Shared, log};
 use pyo3::intern;
@@ -34,7 +35,7 @@ pub fn start(shared: &Arc<Shared>, interval: Duration, mut known: Known) {
         }
     });
     if let Err(error) = started {
-        log::say(&format!("py-autoreload cannot be used: {error}"));
+        log::say(&format!("py-autoreload cannot be used: {}", reason(error)));
     }
 }
 

@@ -7,6 +7,7 @@ use super::ffi::PythonForkHooks;
 use super::imports;
 use super::run::{flush_streams, run_core, traceback};
 use super::timeout;
+use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::process::ForkHooks;
@@ -156,7 +157,11 @@ impl Host for Interpreter {
                                 Python::attach(|py| self.run_thread(py, shared, mounts, index));
                             });
                         if let Err(error) = started {
-                            log::say(&format!("worker {}: cannot start core {index}: {error}", shared.id));
+                            log::say(&format!(
+                                "worker {}: cannot start core {index}: {}",
+                                shared.id,
+                                reason(error)
+                            ));
                         }
                     }
                     Python::attach(|py| self.run_thread(py, shared, mounts, 0));

@@ -1,0 +1,159 @@
+//! Files that the server answers with by itself: without the application, and without a thread that waits for the client.
+
+mod answer;
+mod find;
+mod types;
+mod variant;
+
+use super::core::Core;
+use super::exchange::Exchange;
+use super::log;
+use crate::config::Settings;
+use crate::config::statics::Map;
+use crate::proto::http::response::HeadError;
+use answer::Answer;
+use find::Lookup;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use types::Types;
+
+/// Where files are, ready to be looked up.
+pub struct Statics {
+    settings: Arc<Settings>,
+    worker: u32,
+    /// In the order in which they are looked at: uWSGI's.
+    places: Vec<Place>,
+    safe: Vec<CString>,
+    types: Types,
+    /// An own Cache-Control would contradict that of `add-header`.
+    has_cache_control: bool,
+}
+
+/// Paths that begin with `prefix` are below `root`.
+struct Place {
+    /// Without a slash at its end; empty for everything.
+    prefix: Vec<u8>,
+    root: CString,
+    /// The prefix is part of the path below the root, too (`static-map2`).
+    whole: bool,
+    /// Somebody has mapped it, rather than asked to try.
+    mapped: bool,
+}
+
+impl Place {
+    fn checked(root: &Path) -> Option<Place> {
+        Some(Place { prefix: Vec::new(), root: absolute(root)?, whole: false, mapped: false })
+    }
+
+    fn mapped(map: &Map, whole: bool) -> Option<Place> {
+        Some(Place { prefix: map.prefix.clone().into(), root: absolute(&map.target)?, whole, mapped: true })
+    }
+
+    /// What of a path is below the root. The prefix ends where a part of the path ends.
+    fn below<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = path.strip_prefix(&self.prefix[..])?;
+        let is_boundary = matches!(rest.first(), None | Some(b'/'));
+        is_boundary.then_some(if self.whole { path } else { rest })
+    }
+}
+
+/// The application may go elsewhere.
+fn absolute(path: &Path) -> Option<CString> {
+    CString::new(std::path::absolute(path).ok()?.as_os_str().as_bytes()).ok()
+}
+
+impl Statics {
+    /// `None`: no request can be for a file.
+    pub fn new(settings: &Arc<Settings>, worker: u32) -> Option<Statics> {
+        let statics = &settings.statics;
+        if statics.is_empty() {
+            return None;
+        }
+        let checks = statics.checks.iter().filter_map(|root| Place::checked(root));
+        let maps = statics.maps.iter().filter_map(|map| Place::mapped(map, false));
+        let maps2 = statics.maps2.iter().filter_map(|map| Place::mapped(map, true));
+        let complain = |file: &Path, error: &std::io::Error| {
+            // Each worker reads it; one says so.
+            if worker == 1 {
+                log::say(&format!("cannot read {} (mime-file): {error}", file.display()));
+            }
+        };
+        Some(Statics {
+            places: checks.chain(maps).chain(maps2).collect(),
+            safe: statics.safe.iter().filter_map(|path| absolute(path)).collect(),
+            types: Types::read(&statics.mime_files, complain),
+            has_cache_control: has_header(settings, "Cache-Control"),
+            settings: settings.clone(),
+            worker,
+        })
+    }
+}
+
+fn has_header(settings: &Settings, name: &str) -> bool {
+    settings.python.add_headers.iter().any(|(is, _)| is.eq_ignore_ascii_case(name))
+}
+
+impl Core {
+    /// Answers the request from a file, if it names one.
+    pub(super) fn answer_static(&mut self) -> bool {
+        if self.shared.statics.is_none() {
+            return false;
+        }
+        // Other methods are the application's, as in uWSGI.
+        if !matches!(self.request.get(self.request.known.method), b"GET" | b"HEAD") {
+            return false;
+        }
+        let shared = self.shared.clone();
+        let Some(statics) = &shared.statics else { return false };
+        let lookup = statics.find(&self.request, &mut self.path);
+        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (written, why) = match lookup {
+            Lookup::Nothing => return false,
+            Lookup::File(found) => {
+                let path = &mut self.path;
+                (Answer::new(statics, &self.request, &mut exchange, found, path).write(), None)
+            }
+            Lookup::Directory => (answer::redirect(&self.request, &mut exchange), None),
+            Lookup::Forbidden(error) => (plain(&mut exchange, 403), Some(error)),
+            Lookup::Failed(error) => (plain(&mut exchange, 503), Some(error)),
+        };
+        if written.is_err() {
+            exchange.answer_plain(500);
+        }
+        drop(exchange);
+        self.app = None;
+        if let Some(error) = why {
+            log::say(&format!("{}: cannot open the file: {error}", self.describe()));
+        }
+        true
+    }
+}
+
+fn plain(exchange: &mut Exchange, status: u16) -> Result<(), HeadError> {
+    exchange.answer_plain(status);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_where_a_part_of_the_path_ends() {
+        let below = |prefix: &str, path: &'static str, whole: bool| {
+            let map = Map::parse(&format!("{prefix}=/srv")).unwrap();
+            let place = Place::mapped(&map, whole).unwrap();
+            place.below(path.as_bytes()).map(|rest| std::str::from_utf8(rest).unwrap())
+        };
+        assert_eq!(below("/static", "/static/a", false), Some("/a"));
+        assert_eq!(below("/static", "/static/a", true), Some("/static/a"));
+        assert_eq!(below("/static/", "/static", false), Some(""));
+        assert_eq!(below("/static", "/staticfoo", false), None);
+        assert_eq!(below("/static", "/stati", false), None);
+        assert_eq!(below("/", "/a", false), Some("/a"));
+        assert_eq!(below("/", "", false), Some(""));
+        assert_eq!(below("/", "a", false), None);
+    }
+}
