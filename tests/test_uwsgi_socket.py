@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -122,6 +123,27 @@ def test_a_server_with_a_full_backlog_is_refused_without_waiting(start, tmp_path
         server.status = 1
         assert server.wait_exit() == 1
         server.log.wait(f'cannot listen on "{path}": .*another server listens there')
+
+
+AS_SYSTEMD = """
+import os, socket, sys
+made = socket.create_server(("127.0.0.1", 0))
+print("systemd listens on", made.getsockname()[1], flush=True)
+os.dup2(made.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.executable, [sys.executable, "-m", "rwsgi", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"socket": "fd://3"}, {"protocol": "uwsgi", "lazy_apps": True}], ids=str)
+def test_what_systemd_hands_over_is_served(boot, options):
+    server = boot("hello", uwsgi=False, command=[sys.executable, "-c", AS_SYSTEMD], **options)
+    port = int(server.log.wait(r"systemd listens on (\d+)")[1])
+    server.log.wait(rf" on uwsgi 127\.0\.0\.1:{port} \(")
+    assert serves(("127.0.0.1", port))
+    server.reload()
+    assert serves(("127.0.0.1", port))
 
 
 def test_a_descriptor_that_is_not_open_is_named(start):
