@@ -17,6 +17,8 @@ from harness.http import request
 from harness.tls import Authority, Connection
 from test_process import as_root, reads_python
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def authority(tmp_path):

@@ -22,6 +22,8 @@ from harness.room import Room
 from harness.server import APPS, TESTS, Server
 from harness.wait import until
 
+pytestmark = pytest.mark.core
+
 SEEDS = TESTS / "fixtures/seeds"
 NO_APP = 22
 DJANGO = b'{"message": "hello", "numbers": [1, 2, 3], "ok": true}'

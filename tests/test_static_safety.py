@@ -15,6 +15,8 @@ import pytest
 from harness import packet, procs
 from harness.http import Connection, request
 
+pytestmark = pytest.mark.core
+
 SECRET = b"the secret"
 
 
