@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def site(tmp_path):

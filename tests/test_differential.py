@@ -12,6 +12,8 @@ from harness import packet
 from harness.packet import Address, Response
 from harness.peer import Uwsgi
 
+pytestmark = pytest.mark.core
+
 SAME = {
     "hello": Ask("/hello"),
     "post": Ask("/hello", "POST", b"ignored"),

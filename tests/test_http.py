@@ -17,6 +17,8 @@ from harness.http import Connection, request
 from harness.packet import Response
 from harness.wait import until
 
+pytestmark = pytest.mark.core
+
 
 def boot_http(boot, app: str | None, **options):
     return boot(app, uwsgi=False, http=True, **options)

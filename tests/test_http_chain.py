@@ -17,6 +17,8 @@ from harness.haproxy import Haproxy
 from harness.http import Connection, request
 from harness.packet import Address
 
+pytestmark = pytest.mark.core
+
 UPSTREAM = """
     upstream app {{ server {address}; keepalive 4; }}
     server {{

@@ -16,6 +16,8 @@ from harness.haproxy import Haproxy
 from harness.http import Connection, request
 from harness.wait import until
 
+pytestmark = pytest.mark.core
+
 BODY = bytes(range(256)) * 1000
 
 

@@ -19,6 +19,8 @@ from harness.peer import find as find_uwsgi
 from harness.server import APPS
 from harness.wait import PATIENCE, until
 
+pytestmark = pytest.mark.core
+
 # Of the connection, or named after the server.
 PRIVATE = {"SERVER_PORT", "REMOTE_PORT", "SERVER_NAME", "SERVER_SOFTWARE", "RAW_URI", "GATEWAY_INTERFACE"}
 CHUNKED = {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"}

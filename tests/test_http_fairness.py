@@ -11,6 +11,8 @@ import pytest
 
 from harness.http import Connection, request
 
+pytestmark = pytest.mark.core
+
 
 def kept(stack: ExitStack, server, count: int) -> list[Connection]:
     """Connections that have been served once and are open."""

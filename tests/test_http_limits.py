@@ -14,6 +14,8 @@ from harness import packet, procs
 from harness.http import Connection, request
 from harness.wait import until
 
+pytestmark = pytest.mark.core
+
 # ── time ──
 
 

@@ -16,6 +16,8 @@ from harness.http import Connection, request
 from harness.packet import Response
 from harness.wait import PATIENCE, steady, until
 
+pytestmark = pytest.mark.core
+
 
 def ask(address: packet.Address, path: str = "/", method: str = "GET", body: bytes = b"", **headers: str) -> Response:
     with Connection(address) as connection:

@@ -25,6 +25,8 @@ from harness.tls import Authority, Connection
 from harness.wait import until
 from test_http import CUTS, check_valid, send
 
+pytestmark = pytest.mark.core
+
 VERSIONS = [TLSVersion.TLSv1_2, TLSVersion.TLSv1_3]
 # Neither rises nor repeats itself with the size of a record.
 MEGABYTES = bytes(range(251)) * (10 * (1 << 20) // 251)

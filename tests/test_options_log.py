@@ -10,6 +10,8 @@ import pytest
 
 from harness.wait import until
 
+pytestmark = pytest.mark.core
+
 
 def contains(path, text, count=1):
     return until(lambda: path.exists() and path.read_text().count(text) >= count, f"{text} in {path}")

@@ -10,6 +10,8 @@ import pytest
 
 from harness import packet
 
+pytestmark = pytest.mark.core
+
 
 def on_port(boot, *arguments, option="socket", **options):
     """A server that binds by itself; returns it with its address."""

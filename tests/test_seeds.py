@@ -22,6 +22,8 @@ from harness.room import Room
 from harness.server import APPS, TESTS, Server
 from harness.wait import until
 
+pytestmark = pytest.mark.core
+
 SEEDS = TESTS / "fixtures/seeds"
 NO_APP = 22
 DJANGO = b'{"message": "hello", "numbers": [1, 2, 3], "ok": true}'
@@ -87,7 +89,10 @@ WARNINGS = expected_warnings()
 def furnished(room: Room) -> Room:
     """With what the notes take for granted: a Django project, two single files, a directory for logs."""
     room.make("/home/log/uwsgi")
-    shutil.copytree(MYSITE, room.directory, dirs_exist_ok=True)
+    shutil.copytree(MYSITE, room.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("var"))
+    # Whatever user a note names, the project writes here.
+    (room.directory / "var").mkdir()
+    (room.directory / "var").chmod(0o777)
     for name in ("wsgi.py", "server.py"):
         shutil.copy(APPS / "hello.py", room.directory / name)
     for seed in SEEDS.iterdir():

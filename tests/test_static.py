@@ -17,6 +17,8 @@ from harness.http import Connection, request
 from harness.packet import Response
 from harness.server import Server
 
+pytestmark = pytest.mark.core
+
 MODIFIED = 784111777
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 BEFORE = "Sun, 06 Nov 1994 08:49:36 GMT"

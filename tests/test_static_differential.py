@@ -11,6 +11,8 @@ from harness import packet
 from harness.packet import Response
 from harness.peer import Uwsgi
 
+pytestmark = pytest.mark.core
+
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 FILES = {
     "a.txt": b"abcdefghij",

@@ -19,6 +19,8 @@ from harness.tls import Authority
 from harness.tls import Connection as Tls
 from harness.wait import until
 
+pytestmark = pytest.mark.core
+
 LARGE = 64 << 20
 
 

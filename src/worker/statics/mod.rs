@@ -8,6 +8,7 @@ mod variant;
 use super::core::Core;
 use super::exchange::Exchange;
 use super::log;
+use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::config::statics::Map;
 use crate::proto::http::response::HeadError;
@@ -77,7 +78,7 @@ impl Statics {
         let complain = |file: &Path, error: &std::io::Error| {
             // Each worker reads it; one says so.
             if worker == 1 {
-                log::say(&format!("cannot read {} (mime-file): {error}", file.display()));
+                log::say(&format!("cannot read {} (mime-file): {}", file.display(), reason(error)));
             }
         };
         Some(Statics {
@@ -125,7 +126,7 @@ impl Core {
         drop(exchange);
         self.app = None;
         if let Some(error) = why {
-            log::say(&format!("{}: cannot open the file: {error}", self.describe()));
+            log::say(&format!("{}: cannot open the file: {}", self.describe(), reason(error)));
         }
         true
     }
