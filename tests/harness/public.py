@@ -1,5 +1,5 @@
-"""What a server needs that has given up root: a Python, rwsgi and the applications where everybody can read them. Those of
-the tests may lie in somebody's home."""
+"""What a server needs that has given up root: a Python, rwsgi and the applications where everybody can read them. Those
+of the tests may lie in somebody's home."""
 
 from __future__ import annotations
 
