@@ -26,6 +26,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("root") and os.getuid() != 0:
+        pytest.skip("only root may do this")
+
+
 @pytest.fixture
 def start(request: pytest.FixtureRequest) -> Iterator[Boot]:
     """Starts servers and does not wait for them. After the test each is stopped and checked."""

@@ -65,7 +65,8 @@ def test_a_syntax_error(start, tmp_path):
 
 
 def test_a_missing_file(start, tmp_path):
-    fails(start, NO_APP, f"cannot load the application from file {tmp_path}/no.py", wsgi_file=tmp_path / "no.py")
+    patterns = f"cannot load the application from file {tmp_path}/no.py", f"there is no file {tmp_path}/no.py$"
+    fails(start, NO_APP, *patterns, wsgi_file=tmp_path / "no.py")
 
 
 def test_one_bad_mount_is_enough(start):
@@ -93,6 +94,12 @@ def test_an_application_that_exits_while_it_is_imported(start, tmp_path, options
 def test_an_application_that_does_not_get_ready(start, tmp_path, options):
     (tmp_path / "hangs.py").write_text("import threading\nthreading.Event().wait()\n")
     fails(start, 1, "nothing to serve, stopping", module="hangs", pythonpath=tmp_path, boot_timeout=1, **options)
+
+
+def test_a_backlog_that_the_kernel_cuts(boot):
+    most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    server = boot("hello", listen=most + 1)
+    server.log.expect(rf"warning: listen = {most + 1} is more than the kernel allows: {most} connections can wait")
 
 
 @pytest.mark.parametrize(

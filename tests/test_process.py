@@ -7,31 +7,52 @@ import json
 import os
 import pwd
 import re
+import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from signal import Signals
 
 import pytest
 
+import rwsgi
 from harness import packet, procs
 from harness.load import Load
 from harness.server import APPS, TESTS
 from harness.wait import until
 
-
-def reads_python(user: str) -> bool:
-    """Can this user run the interpreter of the tests? One in root's home cannot be reached by others."""
-    probe = [sys.executable, "-c", "import json, rwsgi"]
-    try:
-        return subprocess.run(probe, user=user, cwd="/", capture_output=True).returncode == 0
-    except PermissionError:
-        return False
+NOT_NEEDED = shutil.ignore_patterns(
+    "__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "config-*"
+)
 
 
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
+@pytest.fixture(scope="module")
+def public() -> Iterator[Path]:
+    """A directory that everybody can read, with this Python, rwsgi and the applications in it: those of the tests may
+    lie in somebody's home."""
+    with tempfile.TemporaryDirectory() as name:
+        directory, stdlib = Path(name), Path(sysconfig.get_path("stdlib"))
+        (directory / "bin").mkdir()
+        shutil.copy(os.path.realpath(sys.executable), directory / "bin/python3")
+        shutil.copytree(stdlib, directory / "lib" / stdlib.name, ignore=NOT_NEEDED)
+        shared = Path(sysconfig.get_config_var("LIBDIR")) / sysconfig.get_config_var("INSTSONAME")
+        if shared.suffix != ".a" and shared.exists():
+            shutil.copy(shared, directory / "lib")
+        shutil.copytree(Path(rwsgi.__file__).parent, directory / "lib" / stdlib.name / "rwsgi")
+        shutil.copytree(APPS, directory / "apps")
+        subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
+        yield directory
+
+
+def boot_in(boot, public: Path, **options: object):
+    """A server that sees nothing but that directory."""
+    env = {"PYTHONHOME": str(public), "LD_LIBRARY_PATH": str(public / "lib"), "PYTHONPATH": str(public / "apps")}
+    command = [str(public / "bin/python3"), "-m", "rwsgi"]
+    return boot(None, command=command, env=env, module="environment:facts", cwd=public, **options)
 
 
 def facts(server, path: str = "/", **more: str) -> dict[str, object]:
@@ -142,23 +163,32 @@ def test_without_a_name_the_command_line_stays(boot):
 # ── users ──
 
 
-@as_root
-def test_uid_and_gid(boot):
+@pytest.mark.root
+@pytest.mark.parametrize("spelling", ["name", "number", "without gid"])
+def test_uid_and_gid(boot, public, spelling):
     nobody = pwd.getpwnam("nobody")
-    if not reads_python("nobody"):
-        pytest.skip("nobody may not read this Python")
-    with tempfile.TemporaryDirectory() as reachable:
-        os.chmod(reachable, 0o755)
-        pidfile = Path(reachable) / "pid"
-        server = boot("environment:facts", uid="nobody", gid=str(nobody.pw_gid), pidfile=pidfile)
-        assert pidfile.read_text() == f"{server.pid}\n"
+    uid = str(nobody.pw_uid) if spelling == "number" else "nobody"
+    gid = {} if spelling == "without gid" else {"gid": str(nobody.pw_gid)}
+    pidfile = public / f"pid of {spelling}"
+    server = boot_in(boot, public, uid=uid, pidfile=pidfile, **gid)
+    assert pidfile.read_text() == f"{server.pid}\n"
     found = facts(server)
     assert (found["uid"], found["gid"]) == (nobody.pw_uid, nobody.pw_gid)
     assert 0 not in found["groups"]
     assert f"Uid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}" in Path(f"/proc/{server.pid}/status").read_text()
+    server.reload()
+    assert facts(server)["uid"] == nobody.pw_uid
 
 
-@as_root
+@pytest.mark.root
+def test_uid_of_nobody_in_the_database(boot, public):
+    """As in containers: the first group stays, further groups of root's do not."""
+    server = boot_in(boot, public, uid="54321")
+    found = facts(server)
+    assert (found["uid"], found["gid"], found["groups"]) == (54321, os.getgid(), [])
+
+
+@pytest.mark.root
 def test_gid(boot):
     gid = pwd.getpwnam("nobody").pw_gid
     server = boot("environment:facts", gid=str(gid))
@@ -166,7 +196,7 @@ def test_gid(boot):
     assert f"Gid:\t{gid}\t{gid}\t{gid}" in Path(f"/proc/{server.pid}/status").read_text()
 
 
-@as_root
+@pytest.mark.root
 @pytest.mark.parametrize("lazy", [False, True])
 def test_master_as_root(boot, lazy):
     """Shown by the group: not every user may read this Python."""
@@ -181,7 +211,7 @@ def test_master_as_root(boot, lazy):
     assert not before & set(server.worker_pids())
 
 
-@as_root
+@pytest.mark.root
 def test_chown_socket(boot, tmp_path):
     group = grp.getgrgid(pwd.getpwnam("nobody").pw_gid).gr_name
     boot("hello", uwsgi=False, socket=tmp_path / "s", chown_socket=f"nobody:{group}", chmod_socket="660")
@@ -189,7 +219,7 @@ def test_chown_socket(boot, tmp_path):
     assert (found.st_uid, found.st_gid) == (pwd.getpwnam("nobody").pw_uid, grp.getgrnam(group).gr_gid)
 
 
-@as_root
+@pytest.mark.root
 def test_chown_socket_to_an_unknown_owner(start, tmp_path):
     server = start("hello", uwsgi=False, socket=tmp_path / "s", chown_socket="no-such-user")
     server.status = 1
@@ -318,12 +348,14 @@ UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 
 def can_unshare() -> bool:
+    """Not in every container, whoever one is there."""
     try:
         return subprocess.run([*UNSHARE, "true"], capture_output=True, timeout=10).returncode == 0
     except FileNotFoundError:
         return False
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("options", [{}, {"lazy_apps": True}], ids=str)
 def test_as_pid_1_it_reaps_what_is_orphaned(boot, options):
     if not can_unshare():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from signal import Signals
 
@@ -96,6 +97,26 @@ def test_a_request_that_runs_is_finished_by_the_old_code(boot, options):
         server.reload(wait_for_old=False)
         client.sendall(b"done")
         assert Response.parse(packet.read_all(client)).text.startswith("done ")
+
+
+def test_reloads_wait_for_room_while_old_workers_are_busy(boot):
+    """The board has room for so many workers; the last generation waits until one of them goes, and is not given up."""
+    server = boot("slow:waits", lazy_apps=True)
+    with ExitStack() as stack:
+        busy = []
+        for number in range(5):
+            busy.append(stack.enter_context(server.connect()))
+            busy[-1].sendall(packet.packet(packet.variables(f"/{number}", "POST", b"done")))
+            server.log.wait(f"^waiting /{number}$")
+            if number < 4:
+                server.reload(wait_for_old=False)
+        server.signal(Signals.SIGHUP)
+        server.notifications.wait("RELOADING=1")
+        for client in busy:
+            client.sendall(b"done")
+            assert Response.parse(packet.read_all(client)).text.startswith("done ")
+        server.notifications.wait("READY=1")
+        until(lambda: [worker.generation for worker in server.workers()] == [6], "the old workers to go")
 
 
 def test_an_old_worker_that_takes_longer_than_the_mercy_is_killed(boot):

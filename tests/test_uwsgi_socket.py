@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -111,6 +112,48 @@ def test_a_socket_on_which_somebody_listens_is_refused(start, tmp_path):
     assert path.is_socket()
 
 
+def test_a_server_with_a_full_backlog_is_refused_without_waiting(start, tmp_path):
+    path = tmp_path / "s"
+    with contextlib.ExitStack() as stack:
+        live = stack.enter_context(socket.socket(socket.AF_UNIX))
+        live.bind(str(path))
+        live.listen(0)
+        stack.enter_context(packet.connect(str(path)))
+        server = start("hello", uwsgi=False, socket=path)
+        server.status = 1
+        assert server.wait_exit() == 1
+        server.log.wait(f'cannot listen on "{path}": .*another server listens there')
+
+
+AS_SYSTEMD = """
+import os, socket, sys
+made = socket.create_server(("127.0.0.1", 0))
+print("systemd listens on", made.getsockname()[1], flush=True)
+os.dup2(made.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.executable, [sys.executable, "-m", "rwsgi", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"socket": "fd://3"}, {"protocol": "uwsgi", "lazy_apps": True}], ids=str)
+def test_what_systemd_hands_over_is_served(boot, options):
+    server = boot("hello", uwsgi=False, command=[sys.executable, "-c", AS_SYSTEMD], **options)
+    port = int(server.log.wait(r"systemd listens on (\d+)")[1])
+    server.log.wait(rf" on uwsgi 127\.0\.0\.1:{port} \(")
+    assert serves(("127.0.0.1", port))
+    server.reload()
+    assert serves(("127.0.0.1", port))
+
+
+def test_a_descriptor_that_is_not_open_is_named(start):
+    server = start("hello", uwsgi=False, socket="fd://99")
+    server.status = 1
+    assert server.wait_exit() == 1
+    line = server.log.wait('cannot listen on "fd://99": no descriptor of this number is open').string
+    assert "directory" not in line
+
+
 def test_a_file_that_is_no_socket_is_refused(start, tmp_path):
     path = tmp_path / "precious"
     path.write_text("data")
@@ -179,7 +222,7 @@ def test_nine_at_once(boot, tmp_path, threads):
 
 # What the command line says is what the corpus is made for.
 LIMITS = {"buffer_size": 4096, "max_vars": 64}
-REFUSED = {"too-large": 431, "too-many": 431, "truncated": 400, "empty-key": 400}
+REFUSED = {"http": 400, "too-large": 431, "too-many": 431, "truncated": 400, "empty-key": 400}
 
 
 def send(address: packet.Address, data: bytes, size: int) -> bytes:
@@ -248,7 +291,7 @@ def check_invalid(case: Case, answer: bytes) -> None:
     error = case.one("error")
     if error == "incomplete":
         assert answer == b"" or Response.parse(answer).status == 400, case.name
-    elif case.data[0] not in (0, 30):
+    elif case.data[0] not in (0, 30) and error != "http":
         assert Response.parse(answer).status in (431, 501), case.name
     else:
         assert Response.parse(answer).status == REFUSED[error], case.name
@@ -267,6 +310,13 @@ def assert_refused(server, sent: bytes, status: int, why: str) -> None:
     assert sum("refused a request" in line for line in server.log.lines) == 1
     assert server.request().status == 200
     assert server.workers()[0].refused == 1
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /x HTTP/1.0\r\nContent-Length: 0\r\n\r\n"]
+)
+def test_a_browser_is_told_that_this_is_no_http_socket(boot, sent):
+    assert_refused(boot("hello"), sent, 400, "an HTTP client came to a socket that speaks the uwsgi protocol")
 
 
 def test_an_empty_packet_is_400(boot):

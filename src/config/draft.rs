@@ -1,11 +1,12 @@
 //! What the setters fill in: settings, and what can only be decided when every option has been read.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::Path;
 
 use super::{
     Address, App, AppSource, Caller, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning,
-    address,
+    address, handed,
 };
 
 #[derive(Debug, Default)]
@@ -160,19 +161,25 @@ impl Draft {
     }
 
     /// Every option has been read.
-    pub fn finish(mut self) -> (Settings, Vec<Warning>) {
-        self.settle_sockets();
+    pub fn finish(mut self, handed: Range<i32>) -> (Settings, Vec<Warning>) {
+        self.settle_sockets(handed);
         self.settle_apps();
         self.find_contradictions();
         (self.settings, self.warnings)
     }
 
-    fn settle_sockets(&mut self) {
+    fn settle_sockets(&mut self, handed: Range<i32>) {
         for mut socket in std::mem::take(&mut self.sockets) {
             if socket.follows_protocol {
                 socket.listener.protocol = self.protocol.unwrap_or(Protocol::Uwsgi);
             }
             self.settings.listeners.push(socket.listener);
+        }
+        for descriptor in handed {
+            let listeners = &mut self.settings.listeners;
+            if listeners.iter().all(|listener| listener.address != Address::Inherited(descriptor)) {
+                listeners.push(handed::listener(descriptor, self.protocol.unwrap_or(Protocol::Uwsgi)));
+            }
         }
         if self.settings.listeners.is_empty() {
             self.settings.listeners.push(default_listener());

@@ -20,6 +20,7 @@ mod expand;
 mod files;
 pub mod format;
 mod glob;
+mod handed;
 mod http;
 pub mod init;
 mod logic;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::actions::acts;
 use super::draft::Draft;
 use super::files::before_comment;
+use super::handed;
 use super::low::{Low, needs_value, unknown};
 use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
@@ -52,7 +53,8 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
     let Resolver { mut draft, mut warnings, errors, variables, .. } = resolver;
     let messages = std::mem::take(&mut draft.messages);
     draft.settings.written = written;
-    let (settings, contradictions) = draft.finish();
+    let handed = handed::descriptors(&sources.environment, std::process::id());
+    let (settings, contradictions) = draft.finish(handed);
     warnings.extend(contradictions);
     Ok(Resolved { settings, warnings, errors, messages, variables, used })
 }

@@ -1,5 +1,5 @@
 //! The uwsgi packet: a 4-byte head (modifier1, u16le size, modifier2) and a block of
-//! `u16le length, key, u16le length, value` (docs/protocol.md).
+//! `u16le length, key, u16le length, value`.
 
 use std::fmt;
 
@@ -76,9 +76,11 @@ impl Default for Limits {
     }
 }
 
-/// Why a packet is refused. The protocol has no answer for it: the connection is closed.
+/// Why a packet is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketError {
+    /// These are the first bytes of an HTTP request.
+    Http,
     /// The block is larger than `buffer-size`.
     TooLarge,
     Block(BlockError),
@@ -87,6 +89,7 @@ pub enum PacketError {
 impl fmt::Display for PacketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            PacketError::Http => f.write_str("an HTTP request"),
             PacketError::TooLarge => f.write_str("the packet is larger than buffer-size allows"),
             PacketError::Block(error) => error.fmt(f),
         }
@@ -123,11 +126,22 @@ impl<'a> Packet<'a> {
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], limits: &Limits) -> Result<Option<Packet<'a>>, PacketError> {
     let Some(head) = Head::parse(buf) else { return Ok(None) };
+    if is_http(buf) {
+        return Err(PacketError::Http);
+    }
     if usize::from(head.size) > limits.block {
         return Err(PacketError::TooLarge);
     }
     let block = buf.get(HEAD_LEN..HEAD_LEN + usize::from(head.size));
     Ok(block.map(|block| Packet { head, block }))
+}
+
+/// Does it begin like an HTTP request? As packets such bytes would be long ones, whose end never comes, with modifiers
+/// that mean nothing here.
+#[inline]
+fn is_http(buf: &[u8]) -> bool {
+    const METHODS: [&[u8; HEAD_LEN]; 7] = [b"GET ", b"HEAD", b"POST", b"PUT ", b"PATC", b"DELE", b"OPTI"];
+    buf[0].is_ascii_uppercase() && METHODS.iter().any(|method| buf.starts_with(*method))
 }
 
 /// Walks the variables of a block. Stops for good after the first error.

@@ -1,7 +1,7 @@
 //! Users and groups: looked up by name, taken on by number.
 
 use super::check;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
@@ -20,14 +20,22 @@ fn unknown(kind: &str, name: &str) -> Error {
 /// A user by name or number. A number needs no entry in the database.
 pub fn user(name: &str) -> Result<User> {
     if let Ok(uid) = name.parse() {
-        return Ok(User { uid, gid: uid, name: None });
+        // SAFETY: no pointers; as for names below.
+        let entry = unsafe { entry(libc::getpwuid(uid)) };
+        return Ok(entry.unwrap_or(User { uid, gid: uid, name: None }));
     }
     let c_name = CString::new(name).map_err(|_| unknown("user", name))?;
     // SAFETY: a NUL-terminated name; the entry is copied out at once, and the caller is the one thread of the master.
+    unsafe { entry(libc::getpwnam(c_name.as_ptr())) }.ok_or_else(|| unknown("user", name))
+}
+
+/// SAFETY: null, or an entry that the next look into the database overwrites.
+unsafe fn entry(found: *const libc::passwd) -> Option<User> {
+    // SAFETY: as the caller says; the name of an entry is NUL-terminated.
     unsafe {
-        let entry = libc::getpwnam(c_name.as_ptr());
-        let entry = entry.as_ref().ok_or_else(|| unknown("user", name))?;
-        Ok(User { uid: entry.pw_uid, gid: entry.pw_gid, name: Some(c_name) })
+        let found = found.as_ref()?;
+        let name = CStr::from_ptr(found.pw_name).to_owned();
+        Some(User { uid: found.pw_uid, gid: found.pw_gid, name: Some(name) })
     }
 }
 
@@ -44,7 +52,8 @@ pub fn group(name: &str) -> Result<u32> {
     }
 }
 
-/// Gives up root: groups first, the user last, since nothing can be changed after it.
+/// Gives up root: groups first, the user last, since nothing can be changed after it. Root's own further groups are never
+/// kept; a number that is nobody's keeps root's first one, as in containers.
 pub fn become_user(user: Option<&User>, gid: Option<u32>) -> Result<()> {
     // SAFETY: numbers, a null group list of length 0, and a NUL-terminated name.
     unsafe {
@@ -54,6 +63,8 @@ pub fn become_user(user: Option<&User>, gid: Option<u32>) -> Result<()> {
                 None => check(libc::setgroups(0, std::ptr::null()))?,
             };
             check(libc::setgid(gid))?;
+        } else {
+            check(libc::setgroups(0, std::ptr::null()))?;
         }
         if let Some(user) = user {
             check(libc::setuid(user.uid))?;

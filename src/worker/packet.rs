@@ -143,6 +143,11 @@ impl Core {
                     format!("the request variables are longer than buffer-size = {} allows", limits.block);
                 return self.refuse(client, 431, &text);
             }
+            Err(PacketError::Http) => {
+                let text = "an HTTP client came to a socket that speaks the uwsgi protocol; the option for it is http, and \
+                            nginx's directive for this socket is uwsgi_pass";
+                return self.refuse(client, 400, text);
+            }
             Ok(None) | Err(_) => return self.refuse(client, 400, "a bad uwsgi packet"),
         };
         match head.modifier1 {

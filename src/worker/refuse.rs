@@ -6,7 +6,7 @@ use super::core::Core;
 use super::log;
 use crate::proto::http::status::Plain;
 use crate::shm::board::bump;
-use crate::sys::epoll;
+use crate::sys::{clock, epoll};
 use std::time::Duration;
 
 impl Core {
@@ -31,12 +31,14 @@ impl Core {
 /// the connection (RFC 9112 §9.6).
 fn discard(client: &Client, patience: Duration) {
     let mut buffer = [0; 16 * 1024];
+    let deadline = clock::monotonic_us() + patience.as_micros() as u64;
     for _ in 0..1024 {
         match client.recv_waste(&mut buffer) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if !epoll::wait_one(client, false, patience).unwrap_or(false) {
+                let left = Duration::from_micros(deadline.saturating_sub(clock::monotonic_us()));
+                if !epoll::wait_one(client, false, left).unwrap_or(false) {
                     return;
                 }
             }

@@ -188,6 +188,7 @@ fn invalid_uwsgi() {
         let error = match outcome {
             Ok(None) => "incomplete",
             Ok(Some(_)) => panic!("{name}: nobody refused it"),
+            Err(PacketError::Http) => "http",
             Err(PacketError::TooLarge) => "too-large",
             Err(PacketError::Block(BlockError::Truncated)) => "truncated",
             Err(PacketError::Block(BlockError::EmptyKey)) => "empty-key",

@@ -90,7 +90,7 @@ fn defaults_are_the_defaults() {
             .unwrap_or_else(|e| panic!("{}: {e:?}", row.name));
     }
     assert!(draft.notes.is_empty(), "{:?}", draft.notes);
-    let (settings, warnings) = draft.finish();
+    let (settings, warnings) = draft.finish(0..0);
     assert!(settings.apps.is_empty() && warnings.len() <= 1, "{warnings:?}");
     assert_eq!(Settings { listeners: Vec::new(), ..settings }, Settings::default());
 }

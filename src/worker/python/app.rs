@@ -4,7 +4,7 @@ use super::run::traceback;
 use crate::base::reason::reason;
 use crate::config::{App, AppSource, Settings};
 use crate::worker::log;
-use pyo3::exceptions::{PyAttributeError, PyImportError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyFileNotFoundError, PyImportError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use std::path::Path;
@@ -192,6 +192,11 @@ fn find<'py>(py: Python<'py>, app: &App, object: Option<&Py<PyAny>>) -> PyResult
             return callable(object.bind(py).clone(), "the object");
         }
         AppSource::Module(module) => attribute(py.import(module.as_str())?.as_any(), &app.callable)?,
+        AppSource::File(path) if !path.exists() => {
+            let here = std::env::current_dir().unwrap_or_default();
+            let path = here.join(path);
+            return Err(PyFileNotFoundError::new_err(format!("there is no file {}", path.display())));
+        }
         AppSource::File(path) => attribute(&run_file(py, path)?, &app.callable)?,
     };
     callable(found, &app.callable)

@@ -1,0 +1,83 @@
+"""Forks, and does with the child what applications do."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+
+
+def never_ends():
+    while True:
+        signal.pause()
+
+
+def ended_by(number):
+    """A child of multiprocessing that gets this signal at once, and what became of it."""
+    child = multiprocessing.get_context("fork").Process(target=never_ends)
+    child.start()
+    os.kill(child.pid, number)
+    child.join()
+    return child.exitcode
+
+
+def status_of_child(leave):
+    child = os.fork()
+    if child == 0:
+        leave()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fails():
+    raise ValueError("in the child")
+
+
+def iterates():
+    """Forks between two pieces."""
+    yield b"one "
+    child = os.fork()
+    if child:
+        yield str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode()
+    else:
+        yield b"never sent"
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "/exit":
+        return [str(status_of_child(lambda: sys.exit(3))).encode()]
+    if path == "/exit-none":
+        return [str(status_of_child(sys.exit)).encode()]
+    if path == "/raise":
+        return [str(status_of_child(fails)).encode()]
+    if path == "/return":
+        child = os.fork()
+        return [b"child" if child == 0 else str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode()]
+    if path == "/iterate":
+        return iterates()
+    if path == "/signal":
+        return [str(ended_by(int(environ["QUERY_STRING"]))).encode()]
+    if path == "/program":
+        return [subprocess.run(["cat", "/proc/self/status"], capture_output=True, check=True).stdout]
+    if path == "/closed":
+        for number in (0, 1, 2):
+            os.close(number)
+        return [b"closed"]
+    if path == "/prints":
+        os.write(1, b"printed\n")
+        os.write(2, b"logged\n")
+        return [b"said"]
+    return [str(os.getpid()).encode()]
+
+
+def slow_hook():
+    """A factory: once the application is loaded, whoever forks waits for somebody to write into the pipe."""
+
+    def before():
+        os.write(2, f"before fork in {os.getpid()}\n".encode())
+        if os.path.exists(os.environ["GATE"]):
+            open(os.environ["GATE"], "rb").read()
+
+    os.register_at_fork(before=before)
+    return application
