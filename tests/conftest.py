@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from harness import procs, programs
 from harness.nginx import Nginx
+from harness.public import Public
 from harness.server import TESTS, Server
 
 MYSITE = TESTS.parent / "examples/mysite"
@@ -59,6 +61,13 @@ def start(request: pytest.FixtureRequest) -> Iterator[Boot]:
 def boot(start: Boot) -> Boot:
     """Starts a server and waits until it is ready."""
     return lambda *arguments, **options: start(*arguments, **options).wait_ready()
+
+
+@pytest.fixture(scope="session")
+def public() -> Iterator[Public]:
+    # Not below pytest's own directory, which is closed to others.
+    with tempfile.TemporaryDirectory() as name:
+        yield Public(Path(name))
 
 
 class Site:

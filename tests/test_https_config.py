@@ -15,7 +15,6 @@ import pytest
 
 from harness.http import request
 from harness.tls import Authority, Connection
-from test_process import as_root, reads_python
 
 pytestmark = pytest.mark.core
 
@@ -112,14 +111,12 @@ def port_of(server) -> int:
     return int(server.log.wait(r"serves .* on https://\S+:(\d+) \(master")[1])
 
 
-@as_root
-def test_the_key_may_be_roots_alone(boot, authority):
+@pytest.mark.root
+def test_the_key_may_be_roots_alone(boot, authority, public):
     """It is read before the master becomes another user; a reload reads it as that one."""
-    if not reads_python("nobody"):
-        pytest.skip("nobody may not read this Python")
     files = authority.sign()
     authority.directory.chmod(0o700)
-    server = boot("hello", uwsgi=False, https=files, uid="nobody")
+    server = boot(module="hello", uwsgi=False, https=files, uid="nobody", **public.options)
     server.signal(Signals.SIGHUP)
     server.log.wait(
         r'SIGHUP: the configuration is not valid: command line: option "https": cannot read ".*": Permission denied '

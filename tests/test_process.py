@@ -7,52 +7,18 @@ import json
 import os
 import pwd
 import re
-import shutil
 import stat
 import subprocess
 import sys
-import sysconfig
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from signal import Signals
 
 import pytest
 
-import rwsgi
 from harness import packet, procs
 from harness.load import Load
 from harness.server import APPS, TESTS
 from harness.wait import until
-
-NOT_NEEDED = shutil.ignore_patterns(
-    "__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "config-*"
-)
-
-
-@pytest.fixture(scope="module")
-def public() -> Iterator[Path]:
-    """A directory that everybody can read, with this Python, rwsgi and the applications in it: those of the tests may
-    lie in somebody's home."""
-    with tempfile.TemporaryDirectory() as name:
-        directory, stdlib = Path(name), Path(sysconfig.get_path("stdlib"))
-        (directory / "bin").mkdir()
-        shutil.copy(os.path.realpath(sys.executable), directory / "bin/python3")
-        shutil.copytree(stdlib, directory / "lib" / stdlib.name, ignore=NOT_NEEDED)
-        shared = Path(sysconfig.get_config_var("LIBDIR")) / sysconfig.get_config_var("INSTSONAME")
-        if shared.suffix != ".a" and shared.exists():
-            shutil.copy(shared, directory / "lib")
-        shutil.copytree(Path(rwsgi.__file__).parent, directory / "lib" / stdlib.name / "rwsgi")
-        shutil.copytree(APPS, directory / "apps")
-        subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
-        yield directory
-
-
-def boot_in(boot, public: Path, **options: object):
-    """A server that sees nothing but that directory."""
-    env = {"PYTHONHOME": str(public), "LD_LIBRARY_PATH": str(public / "lib"), "PYTHONPATH": str(public / "apps")}
-    command = [str(public / "bin/python3"), "-m", "rwsgi"]
-    return boot(None, command=command, env=env, module="environment:facts", cwd=public, **options)
 
 
 def facts(server, path: str = "/", **more: str) -> dict[str, object]:
@@ -169,8 +135,8 @@ def test_uid_and_gid(boot, public, spelling):
     nobody = pwd.getpwnam("nobody")
     uid = str(nobody.pw_uid) if spelling == "number" else "nobody"
     gid = {} if spelling == "without gid" else {"gid": str(nobody.pw_gid)}
-    pidfile = public / f"pid of {spelling}"
-    server = boot_in(boot, public, uid=uid, pidfile=pidfile, **gid)
+    pidfile = public.directory / f"pid of {spelling}"
+    server = boot(module="environment:facts", **public.options, uid=uid, pidfile=pidfile, **gid)
     assert pidfile.read_text() == f"{server.pid}\n"
     found = facts(server)
     assert (found["uid"], found["gid"]) == (nobody.pw_uid, nobody.pw_gid)
@@ -183,7 +149,7 @@ def test_uid_and_gid(boot, public, spelling):
 @pytest.mark.root
 def test_uid_of_nobody_in_the_database(boot, public):
     """As in containers: the first group stays, further groups of root's do not."""
-    server = boot_in(boot, public, uid="54321")
+    server = boot(module="environment:facts", **public.options, uid="54321")
     found = facts(server)
     assert (found["uid"], found["gid"], found["groups"]) == (54321, os.getgid(), [])
 

@@ -210,7 +210,7 @@ def public() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read the file")
+@pytest.mark.root
 def test_a_file_that_may_not_be_read(boot, public):
     (public / "a").write_bytes(SECRET)
     (public / "a").chmod(0o600)
