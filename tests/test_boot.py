@@ -96,6 +96,12 @@ def test_an_application_that_does_not_get_ready(start, tmp_path, options):
     fails(start, 1, "nothing to serve, stopping", module="hangs", pythonpath=tmp_path, boot_timeout=1, **options)
 
 
+def test_a_backlog_that_the_kernel_cuts(boot):
+    most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    server = boot("hello", listen=most + 1)
+    server.log.expect(rf"warning: listen = {most + 1} is more than the kernel allows: {most} connections can wait")
+
+
 @pytest.mark.parametrize(
     ("options", "pattern"),
     [

@@ -3,7 +3,7 @@
 use crate::base::reason::reason;
 use crate::config::{Address, Listener, Protocol, Settings};
 use crate::sys::{io, socket, user};
-use crate::worker::Bound;
+use crate::worker::{Bound, log};
 use std::io::{Error, ErrorKind, Result};
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -43,7 +43,7 @@ fn explain(listener: &Listener, error: Error) -> String {
 }
 
 /// The backlog that is used: what was asked for, within what the kernel allows.
-pub fn backlog(settings: &Settings) -> u32 {
+fn backlog(settings: &Settings) -> u32 {
     let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn")
         .ok()
         .and_then(|text| text.trim().parse().ok())
@@ -55,6 +55,12 @@ pub fn backlog(settings: &Settings) -> u32 {
 pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
     let mut sockets = Sockets { bound: Vec::new(), files: Vec::new() };
     let backlog = backlog(settings);
+    if let Some(listen) = settings.listen.filter(|&listen| listen > backlog) {
+        log::say(&format!(
+            "warning: listen = {listen} is more than the kernel allows: {backlog} connections can wait; raise it with \
+             sysctl net.core.somaxconn={listen}"
+        ));
+    }
     for (number, listener) in settings.listeners.iter().enumerate() {
         if let Err(error) = one((number, listener), settings, backlog, &mut sockets) {
             let message = explain(listener, error);
