@@ -43,7 +43,7 @@ test-rust:
 
 .PHONY: test-python
 test-python: $(DONE)/wheel $(DONE)/test $(UWSGI)/done programs
-	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi $(BIN)/python -m pytest tests
+	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi scripts/pytest.sh $(BIN)/python tests
 
 .PHONY: test-types
 test-types: $(DONE)/wheel $(DONE)/example $(DONE)/lint

@@ -34,5 +34,5 @@ for version in "$@"; do
         PYO3_PYTHON="$PWD/$venv/bin/python" scripts/install_wheel.sh "$venv" "target/python$version"
         touch "$venv/wheel/installed"
     fi
-    "$venv/bin/python" -m pytest tests -m 'not slow and not core'
+    scripts/pytest.sh "$venv/bin/python" tests -m 'not slow and not core'
 done
