@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from contextlib import ExitStack
 from signal import Signals
 
@@ -43,6 +44,23 @@ def test_a_busy_worker_does_not_hold_up_its_kept_connections(boot, threads):
         assert slowest < 0.5, f"a request waited {slowest:.3f} s"
         assert rounds > 20
         assert all(connection.answer().status == 200 for connection in sleeping)
+
+
+def test_short_requests_without_a_pause_are_shared(boot):
+    """Every kept connection has come to one worker: one that has nothing to do takes some of them over."""
+    server = boot("slow", uwsgi=False, http=True, processes=2, http_keepalive_requests=0)
+    with ExitStack() as stack:
+        sleeping = kept(stack, server, 1)[0]
+        sleeping.send(request("/?sleep=0.5"))
+        others = kept(stack, server, 16)
+        idle = sleeping.answer().body
+        served: Counter[bytes] = Counter()
+        end = time.monotonic() + 5
+        while served[idle] < 100 and time.monotonic() < end:
+            for connection in others:
+                connection.send(request("/?spin=0.001"))
+            served.update(connection.answer().body for connection in others)
+        assert served[idle] >= 100, served
 
 
 def test_the_busy_worker_serves_what_nobody_else_can(boot):

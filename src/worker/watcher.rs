@@ -1,6 +1,6 @@
 //! A worker whose threads all run requests cannot look after the connections in its table. This thread does, and gives
 //! those that have something to say to a worker that is idle. It knows nothing of Python, and of requests only how long
-//! they have run: while they are short it does nothing.
+//! they have run: while they are short, and there are pauses between them, it does nothing.
 
 use super::handover::is_movable;
 use super::intake::{CONNECTION, GIVEN};
@@ -17,6 +17,10 @@ use std::time::Duration;
 
 /// A request that has run so long may run much longer.
 const LONG_US: u64 = 5_000;
+/// So many times in a row no thread was found at rest: short requests follow each other without a pause.
+const SATURATED: u32 = 4;
+/// A neighbour that is idle now and then is between two requests.
+const BETWEEN: Duration = Duration::from_micros(300);
 /// How often the connections are looked at while one does.
 const LOOK: Duration = Duration::from_millis(3);
 /// Looks without a request in between, after which there is no more looking until one comes.
@@ -63,22 +67,24 @@ impl Shared {
     fn watch_over(&self) {
         let _ = signal::block_all();
         let mut events = Events::with_capacity(64);
-        let mut quiet = 0;
+        let (mut quiet, mut busy) = (0u32, 0u32);
         loop {
-            match self.all_busy_for() {
+            let busy_for = self.all_busy_for();
+            (quiet, busy) =
+                if busy_for.is_some() { (0, busy.saturating_add(1)) } else { (quiet.saturating_add(1), 0) };
+            match busy_for {
                 Some(LONG_US..) => {
-                    quiet = 0;
                     self.give_what_waits(&mut events);
                     std::thread::park_timeout(LOOK);
                 }
-                Some(time) => {
-                    quiet = 0;
-                    std::thread::park_timeout(Duration::from_micros(LONG_US - time));
+                Some(_) if busy > SATURATED => {
+                    if self.has_neighbour_at_rest() {
+                        self.give_what_waits(&mut events);
+                    }
+                    std::thread::park_timeout(LOOK);
                 }
-                None if quiet < QUIET => {
-                    quiet += 1;
-                    std::thread::park_timeout(Duration::from_micros(LONG_US));
-                }
+                Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
+                None if quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
                 None => self.sleep(),
             }
         }
@@ -107,6 +113,14 @@ impl Shared {
             youngest = youngest.min(now.saturating_sub(core.started_us().load(Relaxed)));
         }
         Some(youngest)
+    }
+
+    fn has_neighbour_at_rest(&self) -> bool {
+        let found = self.idle_neighbour();
+        found.is_some() && {
+            std::thread::park_timeout(BETWEEN);
+            self.idle_neighbour() == found
+        }
     }
 
     /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
