@@ -92,7 +92,7 @@ impl Core {
             slot,
             request,
             app: None,
-            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.clone()))),
+            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.slot, shared.settings.clone()))),
             mounts,
             intake: Intake::new(&shared),
             http: Http::new(&shared.settings),

@@ -12,7 +12,7 @@ use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
 use crate::proto::http::response::{CHUNK_END, Delivery, LAST_CHUNK, ResponseHead, push_chunk_size};
-use crate::shm::board::CoreSlot;
+use crate::shm::board::{CoreSlot, WorkerSlot};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,7 @@ pub struct Exchange {
     pub serial: u64,
     client: Option<Client>,
     slot: CoreSlot,
+    worker: WorkerSlot,
     /// The longest wait for the client, and that of requests for which nothing else is said.
     timeout: Duration,
     usual_timeout: Duration,
@@ -92,11 +93,12 @@ pub enum After {
 }
 
 impl Exchange {
-    pub fn new(slot: CoreSlot, settings: Arc<Settings>) -> Exchange {
+    pub fn new(slot: CoreSlot, worker: WorkerSlot, settings: Arc<Settings>) -> Exchange {
         Exchange {
             serial: 0,
             client: None,
             slot,
+            worker,
             timeout: settings.socket_timeout,
             usual_timeout: settings.socket_timeout,
             server: settings.http.server.clone().unwrap_or_default().into_bytes(),

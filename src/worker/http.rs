@@ -61,6 +61,11 @@ impl Http {
     }
 }
 
+/// RFC 9112 §2.2: old clients send an empty line behind a body. It begins no request.
+fn is_empty_line(bytes: &[u8]) -> bool {
+    b"\r\n".starts_with(bytes)
+}
+
 impl Core {
     /// Goes on with a connection that has bytes or room for some, is new, or has more than one request in its buffer.
     /// `true`: there is a request to run; the connection is in `self.current`.
@@ -85,7 +90,7 @@ impl Core {
             if !conn.awaits_proxy && !conn.buf.is_empty() {
                 match head::parse(&conn.buf, &self.http.limits, &mut conn.progress, &mut self.http.head) {
                     Ok(Some(length)) => return self.take_http(conn, length),
-                    Ok(None) if conn.waits == Waits::Idle => {
+                    Ok(None) if conn.waits == Waits::Idle && !is_empty_line(&conn.buf) => {
                         conn.waits = Waits::Head;
                         conn.since_us = clock::monotonic_us();
                     }
@@ -149,9 +154,6 @@ impl Core {
             let reject =
                 Reject::new(501, "WebSocket is not spoken here; see http-ignore-upgrade", "RFC 6455 §4.4");
             return self.reject(conn, &reject);
-        }
-        if request.method() == b"CONNECT" {
-            return self.reject(conn, &Reject::new(501, "CONNECT is for proxies", "RFC 9110 §9.3.6"));
         }
         if let Some(own) = self.own_answer(&conn, &request) {
             return self.send_own(conn, length, framing, own);

@@ -97,7 +97,7 @@ impl Core {
             return false;
         }
         let keep = left.keep && self.keeps_connections();
-        self.shared.leftovers.fetch_sub(left.memory, Relaxed);
+        self.shared.discount(&conn);
         conn.leftover = None;
         if !keep {
             self.see_off(conn);

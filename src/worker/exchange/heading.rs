@@ -3,6 +3,10 @@
 use super::{Exchange, Speaks};
 use crate::proto::http::response::{self, Delivery, HeadError};
 use crate::proto::http::status;
+use std::time::Duration;
+
+/// Most bytes of an unread body that are thrown away before the answer: the application waits.
+const HERE: u64 = 256 * 1024;
 
 impl Exchange {
     pub fn start(&mut self, status: &[u8]) -> Result<(), HeadError> {
@@ -40,18 +44,41 @@ impl Exchange {
         }
     }
 
+    /// May another request follow? Asked as late as it can be told: the worker may have been told to leave since the
+    /// request came. `is_done`: the app reads no more of the body.
+    fn goes_on(&mut self, is_done: bool) -> bool {
+        matches!(self.speaks, Speaks::Http { keep_alive: true, .. })
+            && !self.close
+            && self.worker.order().serves()
+            && !self.leaves_body(is_done)
+    }
+
+    /// Does something of the body stay on the socket, where the next request should be?
+    fn leaves_body(&mut self, is_done: bool) -> bool {
+        if self.body.is_drained() {
+            return false;
+        }
+        // RFC 9110 §10.1.1: who is not told to go on may keep its body.
+        if self.expects_continue {
+            return true;
+        }
+        let Some(client) = &mut self.client else { return true };
+        is_done && !self.body.drain(client, HERE, Duration::ZERO)
+    }
+
     /// Puts the head into `out`. `whole` is the length of the body when all of it is known already.
     pub(super) fn push_head(&mut self, whole: Option<u64>) -> Delivery {
         for (name, value) in &self.settings.python.add_headers {
             // What cannot stand in a head was refused with the configuration; a second Content-Length is left out.
             let _ = self.head.header(name.as_bytes(), value.as_bytes());
         }
+        let goes_on = self.goes_on(whole.is_some());
         let settled = match self.speaks {
             Speaks::Uwsgi => self.head.finish_uwsgi(self.is_head_request),
-            Speaks::Http { minor, keep_alive, ref date } => self.head.finish(&response::Exchange {
+            Speaks::Http { minor, ref date, .. } => self.head.finish(&response::Exchange {
                 minor,
                 is_head: self.is_head_request,
-                keep_alive: keep_alive && !self.close,
+                keep_alive: goes_on,
                 length: whole.filter(|_| !self.is_head_request),
                 date,
                 server: &self.server,
