@@ -202,6 +202,9 @@ def test_a_trusted_proxy_is_believed(boot):
         facts = seen(connection, Forwarded='for="[2001:db8::7]:4711";proto=https;host=a.example')
         assert (facts["REMOTE_ADDR"], facts["REMOTE_PORT"]) == ("2001:db8::7", "4711")
         assert facts["wsgi.url_scheme"] == "https"
+        # What the client sent as Forwarded, most proxies pass on.
+        facts = seen(connection, Forwarded="for=6.6.6.6;proto=http", **FORWARDED)
+        assert (facts["REMOTE_ADDR"], facts["wsgi.url_scheme"]) == ("192.0.2.7", "https")
         # The next request on the same connection is nobody's but the peer's.
         facts = seen(connection)
         assert (facts["REMOTE_ADDR"], facts["wsgi.url_scheme"]) == ("127.0.0.1", "http")

@@ -45,11 +45,10 @@ pub(super) fn apply(request: &mut Request, http: &Http) -> Option<&'static [u8]>
         return None;
     }
     let [forwarded, addresses, proto, ssl, host] = spans.map(|span| request.get(span));
-    let found = origin(&Fields { forwarded, addresses, proto, host }, |address| http.trusts(address));
-    let by_ssl = ssl.eq_ignore_ascii_case(b"on").then_some(&b"https"[..]);
+    let found = origin(&Fields { forwarded, addresses, proto, ssl, host }, |address| http.trusts(address));
     let host = found.host.filter(|_| http.trusts_host).map(<[u8]>::to_vec);
     let (address, port) = (found.address, found.port.unwrap_or(0));
-    let scheme = found.scheme.or(by_ssl);
+    let scheme = found.scheme;
     if let Some(address) = address {
         request.set(b"REMOTE_ADDR", address.to_string().as_bytes());
         // The port of the connection that is here is the proxy's; 0 says that the client's is not known.
