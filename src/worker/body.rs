@@ -2,10 +2,11 @@
 
 use super::chunks::Chunks;
 use super::client::Client;
+use crate::base::reason::reason;
 use crate::sys::epoll;
 use std::fmt;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{Error, ErrorKind, Read};
 use std::time::Duration;
 
 /// Why a body cannot be read to its end.
@@ -23,8 +24,8 @@ pub enum BodyError {
     TooLong,
     /// The request is over; the input belongs to nobody now.
     Over,
-    /// The temporary file cannot be read or written.
-    Spool,
+    /// The temporary file cannot be made, written or read, for this reason of the system's.
+    Spool(Option<i32>),
 }
 
 impl BodyError {
@@ -34,7 +35,7 @@ impl BodyError {
             BodyError::TooLong => 413,
             BodyError::Trailers => 431,
             BodyError::TimedOut => 408,
-            BodyError::Spool => 500,
+            BodyError::Spool(_) => 500,
             BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
         }
     }
@@ -49,7 +50,18 @@ impl fmt::Display for BodyError {
             BodyError::Trailers => "the trailer section of the body is too large",
             BodyError::TooLong => "the body is longer than limit-post allows",
             BodyError::Over => "wsgi.input was read after its request had ended",
-            BodyError::Spool => "the temporary file of the body cannot be used",
+            BodyError::Spool(number) => {
+                let why = number.map_or_else(
+                    || "it ends too early".to_owned(),
+                    |number| reason(Error::from_raw_os_error(number)),
+                );
+                let place = std::env::temp_dir();
+                return write!(
+                    f,
+                    "the body's temporary file in {} (TMPDIR) cannot be used: {why}",
+                    place.display()
+                );
+            }
         })
     }
 }
@@ -178,7 +190,7 @@ impl Body {
         }
         if let Some(file) = &mut self.spool {
             let got = file.take(STEP as u64).read_to_end(&mut self.ahead);
-            return got.map(|got| got > 0).or_else(|_| self.fail(BodyError::Spool));
+            return got.map(|got| got > 0).or_else(|error| self.spool_failed(&error));
         }
         let before = self.ahead.len();
         while self.ahead.len() == before {
@@ -294,8 +306,8 @@ impl Body {
         self.advance(held);
         out = &mut out[held..];
         if let Some(file) = &mut self.spool {
-            if file.read_exact(out).is_err() {
-                return self.fail(BodyError::Spool);
+            if let Err(error) = file.read_exact(out) {
+                return self.spool_failed(&error);
             }
             self.consumed += out.len() as u64;
             return Ok(());
