@@ -1,70 +1,15 @@
 //! A request's body: what has arrived with the head, what is still to come, and where it ends.
 
+mod error;
+
 use super::chunks::Chunks;
 use super::client::Client;
-use crate::base::reason::reason;
 use crate::sys::epoll;
-use std::fmt;
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
-/// Why a body cannot be read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyError {
-    /// The client closed the connection in the middle.
-    Closed,
-    /// Nothing came for as long as `socket-timeout` allows.
-    TimedOut,
-    /// The chunks are not chunks (RFC 9112 §7.1).
-    Malformed,
-    /// Header fields behind the chunks, more than anybody needs.
-    Trailers,
-    /// Longer than `limit-post`.
-    TooLong,
-    /// The request is over; the input belongs to nobody now.
-    Over,
-    /// The temporary file cannot be made, written or read, for this reason of the system's.
-    Spool(Option<i32>),
-}
-
-impl BodyError {
-    /// What a client is answered whose request ends so.
-    pub fn status(self) -> u16 {
-        match self {
-            BodyError::TooLong => 413,
-            BodyError::Trailers => 431,
-            BodyError::TimedOut => 408,
-            BodyError::Spool(_) => 500,
-            BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
-        }
-    }
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            BodyError::Closed => "the client closed the connection before the end of the body",
-            BodyError::TimedOut => "no bytes of the body came within socket-timeout",
-            BodyError::Malformed => "the chunks of the body are malformed",
-            BodyError::Trailers => "the trailer section of the body is too large",
-            BodyError::TooLong => "the body is longer than limit-post allows",
-            BodyError::Over => "wsgi.input was read after its request had ended",
-            BodyError::Spool(number) => {
-                let why = number.map_or_else(
-                    || "it ends too early".to_owned(),
-                    |number| reason(Error::from_raw_os_error(number)),
-                );
-                let place = std::env::temp_dir();
-                return write!(
-                    f,
-                    "the body's temporary file in {} (TMPDIR) cannot be used: {why}",
-                    place.display()
-                );
-            }
-        })
-    }
-}
+pub use error::BodyError;
 
 /// What is still to come from the socket.
 #[derive(Debug, Default)]
