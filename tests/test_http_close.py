@@ -95,3 +95,27 @@ def test_reset_content_has_none(boot, path):
             assert (answer.status, answer.body) == (205, b"")
             assert answer.header("Content-Length") == "0"
             assert answer.header("Transfer-Encoding") is None
+
+
+BROKEN = [
+    ({"Transfer_Encoding": "chunked"}, b"9\r\nabcdefghi\r\n0\r\n\r\n", 413),
+    ({"Transfer_Encoding": "chunked"}, b"5\r\nabcdeX", 400),
+    ({"Transfer_Encoding": "chunked"}, b"0\r\nA: " + b"x" * 9000, 431),
+    ({"Content_Length": "5"}, b"abc", 408),
+]
+
+
+@pytest.mark.parametrize(("headers", "body", "status"), BROKEN, ids=["too long", "no chunks", "trailers", "stalls"])
+def test_a_body_that_breaks_while_the_application_reads_it(boot, headers, body, status):
+    """The status is the same as of one that is read ahead, and the application is not to blame."""
+    server = boot_http(boot, "slow:waits", http_stream_body=True, http_timeout=1, limit_post=5)
+    server.log.expect("waiting")
+    with Connection(server.http_address) as connection:
+        connection.send(request("/", "POST", **headers))
+        server.log.wait("waiting /")
+        connection.send(body)
+        answer = connection.answer()
+        assert (answer.status, answer.header("Connection")) == (status, "close")
+        assert connection.is_closed()
+    server.log.wait(f"worker 1 core 0: POST /: .*; answered {status}")
+    assert server.workers()[0].exceptions == 0

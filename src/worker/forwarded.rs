@@ -8,31 +8,20 @@ use crate::proto::http::Reject;
 use crate::proto::http::forwarded::{Fields, origin};
 use crate::proto::proxy;
 
-/// What a PROXY header, or the lack of one, comes to.
-pub(super) enum Introduced {
-    /// The bytes of a request may follow.
-    Yes,
-    NotYet,
-    Refused(Reject),
-}
-
 impl Core {
-    /// Takes the PROXY header that a connection begins with.
-    pub(super) fn take_proxy_header(&self, conn: &mut Conn) -> Introduced {
-        match proxy::parse(&conn.buf) {
-            Ok(None) => Introduced::NotYet,
-            Ok(Some(header)) => {
-                conn.buf.drain(..header.len);
-                conn.awaits_proxy = false;
-                if let Some(source) = header.source {
-                    conn.peer = Some(source);
-                    // The balancer has been believed; whoever speaks through it is judged by its own address.
-                    conn.trusted = self.shared.settings.http.trusts(source.ip());
-                }
-                Introduced::Yes
-            }
-            Err(error) => Introduced::Refused(Reject::bad(error.0, "haproxy's proxy-protocol.txt §2")),
+    /// Takes the PROXY header that a connection begins with. `false`: it is not whole yet.
+    pub(super) fn take_proxy_header(&self, conn: &mut Conn) -> Result<bool, Reject> {
+        let parsed = proxy::parse(&conn.buf);
+        let found = parsed.map_err(|error| Reject::bad(error.0, "haproxy's proxy-protocol.txt §2"))?;
+        let Some(header) = found else { return Ok(false) };
+        conn.buf.drain(..header.len);
+        conn.awaits_proxy = false;
+        if let Some(source) = header.source {
+            conn.peer = Some(source);
+            // The balancer has been believed; whoever speaks through it is judged by its own address.
+            conn.trusted = self.shared.settings.http.trusts(source.ip());
         }
+        Ok(true)
     }
 }
 

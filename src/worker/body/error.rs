@@ -9,7 +9,7 @@ use std::io::Error;
 pub enum BodyError {
     /// The client closed the connection in the middle.
     Closed,
-    /// Nothing came for as long as `socket-timeout` allows.
+    /// Nothing came for as long as `socket-timeout` or `http-timeout` allows.
     TimedOut,
     /// The chunks are not chunks (RFC 9112 §7.1).
     Malformed,
@@ -40,7 +40,9 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BodyError::Closed => "the client closed the connection before the end of the body",
-            BodyError::TimedOut => "no bytes of the body came within socket-timeout",
+            BodyError::TimedOut => {
+                "no bytes of the body came within http-timeout, or on a uwsgi socket within socket-timeout"
+            }
             BodyError::Malformed => "the chunks of the body are malformed",
             BodyError::Trailers => "the trailer section of the body is too large",
             BodyError::TooLong => "the body is longer than limit-post allows",
