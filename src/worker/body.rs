@@ -65,6 +65,24 @@ impl Body {
         self.surplus.clear();
     }
 
+    /// The body waits elsewhere for more of itself. A buffer that holds nothing stays here: thousands may wait.
+    pub fn put_aside(&mut self) -> Body {
+        let mut body = std::mem::take(self);
+        if body.ahead.is_empty() {
+            self.ahead = std::mem::take(&mut body.ahead);
+        }
+        body
+    }
+
+    /// More of a body that was put aside is here.
+    pub fn take_up(&mut self, mut body: Body) {
+        if body.ahead.is_empty() {
+            self.ahead.clear();
+            body.ahead = std::mem::take(&mut self.ahead);
+        }
+        *self = body;
+    }
+
     /// A body of `length` bytes, the first of which came with the head. Returns how many of `first` belong to it.
     pub fn begin_sized(&mut self, length: u64, first: &[u8]) -> usize {
         self.clear();

@@ -52,6 +52,12 @@ impl Http {
         &self.host_name
     }
 
+    /// The next connection's buffer.
+    pub(super) fn spare(&mut self, mut buf: Vec<u8>) {
+        buf.clear();
+        self.spare = buf;
+    }
+
     pub(super) fn date(&mut self) -> HttpDate {
         let now = clock::wall_secs();
         if self.date.0 != now {
@@ -103,8 +109,7 @@ impl Core {
                     if client.failure().is_some() {
                         return self.tls_failed(conn);
                     }
-                    conn.buf.clear();
-                    self.http.spare = std::mem::take(&mut conn.buf);
+                    self.http.spare(std::mem::take(&mut conn.buf));
                     self.forget(&conn);
                     return false;
                 }
