@@ -61,7 +61,7 @@ def test_a_body_that_nobody_reads_is_thrown_away_when_it_is_here(boot):
 
 
 def test_an_empty_line_behind_a_body_begins_no_request(boot):
-    """RFC 9112 §2.2: old clients send one. The connection is idle all the same: closed at once when the server stops."""
+    """RFC 9112 §2.2: old clients send one. The connection is idle all the same, and closed when the server stops."""
     server = boot_http(boot, "inputs:digest", http_headers_timeout=60)
     with Connection(server.http_address) as connection:
         connection.send(request("/", "POST", b"abc") + b"\r\n")

@@ -124,7 +124,9 @@ def limited(files: int) -> list[str]:
 
 def test_few_files_are_told_and_are_enough(boot):
     server = boot("hello", uwsgi=False, http=True, command=limited(160))
-    told = server.log.wait(r"http-connections = 16384 needs 16512 open files .* system allows 160: workers take only (\d+)")
+    told = server.log.wait(
+        r"http-connections = 16384 needs 16512 open files .* system allows 160: workers take only (\d+)"
+    )
     assert int(told[1]) == 32
     with ExitStack() as stack:
         held = [stack.enter_context(Connection(server.http_address)) for _ in range(200)]
@@ -164,7 +166,9 @@ def test_a_body_that_cannot_be_kept_is_500_and_says_why(boot, tmp_path, kind, ch
         connection.send(sent)
         answer = connection.answer()
         assert (answer.status, answer.header("Connection")) == (500, "close")
-    server.log.wait(rf"refused a request with 500: the body's temporary file in {place} \(TMPDIR\) cannot be used: {why}")
+    server.log.wait(
+        rf"refused a request with 500: the body's temporary file in {place} \(TMPDIR\) cannot be used: {why}"
+    )
     with Connection(server.http_address) as connection:
         connection.send(request(method="POST", body=b"abc"))
         assert connection.answer().status == 200
