@@ -192,11 +192,15 @@ impl Core {
         let exchange = self.lock();
         let Some(error) = exchange.body.failed().filter(|_| !exchange.head_sent()) else { return false };
         drop(exchange);
-        let lets_through = raised() == error.to_string();
-        if lets_through {
-            self.answer_broken_body(error);
+        if raised() != error.to_string() {
+            return false;
         }
-        lets_through
+        match error {
+            // Nobody is there to be told, and it happens every minute.
+            BodyError::Closed => self.lock().give_up(),
+            error => self.answer_broken_body(error),
+        }
+        true
     }
 
     /// No application is loaded that answers here.
