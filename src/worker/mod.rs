@@ -26,6 +26,7 @@ pub mod request;
 pub mod rescue;
 mod rest;
 mod sharing;
+mod spare;
 mod spool;
 mod statics;
 mod tls;
