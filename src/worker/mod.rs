@@ -29,7 +29,7 @@ mod sharing;
 mod spare;
 mod spool;
 mod statics;
-mod tls;
+pub mod tls;
 mod upload;
 mod waiting;
 mod watcher;

@@ -1,9 +1,9 @@
 //! TLS on a connection: bytes of the socket in, bytes of the client out, and the other way round. Nothing here waits. rustls
 //! does the handshake and what follows, until the connection is handed over: then it goes on from its keys alone.
 
-mod channel;
+pub mod channel;
 mod facts;
-mod moved;
+pub mod moved;
 mod open;
 pub mod records;
 #[cfg(test)]
@@ -14,7 +14,8 @@ use crate::sys::io;
 pub use channel::Failure;
 use channel::{Channel, Trouble};
 use facts::Variables;
-pub use moved::{FIXED, Moved};
+pub use moved::FIXED;
+use moved::Moved;
 use open::{Fed, Open, Sink};
 use rustls::server::{Acceptor, ServerConfig};
 use std::fmt;
