@@ -9,7 +9,7 @@ import select
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from ssl import TLSVersion
@@ -216,6 +216,75 @@ def test_pipelined_requests_move(two):
             assert {json.loads(connection.answer().body)["pid"] == pid for _ in range(10)} == {False}
             assert connection.answer().body == LARGE
             assert connection.answer().status == 200
+
+
+class ByHand(Plain):
+    """A session whose steps are the test's to take, over a plain connection."""
+
+    def __init__(self, server: Two, version: TLSVersion) -> None:
+        super().__init__(server.server.https_address)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = server.authority.context(version)
+        self.session = context.wrap_bio(self._in, self._out, server_hostname="localhost")
+
+    def step(self) -> bool:
+        """Is the handshake done? If not, what the client wants to say waits."""
+        try:
+            self.session.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def send(self, data: bytes) -> None:
+        if data:
+            self.session.write(data)
+        self.socket.sendall(self._out.read())
+
+    def hear(self) -> None:
+        self._in.write(self.socket.recv(65536))
+
+    def _more(self) -> bool:
+        while True:
+            with suppress(ssl.SSLWantReadError):
+                self._held += self.session.read(65536)
+                return True
+            self.hear()
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+def test_a_handshake_does_not_wait(two, authority, version):
+    """It begins in one worker, which gets busy, and the first request is answered by the other."""
+    server = two(f",,{authority.file}")
+    first, second = server.server.worker_pids()
+    client = server.stack.enter_context(ByHand(server, version))
+    with server.hold(first):
+        assert not client.step()
+        client.send(b"")
+        client.hear()
+    with server.hold(second):
+        while not client.step():
+            client.send(b"")
+            client.hear()
+        client.send(b"")
+        assert ask(client)["pid"] == first
+        assert ask(client)["pid"] == first
+
+
+def test_a_long_record_in_two_parts_does_not_wait(two):
+    """The first part has been read when the worker gets busy."""
+    server = two()
+    client = server.stack.enter_context(ByHand(server, TLSVersion.TLSv1_3))
+    while not client.step():
+        client.send(b"")
+        client.hear()
+    client.send(b"")
+    pid = ask(client)["pid"]
+    client.session.write(request(Cookie="c" * 9000))
+    record = client._out.read()
+    client.socket.sendall(record[:6000])
+    with server.hold(pid):
+        client.socket.sendall(record[6000:])
+        assert json.loads(client.answer().body)["pid"] != pid
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)

@@ -162,6 +162,13 @@ impl Client {
         self.tls.as_ref().map_or(Some(0), |tls| tls.luggage())
     }
 
+    /// Bytes that stand in the way of moving it are received, without being given out.
+    pub fn read_on(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.read_on(self.socket.as_fd());
+        }
+    }
+
     /// The last step of this worker before it writes down what goes along; `false`: it has to stay.
     pub fn detach(&mut self) -> bool {
         let socket = self.socket.as_fd();

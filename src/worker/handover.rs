@@ -39,10 +39,21 @@ const IDLE: u8 = 4;
 const HAS_PEER: u8 = 8;
 
 /// May a connection change its worker? One that is in the middle of a body or an answer may not.
-pub fn is_movable(conn: &Conn) -> bool {
-    conn.protocol == Protocol::Http
-        && matches!(conn.waits, Waits::Head | Waits::Idle)
+fn is_movable(conn: &Conn) -> bool {
+    waits_for_request(conn)
         && conn.client.as_ref().and_then(Client::luggage).is_some_and(|tls| conn.buf.len() + tls <= MOST)
+}
+
+/// The same, after what stands in its way has been read as far as it is here: the end of a TLS handshake, or of a record.
+pub fn is_movable_now(conn: &mut Conn) -> bool {
+    if waits_for_request(conn) {
+        conn.client.iter_mut().for_each(Client::read_on);
+    }
+    is_movable(conn)
+}
+
+fn waits_for_request(conn: &Conn) -> bool {
+    conn.protocol == Protocol::Http && matches!(conn.waits, Waits::Head | Waits::Idle)
 }
 
 /// A session's keys are in it: it is wiped, and never has to grow, which would leave a copy.
@@ -116,7 +127,7 @@ impl Shared {
     /// Gives a connection to the worker in a slot, or hands it back. This worker's epoll must have forgotten it.
     pub fn give(&self, mut conn: Conn, slot: usize) -> Option<Conn> {
         let Some(letters) = self.letters.get(slot) else { return Some(conn) };
-        if !conn.client.as_mut().is_some_and(Client::detach) {
+        if !conn.client.as_mut().is_some_and(Client::detach) || !is_movable(&conn) {
             return Some(conn);
         }
         let Some(client) = &conn.client else { return Some(conn) };

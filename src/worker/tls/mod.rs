@@ -250,14 +250,24 @@ impl Session {
         }
     }
 
+    /// One that has to stay is read on, for as long as something is here: a handshake may come to its end, a record may
+    /// become whole.
+    pub fn read_on(&mut self, socket: BorrowedFd<'_>) {
+        if matches!(&self.state, State::Hello(hello) if hello.begun) && self.greet(socket).is_err() {
+            return;
+        }
+        if let State::Open(open) = &mut self.state
+            && let Err(trouble) = open.read_on(socket)
+        {
+            self.trouble(trouble);
+        }
+    }
+
     /// Makes it one that [`Session::pack`] can write down; `false`: it has to stay.
     pub fn detach(&mut self, socket: BorrowedFd<'_>) -> bool {
         if let State::Open(open) = &mut self.state
-            && (!open.settle(socket) || open.holds())
+            && !(open.can_move() && open.settle(socket))
         {
-            return false;
-        }
-        if self.luggage().is_none() {
             return false;
         }
         match std::mem::replace(&mut self.state, State::Broken(Failure::HandedOver)) {
@@ -267,7 +277,7 @@ impl Session {
             },
             other => self.state = other,
         }
-        self.failure().is_none()
+        self.luggage().is_some()
     }
 
     /// Nothing is written for a session that has not begun.

@@ -24,7 +24,7 @@ const FATAL: u8 = 2;
 const FEW: u64 = 1 << 23;
 
 /// Bytes of every letter.
-pub const FIXED: usize = 2 * PACKED + 1 + 4;
+pub const FIXED: usize = 2 * PACKED + 1 + 4 + 4;
 
 pub struct Moved {
     reading: Keys,
@@ -52,12 +52,12 @@ enum Brought {
 }
 
 impl Moved {
-    pub fn new(reading: Keys, writing: Keys, certificate: Vec<u8>, inbox: Vec<u8>) -> Moved {
+    pub fn new(reading: Keys, writing: Keys, certificate: Vec<u8>, inbox: Vec<u8>, plain: Vec<u8>) -> Moved {
         Moved {
             reading,
             writing,
             inbox,
-            plain: Vec::new(),
+            plain,
             outbox: Vec::new(),
             certificate,
             fruitless: 0,
@@ -70,19 +70,26 @@ impl Moved {
 
     /// Bytes that are in its letter besides [`FIXED`].
     pub fn luggage(&self) -> usize {
-        self.certificate.len() + self.inbox.len()
+        self.certificate.len() + self.inbox.len() + self.plain.len()
+    }
+
+    /// The client has said that nothing more comes.
+    pub fn ended(self, has_closed: bool) -> Moved {
+        Moved { has_closed, ..self }
     }
 
     pub fn can_move(&self) -> bool {
-        !(self.owes() || self.has_closed || self.is_closed) && self.plain.is_empty()
+        !(self.owes() || self.has_closed || self.is_closed)
     }
 
     pub fn pack(&self, out: &mut Vec<u8>) {
         self.reading.pack(out);
         self.writing.pack(out);
         out.push(self.fruitless);
-        out.extend_from_slice(&(self.certificate.len() as u32).to_ne_bytes());
-        out.extend_from_slice(&self.certificate);
+        for part in [&self.certificate, &self.plain] {
+            out.extend_from_slice(&(part.len() as u32).to_ne_bytes());
+            out.extend_from_slice(part);
+        }
         out.extend_from_slice(&self.inbox);
     }
 
@@ -90,10 +97,11 @@ impl Moved {
         let (reading, rest) = bytes.split_first_chunk::<PACKED>()?;
         let (writing, rest) = rest.split_first_chunk::<PACKED>()?;
         let (&[fruitless], rest) = rest.split_first_chunk::<1>()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        let (certificate, inbox) = rest.split_at_checked(u32::from_ne_bytes(*length) as usize)?;
+        let (certificate, rest) = split_part(rest)?;
+        let (plain, inbox) = split_part(rest)?;
         let (reading, writing) = (Keys::unpack(reading)?, Keys::unpack(writing)?);
-        Some(Moved { fruitless, ..Moved::new(reading, writing, certificate.to_vec(), inbox.to_vec()) })
+        let moved = Moved::new(reading, writing, certificate.to_vec(), inbox.to_vec(), plain.to_vec());
+        Some(Moved { fruitless, ..moved })
     }
 
     // ── receiving ──
@@ -217,6 +225,12 @@ impl Moved {
             let _ = self.writing.seal(ContentType::Alert, [&[level, what.into()], &[]], &mut self.outbox);
         }
     }
+}
+
+/// A length and as many bytes; and the rest.
+fn split_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_ne_bytes(*length) as usize)
 }
 
 impl Channel for Moved {

@@ -108,7 +108,7 @@ impl Open {
 
     // ── leaving rustls ──
 
-    /// Bytes that would be in a letter.
+    /// Bytes that would be in a letter, besides what has been decrypted.
     pub fn luggage(&self) -> usize {
         self.certificate().map_or(0, <[u8]>::len) + self.fed.length
     }
@@ -117,8 +117,17 @@ impl Open {
         !self.session.is_handshaking() && !self.session.wants_write() && self.fed.is_known()
     }
 
-    /// Goes on without rustls, at once. Only when it can be moved and holds nothing.
-    pub fn into_moved(self) -> std::result::Result<Moved, Failure> {
+    /// Reads on until it can be moved, or nothing more is here.
+    pub fn read_on(&mut self, socket: BorrowedFd<'_>) -> std::result::Result<(), Trouble> {
+        while !self.can_move() && self.receive(socket)? {}
+        Ok(())
+    }
+
+    /// Goes on without rustls, at once. Only when it can be moved.
+    pub fn into_moved(mut self) -> std::result::Result<Moved, Failure> {
+        let mut plain = Vec::new();
+        self.give_plain(usize::MAX, &mut |bytes| plain.extend_from_slice(bytes));
+        let has_ended = self.holds();
         let unsupported =
             || Failure::Tls(rustls::Error::General("its keys cannot be handed over".to_owned()));
         let version = self.session.protocol_version().and_then(Version::of).ok_or_else(unsupported)?;
@@ -126,7 +135,7 @@ impl Open {
         let secrets = self.session.dangerous_extract_secrets().map_err(Failure::Tls)?;
         let reading = Keys::extracted(version, secrets.rx).ok_or_else(unsupported)?;
         let writing = Keys::extracted(version, secrets.tx).ok_or_else(unsupported)?;
-        Ok(Moved::new(reading, writing, certificate, self.fed.bytes))
+        Ok(Moved::new(reading, writing, certificate, self.fed.bytes, plain).ended(has_ended))
     }
 
     /// What rustls keeps for the next thing that is sent: that it has followed new keys of the client (RFC 8446 §4.6.3).

@@ -19,7 +19,7 @@ fn keys(choice: u8) -> Keys {
 }
 
 fn fresh(choice: u8) -> Moved {
-    Moved::new(keys(choice), keys(choice), b"certificate".to_vec(), Vec::new())
+    Moved::new(keys(choice), keys(choice), b"certificate".to_vec(), Vec::new(), Vec::new())
 }
 
 /// The stream that an input describes, and the text that is in it before anything is wrong.
