@@ -97,7 +97,7 @@ impl Core {
             return false;
         }
         let keep = left.keep && self.keeps_connections();
-        self.shared.leftovers.fetch_sub(left.memory, Relaxed);
+        self.shared.discount(&conn);
         conn.leftover = None;
         if !keep {
             self.see_off(conn);
@@ -116,8 +116,9 @@ impl Core {
         bump(self.shared.slot.gone_clients(), 1);
         let left = conn.leftover.as_ref().map_or(0, |left| left.rest.len());
         log::say(&format!(
-            "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end",
+            "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end{}",
             self.shared.id,
+            conn.from_whom()
         ));
     }
 
@@ -131,7 +132,8 @@ impl Core {
             let _ = client.send(&out);
         }
         self.count_refused();
-        log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
+        let from = conn.from_whom();
+        log::say(&format!("worker {}: refused a request with {status}: {why}{from}", self.shared.id));
         self.see_off(conn);
         false
     }

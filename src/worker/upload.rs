@@ -36,10 +36,10 @@ impl Core {
         match self.gather(&mut conn) {
             Ok(true) => self.run_http(conn, length, used, framing),
             Ok(false) => {
-                conn.buf.truncate(length);
-                let body = std::mem::take(&mut self.lock().body);
-                conn.upload = Some(Box::new(Upload { head: length, body, begun_us: clock::monotonic_us() }));
-                self.wait_for_body(conn);
+                // The head may wait for long, and takes no more room than it needs.
+                let head = conn.buf[..length].to_vec();
+                self.http.spare(std::mem::replace(&mut conn.buf, head));
+                self.wait_for_body(conn, length, clock::monotonic_us());
                 false
             }
             Err(error) => self.broken_body(conn, error),
@@ -50,20 +50,20 @@ impl Core {
     pub(super) fn read_body(&mut self, mut conn: Conn) -> bool {
         let Some(upload) = conn.upload.take() else { return false };
         let Upload { head: length, body, begun_us } = *upload;
-        self.lock().body = body;
+        self.lock().body.take_up(body);
         match self.gather(&mut conn) {
             Ok(true) => self.resume(conn, length),
             Ok(false) => {
-                let body = std::mem::take(&mut self.lock().body);
-                conn.upload = Some(Box::new(Upload { head: length, body, begun_us }));
-                self.wait_for_body(conn);
+                self.wait_for_body(conn, length, begun_us);
                 false
             }
             Err(error) => self.broken_body(conn, error),
         }
     }
 
-    fn wait_for_body(&mut self, mut conn: Conn) {
+    fn wait_for_body(&mut self, mut conn: Conn, head: usize, begun_us: u64) {
+        let body = self.lock().body.put_aside();
+        conn.upload = Some(Box::new(Upload { head, body, begun_us }));
         conn.waits = Waits::Body;
         conn.since_us = clock::monotonic_us();
         self.keep(conn);

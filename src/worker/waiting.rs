@@ -6,13 +6,13 @@ use super::conns::{Conn, Limits, Overdue, Waits};
 use super::core::Core;
 use super::intake::CONNECTION;
 use crate::config::Protocol;
-use crate::shm::board::Order;
 use crate::sys::{clock, epoll, io};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 
 /// How often waiting connections are looked over.
 pub(super) const SWEEP_US: u64 = 1_000_000;
+
 impl Shared {
     pub(super) fn keep(&self, mut conn: Conn) {
         let one_at_a_time = self.board.threads() > 1;
@@ -40,12 +40,22 @@ impl Shared {
         };
         match watched {
             Ok(()) => conns.put(key, conn),
-            Err(_) => conns.release(key),
+            Err(_) => {
+                conns.release(key);
+                self.discount(&conn);
+            }
         }
         let full = conns.is_full();
         drop(conns);
         if full {
             self.set_crowded();
+        }
+    }
+
+    /// What is left of its answer waits no more.
+    pub(super) fn discount(&self, conn: &Conn) {
+        if let Some(left) = &conn.leftover {
+            self.leftovers.fetch_sub(left.memory, Relaxed);
         }
     }
 }
@@ -70,9 +80,7 @@ impl Core {
 
     /// A connection is closed, or was never in the table.
     pub(super) fn forget(&mut self, conn: &Conn) {
-        if let Some(left) = &conn.leftover {
-            self.shared.leftovers.fetch_sub(left.memory, Relaxed);
-        }
+        self.shared.discount(conn);
         if let Some(key) = conn.key {
             self.shared.conns().release(key);
         }
@@ -80,7 +88,7 @@ impl Core {
 
     /// May answers keep their connection open?
     pub(super) fn keeps_connections(&self) -> bool {
-        self.shared.slot.order() == Order::Serve && !self.shared.is_crowded()
+        self.shared.slot.order().serves() && !self.shared.is_crowded()
     }
 
     /// Closes the connections that have waited too long, once a second.
