@@ -129,23 +129,25 @@ def test_a_busy_worker_does_not_hold_up_its_kept_connections(two, name):
                     assert pids == set(server.server.worker_pids()) - {busy}
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
-def test_one_sleeps_and_the_others_are_answered(boot, authority, version):
-    server = boot("slow", uwsgi=False, https=authority.sign(), processes=2)
+def test_some_sleep_and_the_others_are_answered(boot, authority, version, threads):
+    server = boot("slow", uwsgi=False, https=authority.sign(), processes=2, threads=threads)
     with ExitStack() as stack:
         context = authority.context(version)
-        made = [stack.enter_context(Connection(server.https_address, context)) for _ in range(9)]
+        made = [stack.enter_context(Connection(server.https_address, context)) for _ in range(threads + 8)]
         for connection in made:
             connection.send(request())
             assert connection.answer().status == 200
-        sleeping, *others = made
-        sleeping.send(request("/?sleep=2"))
+        sleeping, others = made[:threads], made[threads:]
+        for connection in sleeping:
+            connection.send(request("/?sleep=2"))
         for _ in range(5):
             for connection in others:
                 connection.send(request())
             assert all(connection.answer().status == 200 for connection in others)
-        assert select.select([sleeping.socket], [], [], 0)[0] == []
-        assert sleeping.answer().status == 200
+        assert select.select([connection.socket for connection in sleeping], [], [], 0)[0] == []
+        assert all(connection.answer().status == 200 for connection in sleeping)
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
