@@ -205,6 +205,9 @@ impl Core {
 
     /// No application is loaded that answers here.
     pub fn answer_without_app(&mut self) {
+        if self.shared.settings.serves_files_only() {
+            return self.lock().answer_plain(404);
+        }
         self.lock().answer_plain(503);
         log::say(&format!(
             "{}: no application is loaded for it; answered 503. Look for an error at start, or for a mount that fits",

@@ -18,7 +18,11 @@ impl Shared {
         let one_at_a_time = self.board.threads() > 1;
         let wanted = match conn.waits {
             Waits::Reader => epoll::WRITE,
-            _ if conn.client.as_ref().is_some_and(Client::owes) => epoll::READ | epoll::WRITE,
+            Waits::Close => epoll::READ,
+            // There is room for what it owes; of what it holds the socket knows nothing, but room there is mostly.
+            _ if conn.client.as_mut().is_some_and(|client| client.owes() || client.holds()) => {
+                epoll::READ | epoll::WRITE
+            }
             _ => epoll::READ,
         };
         let flags = if one_at_a_time { wanted | epoll::ONESHOT } else { wanted };

@@ -2,7 +2,7 @@
 //! those that have something to say to a worker that is idle. It knows nothing of Python, and of requests only how long
 //! they have run: while they are short, and there are pauses between them, it does nothing.
 
-use super::handover::is_movable;
+use super::handover::is_movable_now;
 use super::intake::{CONNECTION, GIVEN};
 use super::{Shared, log};
 use crate::base::reason::reason;
@@ -43,7 +43,7 @@ impl Shared {
             let shared = self.clone();
             let started = std::thread::Builder::new()
                 .name("rwsgi watcher".to_owned())
-                .stack_size(128 * 1024)
+                .stack_size(256 * 1024)
                 .spawn(move || shared.watch_over());
             if let Err(error) = &started {
                 log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
@@ -145,7 +145,7 @@ impl Shared {
 
     fn give_from_table(&self, key: usize) {
         let Some(mut conn) = self.conns().take(key) else { return };
-        if is_movable(&conn)
+        if is_movable_now(&mut conn)
             && let Some(client) = &conn.client
             && self.epoll.remove(client.as_fd()).is_ok()
         {
