@@ -131,6 +131,8 @@ impl Core {
     /// Sees the last request off and gets the next. Not while attached to the interpreter.
     pub fn next_step(&mut self) -> Step {
         self.finish();
+        // Under load every wait brings a request.
+        self.shared.sweep(self.started_us);
         loop {
             // More than once where the server answers by itself.
             while !self.again.is_empty() {
@@ -157,6 +159,16 @@ impl Core {
                         return self.leave();
                     }
                     self.hot = None;
+                    if !self.again.is_empty() {
+                        continue;
+                    }
+                    if !self.shared.own_epoll() {
+                        // In the lines there are only new connections; the watcher sees to what is left.
+                        match self.rest() {
+                            Some(step) => return step,
+                            None => continue,
+                        }
+                    }
                 }
             }
             if self.may_wait_in_accept() {
@@ -178,7 +190,7 @@ impl Core {
             if let Some(step) = self.handle(arrival) {
                 return step;
             }
-            self.sweep();
+            self.shared.sweep(clock::monotonic_us());
         }
     }
 
@@ -290,6 +302,7 @@ impl Core {
     /// On pause: wait for another order.
     fn rest(&mut self) -> Option<Step> {
         self.shared.set_deaf(true);
+        self.shared.rouse_watcher();
         match self.wait(true) {
             Arrival::Orphaned => self.shared.set_orphaned(),
             Arrival::Interrupted => return Some(Step::Interrupted),

@@ -90,7 +90,7 @@ impl Core {
                         conn.since_us = clock::monotonic_us();
                     }
                     Ok(None) => {}
-                    Err(_) if self.is_misplaced(&conn) => return self.turn_away(conn, 400, TLS_HERE),
+                    Err(_) if self.is_misplaced(&conn) => return self.shared.turn_away(conn, 400, TLS_HERE),
                     Err(reject) => return self.reject(conn, &reject),
                 }
             }
@@ -115,7 +115,7 @@ impl Core {
                     }
                     conn.buf.clear();
                     self.http.spare = std::mem::take(&mut conn.buf);
-                    self.forget(&conn);
+                    self.shared.forget(&conn);
                     return false;
                 }
             }
@@ -134,7 +134,7 @@ impl Core {
             _ => "",
         };
         let text = format!("{} ({}){option}", reject.reason, reject.clause);
-        self.turn_away(conn, reject.status, &text)
+        self.shared.turn_away(conn, reject.status, &text)
     }
 
     /// The head in `conn.buf[..length]` is whole.
@@ -161,7 +161,7 @@ impl Core {
             && let Some((option, most)) = self.exceeded(body, framing.expect_continue)
         {
             let text = format!("a body of {body} bytes is more than {option} = {most} allows");
-            return self.turn_away(conn, 413, &text);
+            return self.shared.turn_away(conn, 413, &text);
         }
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let rest = &conn.buf[length..];
@@ -194,7 +194,7 @@ impl Core {
     pub(super) fn may_stay(&self, conn: &Conn, framing: Framing) -> bool {
         let http = &self.shared.settings.http;
         let another = http.requests == 0 || conn.requests < http.requests;
-        framing.keep_alive && another && http.idle_timeout.is_some() && self.keeps_connections()
+        framing.keep_alive && another && http.idle_timeout.is_some() && self.shared.keeps_connections()
     }
 
     /// Takes the first bytes off a connection's buffer; an empty one is the core's again.

@@ -120,7 +120,7 @@ pub struct Shared {
     /// Header lines of the answers that the server gives by itself.
     own_headers: Vec<u8>,
     /// Bytes of answers that wait for their clients.
-    pub leftovers: AtomicUsize,
+    pub leftovers: Arc<AtomicUsize>,
     /// The table of connections is full.
     crowded: AtomicBool,
     /// Set once the listeners are out of the worker's own epoll.
@@ -187,7 +187,7 @@ impl Shared {
             log: log::Log::new(setup.lines.slot(setup.slot)),
             conns: Mutex::new(conns::Conns::new(most_connections(settings))),
             own_headers: own::common_headers(settings),
-            leftovers: AtomicUsize::new(0),
+            leftovers: Arc::default(),
             crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
             deaf: AtomicBool::new(false),

@@ -1,16 +1,20 @@
-//! A worker whose threads all run requests cannot look after the connections in its table. This thread does, and gives
-//! those that have something to say to a worker that is idle. It knows nothing of Python, and of requests only how long
-//! they have run: while they are short, and there are pauses between them, it does nothing.
+//! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends on
+//! what slow readers have not taken yet, takes what comes of bodies, and gives those that have a request to a worker that is
+//! idle. It knows nothing of Python, and of requests only how long they have run: while they are short, and there are pauses
+//! between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table.
 
+use super::client::Client;
+use super::conns::{Conn, Waits};
 use super::handover::is_movable;
 use super::intake::{CONNECTION, GIVEN};
+use super::waiting::{SWEEP_US, Tended};
 use super::{Shared, log};
 use crate::base::reason::reason;
-use crate::shm::board::Phase;
-use crate::sys::epoll::Events;
+use crate::shm::board::{Order, Phase};
+use crate::sys::epoll::{self, Events};
 use crate::sys::{clock, signal};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering::*, fence};
+use std::sync::atomic::{AtomicU8, Ordering::*, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
@@ -23,27 +27,43 @@ const SATURATED: u32 = 4;
 const BETWEEN: Duration = Duration::from_micros(300);
 /// How often the connections are looked at while one does.
 const LOOK: Duration = Duration::from_millis(3);
+/// The same while bytes flow: a fast reader has emptied its socket's buffer soon.
+const LOOK_AGAIN: Duration = Duration::from_micros(200);
 /// Looks without a request in between, after which there is no more looking until one comes.
 const QUIET: u32 = 50;
+
+/// What the watcher waits for, if it sleeps.
+const AWAKE: u8 = 0;
+/// A request, or a connection to look after.
+const UNTIL_REQUEST: u8 = 1;
+/// A connection to look after.
+const UNTIL_TENDED: u8 = 2;
 
 #[derive(Default)]
 pub struct Watcher {
     thread: OnceLock<Option<Thread>>,
-    asleep: AtomicBool,
+    sleeps: AtomicU8,
+}
+
+/// How many times in a row no request was found, or no thread at rest.
+#[derive(Default)]
+struct Pace {
+    quiet: u32,
+    busy: u32,
 }
 
 impl Shared {
     /// There are connections to look after.
     #[inline]
     pub fn need_watcher(self: &Arc<Shared>) {
-        if self.letters.is_empty() || self.watcher.thread.get().is_some() {
+        if self.watcher.thread.get().is_some() {
             return;
         }
         self.watcher.thread.get_or_init(|| {
             let shared = self.clone();
             let started = std::thread::Builder::new()
                 .name("rwsgi watcher".to_owned())
-                .stack_size(128 * 1024)
+                .stack_size(256 * 1024)
                 .spawn(move || shared.watch_over());
             if let Err(error) = &started {
                 log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
@@ -59,7 +79,18 @@ impl Shared {
         // The watcher says that it sleeps, then looks for requests; a request is on the board before this looks whether it
         // sleeps. One of the two sees the other.
         fence(SeqCst);
-        if self.watcher.asleep.load(Relaxed) && self.watcher.asleep.swap(false, AcqRel) {
+        let sleeps = &self.watcher.sleeps;
+        if sleeps.load(Relaxed) == UNTIL_REQUEST
+            && sleeps.compare_exchange(UNTIL_REQUEST, AWAKE, AcqRel, Relaxed).is_ok()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// A connection that it looks after is in the table.
+    pub fn call_watcher(&self) {
+        let Some(Some(thread)) = self.watcher.thread.get() else { return };
+        if self.watcher.sleeps.swap(AWAKE, AcqRel) != AWAKE {
             thread.unpark();
         }
     }
@@ -67,39 +98,68 @@ impl Shared {
     fn watch_over(&self) {
         let _ = signal::block_all();
         let mut events = Events::with_capacity(64);
-        let (mut quiet, mut busy) = (0u32, 0u32);
+        let mut pace = Pace::default();
         loop {
-            let busy_for = self.all_busy_for();
-            (quiet, busy) =
-                if busy_for.is_some() { (0, busy.saturating_add(1)) } else { (quiet.saturating_add(1), 0) };
-            match busy_for {
-                Some(LONG_US..) => {
-                    self.give_what_waits(&mut events);
-                    std::thread::park_timeout(LOOK);
-                }
-                Some(_) if busy > SATURATED => {
-                    if self.has_neighbour_at_rest() {
-                        self.give_what_waits(&mut events);
-                    }
-                    std::thread::park_timeout(LOOK);
-                }
-                Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
-                None if quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
-                None => self.sleep(),
+            if self.letters.is_empty() && !self.has_tended() {
+                self.sleep(UNTIL_TENDED);
+            } else if self.own_epoll() {
+                self.watch_once(&mut events, &mut pace);
+            } else {
+                self.tend_alone(&mut events);
             }
         }
     }
 
-    fn sleep(&self) {
-        self.watcher.asleep.store(true, Relaxed);
+    /// Something waits for this thread alone, or will when the others are busy.
+    fn has_tended(&self) -> bool {
+        let conns = self.conns();
+        if self.own_epoll() { conns.has_tended() } else { !conns.is_empty() }
+    }
+
+    fn watch_once(&self, events: &mut Events, pace: &mut Pace) {
+        let busy_for = self.unattended_for();
+        (pace.quiet, pace.busy) = match busy_for {
+            Some(_) => (0, pace.busy.saturating_add(1)),
+            None => (pace.quiet.saturating_add(1), 0),
+        };
+        match busy_for {
+            Some(LONG_US..) => {
+                let flows = self.look(events);
+                std::thread::park_timeout(if flows { LOOK_AGAIN } else { LOOK });
+            }
+            Some(_) if pace.busy > SATURATED => {
+                if self.has_neighbour_at_rest() {
+                    self.look(events);
+                }
+                std::thread::park_timeout(LOOK);
+            }
+            Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
+            None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
+            None => self.sleep(UNTIL_REQUEST),
+        }
+    }
+
+    fn sleep(&self, until: u8) {
+        self.watcher.sleeps.store(until, Relaxed);
         fence(SeqCst);
-        if self.all_busy_for().is_some() {
-            self.watcher.asleep.store(false, Relaxed);
+        let has_come = match until {
+            UNTIL_REQUEST => self.unattended_for().is_some(),
+            _ => self.has_tended(),
+        };
+        if has_come {
+            self.watcher.sleeps.store(AWAKE, Relaxed);
             return;
         }
-        while self.watcher.asleep.load(Acquire) {
+        while self.watcher.sleeps.load(Acquire) == until {
             std::thread::park();
         }
+    }
+
+    /// For how long no thread has looked at the table; `None`: one does, or will in a moment.
+    fn unattended_for(&self) -> Option<u64> {
+        // Threads on pause look at nothing.
+        let is_paused = self.slot.order() == Order::Pause && self.has_tended();
+        if is_paused { Some(u64::MAX) } else { self.all_busy_for() }
     }
 
     /// How long every thread has been running its request; `None`: one of them runs none.
@@ -124,45 +184,106 @@ impl Shared {
     }
 
     /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
-    /// new connections, too, in place of another worker.
-    fn give_what_waits(&self, events: &mut Events) {
-        if self.idle_neighbour().is_none() {
-            return;
+    /// new connections, too, in place of another worker. Returns whether bytes flow.
+    fn look(&self, events: &mut Events) -> bool {
+        if self.idle_neighbour().is_none() && !self.has_tended() {
+            return false;
         }
         if self.epoll.wait(events, Some(Duration::ZERO), None).is_err() {
-            return;
+            return false;
         }
+        let mut flows = false;
         for (token, _) in events.iter() {
             if token == GIVEN {
-                if let Some(conn) = self.take_given() {
-                    self.give_or_keep(conn);
-                }
+                self.pass_on();
             } else if token & CONNECTION != 0 {
-                self.give_from_table((token & !CONNECTION) as usize);
+                flows |= self.tend((token & !CONNECTION) as usize);
             }
+        }
+        flows
+    }
+
+    /// Waits for the connections of the table and sees them off, where no thread but this one looks at them.
+    fn tend_alone(&self, events: &mut Events) {
+        if self.epoll.wait(events, Some(Duration::from_micros(SWEEP_US)), None).is_ok() {
+            for (token, _) in events.iter() {
+                self.tend((token & !CONNECTION) as usize);
+            }
+        }
+        self.sweep(clock::monotonic_us());
+        if self.slot.order() != Order::Serve && !self.has_tended() {
+            // Those who wait for the last one to go.
+            self.kick_all();
         }
     }
 
-    fn give_from_table(&self, key: usize) {
-        let Some(mut conn) = self.conns().take(key) else { return };
+    /// Looks after a connection that has bytes, or room for some; returns whether bytes flowed.
+    fn tend(&self, key: usize) -> bool {
+        let Some(conn) = self.conns().take(key) else { return false };
+        let tended = match conn.waits {
+            Waits::Reader => self.send_leftover(conn),
+            Waits::Body => self.read_body(conn),
+            Waits::Close => {
+                self.read_to_close(conn);
+                return false;
+            }
+            Waits::Head | Waits::Idle => {
+                self.give_from_table(conn);
+                return false;
+            }
+        };
+        match tended {
+            Tended::Waits(conn) => self.wait_on(conn),
+            Tended::Ready(conn) => {
+                self.hand_on(conn);
+                return false;
+            }
+            Tended::Over => {}
+        }
+        true
+    }
+
+    fn wait_on(&self, mut conn: Conn) {
+        let holds = conn.waits == Waits::Body && conn.client.as_mut().is_some_and(Client::holds);
+        if holds { self.leave_to_core(conn) } else { self.keep(conn) }
+    }
+
+    /// All of a body is here, or all of an answer is sent: what follows is a core's, of this worker or another.
+    fn hand_on(&self, mut conn: Conn) {
+        if conn.waits == Waits::Reader {
+            (conn.waits, conn.since_us) = (Waits::Idle, clock::monotonic_us());
+            if conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::holds) {
+                return self.keep(conn);
+            }
+        }
+        self.leave_to_core(conn);
+    }
+
+    fn give_from_table(&self, mut conn: Conn) {
+        let wanted = conn.events & !epoll::ONESHOT;
         if is_movable(&conn)
+            && let Some(slot) = self.idle_neighbour()
             && let Some(client) = &conn.client
             && self.epoll.remove(client.as_fd()).is_ok()
         {
-            self.conns().release(key);
-            conn.key = None;
-            return self.give_or_keep(conn);
+            conn.events = 0;
+            let key = conn.key;
+            match self.give(conn, slot) {
+                Some(kept) => conn = kept,
+                // Not before: a worker that leaves waits as long as a key is taken.
+                None => return key.into_iter().for_each(|key| self.conns().release(key)),
+            }
         }
-        self.keep(conn);
+        self.watch(conn, wanted);
     }
 
-    fn give_or_keep(&self, conn: super::conns::Conn) {
-        let kept = match self.idle_neighbour() {
-            Some(slot) => self.give(conn, slot),
-            None => Some(conn),
-        };
-        if let Some(conn) = kept {
-            self.keep(conn);
+    /// What another worker has given, to one that has time for it.
+    fn pass_on(&self) {
+        let Some(slot) = self.idle_neighbour() else { return };
+        if let Some(conn) = self.take_given()
+            && let Some(kept) = self.give(conn, slot)
+        {
+            self.keep(kept);
         }
     }
 }
