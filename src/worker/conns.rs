@@ -192,14 +192,14 @@ pub struct Conns {
     places: Vec<Option<Conn>>,
     free: Vec<usize>,
     /// How many of those in their places can go on without the application.
-    tended: usize,
+    tended: Arc<AtomicUsize>,
     /// Most connections that the worker keeps waiting; beyond, it accepts no more until some have gone.
     most: usize,
 }
 
 impl Conns {
     pub fn new(most: usize) -> Conns {
-        Conns { places: Vec::new(), free: Vec::new(), tended: 0, most: most.max(1) }
+        Conns { places: Vec::new(), free: Vec::new(), tended: Arc::default(), most: most.max(1) }
     }
 
     pub fn len(&self) -> usize {
@@ -210,8 +210,8 @@ impl Conns {
         self.len() == 0
     }
 
-    pub fn has_tended(&self) -> bool {
-        self.tended > 0
+    pub fn tended(&self) -> Arc<AtomicUsize> {
+        self.tended.clone()
     }
 
     pub fn is_full(&self) -> bool {
@@ -232,7 +232,7 @@ impl Conns {
     }
 
     pub fn put(&mut self, key: usize, conn: Conn) {
-        self.tended += usize::from(conn.is_tended());
+        self.tended.fetch_add(usize::from(conn.is_tended()), Relaxed);
         self.places[key] = Some(conn);
     }
 
@@ -240,7 +240,7 @@ impl Conns {
     /// done after it.
     pub fn take(&mut self, key: usize) -> Option<Conn> {
         let conn = self.places.get_mut(key)?.take()?;
-        self.tended -= usize::from(conn.is_tended());
+        self.tended.fetch_sub(usize::from(conn.is_tended()), Relaxed);
         Some(conn)
     }
 

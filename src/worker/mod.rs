@@ -115,6 +115,8 @@ pub struct Shared {
     pub idle_epoll: Epoll,
     pub log: log::Log,
     pub conns: Mutex<conns::Conns>,
+    /// How many of them can go on without the application.
+    tended: Arc<AtomicUsize>,
     /// When waiting connections are looked over next.
     pub next_sweep_us: AtomicU64,
     /// Header lines of the answers that the server gives by itself.
@@ -164,6 +166,7 @@ impl Shared {
         intake::watch(&idle_epoll, &[], &setup.alive)?;
         let pid = process::pid();
         let settings = &setup.settings;
+        let conns = conns::Conns::new(most_connections(settings));
         let limit = crate::policy::recycle::limit(
             settings.max_requests,
             settings.max_requests_delta,
@@ -185,7 +188,8 @@ impl Shared {
             epoll,
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
-            conns: Mutex::new(conns::Conns::new(most_connections(settings))),
+            tended: conns.tended(),
+            conns: Mutex::new(conns),
             own_headers: own::common_headers(settings),
             leftovers: Arc::default(),
             crowded: AtomicBool::new(false),

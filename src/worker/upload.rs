@@ -101,12 +101,10 @@ impl Shared {
             self.forget(&conn);
             return Tended::Over;
         };
+        conn.since_us = clock::monotonic_us();
         match upload.body.gather(client, self.settings.http.body_memory, TURN) {
             Ok(true) => Tended::Ready(conn),
-            Ok(false) => {
-                conn.since_us = clock::monotonic_us();
-                Tended::Waits(conn)
-            }
+            Ok(false) => Tended::Waits(conn),
             Err(error) => {
                 self.broken_body(conn, error);
                 Tended::Over

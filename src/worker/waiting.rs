@@ -160,8 +160,7 @@ impl Core {
 
     /// Puts a connection into the table, unless there is more to be read at once.
     pub(super) fn keep(&mut self, mut conn: Conn) {
-        let is_tended = conn.is_tended();
-        if is_tended || !self.shared.letters.is_empty() {
+        if conn.is_tended() || !self.shared.letters.is_empty() {
             self.shared.need_watcher();
         }
         let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);
@@ -171,8 +170,8 @@ impl Core {
         } else {
             self.shared.keep(conn)
         }
-        if is_tended {
-            self.shared.call_watcher();
+        if !self.shared.own_epoll() {
+            self.shared.wake_watcher();
         }
     }
 

@@ -11,10 +11,10 @@ use super::waiting::{SWEEP_US, Tended};
 use super::{Shared, log};
 use crate::base::reason::reason;
 use crate::shm::board::{Order, Phase};
-use crate::sys::epoll::{self, Events};
+use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::{clock, signal};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU8, Ordering::*, fence};
+use std::sync::atomic::{AtomicBool, Ordering::*, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
@@ -27,29 +27,22 @@ const SATURATED: u32 = 4;
 const BETWEEN: Duration = Duration::from_micros(300);
 /// How often the connections are looked at while one does.
 const LOOK: Duration = Duration::from_millis(3);
-/// The same while bytes flow: a fast reader has emptied its socket's buffer soon.
-const LOOK_AGAIN: Duration = Duration::from_micros(200);
 /// Looks without a request in between, after which there is no more looking until one comes.
 const QUIET: u32 = 50;
-
-/// What the watcher waits for, if it sleeps.
-const AWAKE: u8 = 0;
-/// A request, or a connection to look after.
-const UNTIL_REQUEST: u8 = 1;
-/// A connection to look after.
-const UNTIL_TENDED: u8 = 2;
 
 #[derive(Default)]
 pub struct Watcher {
     thread: OnceLock<Option<Thread>>,
-    sleeps: AtomicU8,
+    asleep: AtomicBool,
 }
 
-/// How many times in a row no request was found, or no thread at rest.
 #[derive(Default)]
 struct Pace {
+    /// How many times in a row no request was found, or no thread at rest.
     quiet: u32,
     busy: u32,
+    /// The clients whose bytes flow while every thread is busy, each until it has been waited for.
+    flow: Option<Epoll>,
 }
 
 impl Shared {
@@ -75,24 +68,34 @@ impl Shared {
     /// A request has begun.
     #[inline]
     pub fn rouse_watcher(&self) {
-        let Some(Some(thread)) = self.watcher.thread.get() else { return };
+        if self.watcher.thread.get().is_none() {
+            return;
+        }
         // The watcher says that it sleeps, then looks for requests; a request is on the board before this looks whether it
         // sleeps. One of the two sees the other.
         fence(SeqCst);
-        let sleeps = &self.watcher.sleeps;
-        if sleeps.load(Relaxed) == UNTIL_REQUEST
-            && sleeps.compare_exchange(UNTIL_REQUEST, AWAKE, AcqRel, Relaxed).is_ok()
-        {
+        if self.watcher.asleep.load(Relaxed) && self.own_epoll() && self.has_work() {
+            self.wake_watcher();
+        }
+    }
+
+    pub fn wake_watcher(&self) {
+        let Some(Some(thread)) = self.watcher.thread.get() else { return };
+        if self.watcher.asleep.swap(false, AcqRel) {
             thread.unpark();
         }
     }
 
-    /// A connection that it looks after is in the table.
-    pub fn call_watcher(&self) {
-        let Some(Some(thread)) = self.watcher.thread.get() else { return };
-        if self.watcher.sleeps.swap(AWAKE, AcqRel) != AWAKE {
-            thread.unpark();
+    /// There is something for the watcher to do, or will be when all threads are busy.
+    fn has_work(&self) -> bool {
+        match self.own_epoll() {
+            true => !self.letters.is_empty() || self.has_tended(),
+            false => !self.conns().is_empty(),
         }
+    }
+
+    fn has_tended(&self) -> bool {
+        self.tended.load(Relaxed) > 0
     }
 
     fn watch_over(&self) {
@@ -100,20 +103,15 @@ impl Shared {
         let mut events = Events::with_capacity(64);
         let mut pace = Pace::default();
         loop {
-            if self.letters.is_empty() && !self.has_tended() {
-                self.sleep(UNTIL_TENDED);
-            } else if self.own_epoll() {
-                self.watch_once(&mut events, &mut pace);
-            } else {
-                self.tend_alone(&mut events);
+            match (self.has_work(), self.own_epoll()) {
+                (false, _) => {
+                    pace = Pace::default();
+                    self.sleep();
+                }
+                (true, true) => self.watch_once(&mut events, &mut pace),
+                (true, false) => self.tend_alone(&mut events),
             }
         }
-    }
-
-    /// Something waits for this thread alone, or will when the others are busy.
-    fn has_tended(&self) -> bool {
-        let conns = self.conns();
-        if self.own_epoll() { conns.has_tended() } else { !conns.is_empty() }
     }
 
     fn watch_once(&self, events: &mut Events, pace: &mut Pace) {
@@ -124,33 +122,37 @@ impl Shared {
         };
         match busy_for {
             Some(LONG_US..) => {
-                let flows = self.look(events);
-                std::thread::park_timeout(if flows { LOOK_AGAIN } else { LOOK });
+                if pace.flow.is_none() && self.has_tended() {
+                    pace.flow = Epoll::new().ok();
+                }
+                self.look(events, pace.flow.as_ref());
+                match &pace.flow {
+                    Some(flow) => drop(flow.wait(events, Some(LOOK), None)),
+                    None => std::thread::park_timeout(LOOK),
+                }
+                return;
             }
             Some(_) if pace.busy > SATURATED => {
                 if self.has_neighbour_at_rest() {
-                    self.look(events);
+                    self.look(events, None);
                 }
                 std::thread::park_timeout(LOOK);
             }
             Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
             None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
-            None => self.sleep(UNTIL_REQUEST),
+            None => self.sleep(),
         }
+        pace.flow = None;
     }
 
-    fn sleep(&self, until: u8) {
-        self.watcher.sleeps.store(until, Relaxed);
+    fn sleep(&self) {
+        self.watcher.asleep.store(true, Relaxed);
         fence(SeqCst);
-        let has_come = match until {
-            UNTIL_REQUEST => self.unattended_for().is_some(),
-            _ => self.has_tended(),
-        };
-        if has_come {
-            self.watcher.sleeps.store(AWAKE, Relaxed);
+        if self.has_work() && (!self.own_epoll() || self.unattended_for().is_some()) {
+            self.watcher.asleep.store(false, Relaxed);
             return;
         }
-        while self.watcher.sleeps.load(Acquire) == until {
+        while self.watcher.asleep.load(Acquire) {
             std::thread::park();
         }
     }
@@ -184,67 +186,60 @@ impl Shared {
     }
 
     /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
-    /// new connections, too, in place of another worker. Returns whether bytes flow.
-    fn look(&self, events: &mut Events) -> bool {
+    /// new connections, too, in place of another worker.
+    fn look(&self, events: &mut Events, flow: Option<&Epoll>) {
         if self.idle_neighbour().is_none() && !self.has_tended() {
-            return false;
+            return;
         }
         if self.epoll.wait(events, Some(Duration::ZERO), None).is_err() {
-            return false;
+            return;
         }
-        let mut flows = false;
         for (token, _) in events.iter() {
             if token == GIVEN {
                 self.pass_on();
             } else if token & CONNECTION != 0 {
-                flows |= self.tend((token & !CONNECTION) as usize);
+                self.tend((token & !CONNECTION) as usize, flow);
             }
         }
-        flows
     }
 
     /// Waits for the connections of the table and sees them off, where no thread but this one looks at them.
     fn tend_alone(&self, events: &mut Events) {
         if self.epoll.wait(events, Some(Duration::from_micros(SWEEP_US)), None).is_ok() {
             for (token, _) in events.iter() {
-                self.tend((token & !CONNECTION) as usize);
+                self.tend((token & !CONNECTION) as usize, None);
             }
         }
         self.sweep(clock::monotonic_us());
-        if self.slot.order() != Order::Serve && !self.has_tended() {
+        if self.slot.order() != Order::Serve && !self.has_work() {
             // Those who wait for the last one to go.
             self.kick_all();
         }
     }
 
-    /// Looks after a connection that has bytes, or room for some; returns whether bytes flowed.
-    fn tend(&self, key: usize) -> bool {
-        let Some(conn) = self.conns().take(key) else { return false };
+    /// Looks after a connection that has bytes, or room for some.
+    fn tend(&self, key: usize, flow: Option<&Epoll>) {
+        let Some(conn) = self.conns().take(key) else { return };
         let tended = match conn.waits {
             Waits::Reader => self.send_leftover(conn),
             Waits::Body => self.read_body(conn),
-            Waits::Close => {
-                self.read_to_close(conn);
-                return false;
-            }
-            Waits::Head | Waits::Idle => {
-                self.give_from_table(conn);
-                return false;
-            }
+            Waits::Close => return self.read_to_close(conn),
+            Waits::Head | Waits::Idle => return self.give_from_table(conn),
         };
         match tended {
-            Tended::Waits(conn) => self.wait_on(conn),
-            Tended::Ready(conn) => {
-                self.hand_on(conn);
-                return false;
-            }
+            Tended::Waits(conn) => self.wait_on(conn, flow),
+            Tended::Ready(conn) => self.hand_on(conn),
             Tended::Over => {}
         }
-        true
     }
 
-    fn wait_on(&self, mut conn: Conn) {
+    fn wait_on(&self, mut conn: Conn, flow: Option<&Epoll>) {
         let holds = conn.waits == Waits::Body && conn.client.as_mut().is_some_and(Client::holds);
+        if let (Some(flow), Some(client)) = (flow, &conn.client) {
+            let wanted = if holds || conn.waits == Waits::Reader { epoll::WRITE } else { epoll::READ };
+            let flags = wanted | epoll::ONESHOT;
+            let _ = flow.modify(client, flags, 0).or_else(|_| flow.add(client, flags, 0));
+        }
         if holds { self.leave_to_core(conn) } else { self.keep(conn) }
     }
 
