@@ -104,7 +104,9 @@ def gunicorn(home: Home, setup: Setup, _: Path) -> list[str]:
 def granian(home: Home, setup: Setup, _: Path) -> list[str]:
     flags = ["--interface", "wsgi", "--http", "1", "--no-ws", "--host", setup.host, "--port", setup.port]
     flags += ["--workers", str(setup.processes), "--blocking-threads", str(setup.threads)]
-    flags += ["--backlog", str(BACKLOG), "--access-log" if setup.access_log else "--no-access-log"]
+    # Without the second, it holds no more connections than its backlog may.
+    flags += ["--backlog", str(BACKLOG), "--backpressure", "65535"]
+    flags += ["--access-log" if setup.access_log else "--no-access-log"]
     flags += ["--static-path-mount", setup.statics] if setup.statics else []
     flags += ["--ssl-certificate", setup.certificate, "--ssl-keyfile", setup.key] if setup.tls else []
     return [home.program, *flags, setup.app]

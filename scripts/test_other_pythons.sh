@@ -1,5 +1,6 @@
 #!/bin/sh
-# test_other_pythons.sh 3.10 3.13 …: the quick tests that Python has to do with, on each of these versions that this machine has.
+# test_other_pythons.sh 3.10 3.13 …: the quick tests that Python has to do with, on each of these versions that this
+# machine has, side by side: most of the time of a test is waiting.
 set -eu
 
 # A pyenv shim stands on PATH for versions that are not switched on: only one that runs counts.
@@ -12,7 +13,21 @@ find_python() {
     done
 }
 
+prepare() {
+    version=$1 python=$2 venv=.venv-$1
+    if [ ! -e "$venv/done" ] || [ pyproject.toml -nt "$venv/done" ]; then
+        scripts/make_venv.sh "$python" "$venv"
+        "$venv/bin/python" -m pip install --quiet --group test
+        touch "$venv/done"
+    fi
+    if [ ! -e "$venv/wheel/installed" ] || [ .venv/done/wheel -nt "$venv/wheel/installed" ]; then
+        PYO3_PYTHON="$PWD/$venv/bin/python" scripts/install_wheel.sh "$venv" "target/python$version"
+        touch "$venv/wheel/installed"
+    fi
+}
+
 main=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+versions=
 for version in "$@"; do
     if [ "$version" = "$main" ]; then
         echo "Python $version: tested above"
@@ -24,15 +39,18 @@ for version in "$@"; do
         continue
     fi
     echo "Python $version: $python"
-    venv=.venv-$version
-    if [ ! -e "$venv/done" ] || [ pyproject.toml -nt "$venv/done" ]; then
-        scripts/make_venv.sh "$python" "$venv"
-        "$venv/bin/python" -m pip install --quiet --group test
-        touch "$venv/done"
-    fi
-    if [ ! -e "$venv/wheel/installed" ] || [ .venv/done/wheel -nt "$venv/wheel/installed" ]; then
-        PYO3_PYTHON="$PWD/$venv/bin/python" scripts/install_wheel.sh "$venv" "target/python$version"
-        touch "$venv/wheel/installed"
-    fi
-    scripts/pytest.sh "$venv/bin/python" tests -m 'not slow and not core'
+    prepare "$version" "$python"
+    versions="$versions $version"
 done
+
+[ -n "$versions" ] || exit 0
+
+# Each remembers its own failures, and tells what it has seen when it is through. xargs, since what a shell runs in the
+# background ignores Ctrl-C.
+# shellcheck disable=SC2016
+printf '%s\n' $versions | xargs -n 1 -P 2 sh -c '
+    venv=.venv-$0
+    scripts/pytest.sh "$venv/bin/python" tests -m "not slow and not core" -o cache_dir="$venv/cache" >"$venv/log" 2>&1
+    status=$?
+    cat "$venv/log"
+    exit $status'
