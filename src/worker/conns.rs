@@ -299,6 +299,32 @@ mod tests {
     }
 
     #[test]
+    fn those_that_can_go_on_are_counted_while_they_are_in_their_places() {
+        let mut conns = Conns::new(10);
+        let tended = conns.tended();
+        for waits in [Waits::Reader, Waits::Body, Waits::Idle, Waits::Close] {
+            let key = conns.reserve();
+            conns.put(key, conn(waits, 0));
+        }
+        assert_eq!(tended.load(Relaxed), 2);
+        let taken = conns.take(0).unwrap();
+        assert_eq!(tended.load(Relaxed), 1);
+        conns.put(0, taken);
+        conns.release(0);
+        conns.take_where(|_| true);
+        assert_eq!(tended.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_share_is_given_back() {
+        let all = Arc::default();
+        let share = Share::take(&all, 7);
+        assert_eq!(all.load(Relaxed), 7);
+        drop(share);
+        assert_eq!(all.load(Relaxed), 0);
+    }
+
+    #[test]
     fn a_full_table_says_so_until_there_is_room() {
         let mut conns = Conns::new(2);
         let keys = [conns.reserve(), conns.reserve()];
