@@ -198,6 +198,20 @@ def test_a_download_goes_on_in_a_worker_that_is_to_leave(boot, root, tmp_path, e
         assert server.wait_exit() == 0
 
 
+def test_a_download_and_an_upload_go_on_on_pause(boot, root):
+    server = boot("held", uwsgi=False, http=True, static_map=f"/static={root}")
+    with Narrow(server.http_address) as reader, Narrow(server.http_address) as sender:
+        reader.begin("/static/large")
+        sender.send(request("/", "POST", Content_Length=str(len(LARGE))) + LARGE[:100_000])
+        server.signal(signal.SIGTSTP)
+        server.log.wait("SIGTSTP: paused")
+        assert reader.rest(len(LARGE)) == digest(LARGE)
+        sender.send(LARGE[100_000:])
+        server.signal(signal.SIGTSTP)
+        server.log.wait("SIGTSTP: .*resumed")
+        assert sender.answer().body.endswith(b" %d" % len(LARGE))
+
+
 # ── limits ──
 
 
