@@ -56,11 +56,12 @@ fn is_read_once(arguments: &[String], at: usize) -> bool {
     }
 }
 
-fn serve_loaded(loaded: Loaded, sources: Sources, object: Option<Py<PyAny>>) -> i32 {
+fn serve_loaded(mut loaded: Loaded, sources: Sources, object: Option<Py<PyAny>>) -> i32 {
     log::set_date_format(loaded.settings.log.date.as_deref());
     for message in &loaded.messages {
         log::say(message);
     }
+    loaded.warnings.extend(config::statics::missing(&loaded.settings));
     for warning in &loaded.warnings {
         log::say(&format!("warning: {warning}"));
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import MYSITE
 from harness.server import APPS
 
 LAZY = [{}, {"lazy_apps": True, "processes": 2}, {"threads": 2}]
@@ -53,6 +55,13 @@ def test_a_module_that_misses_another(start, tmp_path):
 @pytest.mark.parametrize("options", LAZY, ids=str)
 def test_a_missing_callable(start, options):
     fails(start, NO_APP, "module 'hello' has no attribute 'missing'", app="hello:missing", **options)
+
+
+def test_the_package_instead_of_its_module(start, tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").touch()
+    (tmp_path / "shop" / "wsgi.py").touch()
+    fails(start, NO_APP, "There is a module shop.wsgi: say so with module", module="shop", pythonpath=tmp_path)
 
 
 def test_a_callable_that_is_none(start):
@@ -139,6 +148,7 @@ def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str
         ),
         (["--processes"], 'rwsgi: command line: option "processes"'),
         (["--socket=127.0.0.1:notaport"], 'option "socket": "127.0.0.1:notaport" is no address'),
+        (["--http=0.0.0.0"], 'option "http": "0.0.0.0" has no port; write 0.0.0.0:8000'),
         (["--harakiri=soon"], 'option "harakiri"'),
         (["--chmod-socket=999"], 'option "chmod-socket"'),
         (["--ini=/no/such.ini"], "/no/such.ini"),
@@ -150,6 +160,25 @@ def test_what_is_wrong_on_the_command_line(words, message):
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def manage(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", "rwsgi", *words]
+    env = {**os.environ, "MYSITE_DATA": str(data)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=MYSITE, env=env)
+
+
+def test_the_management_command(tmp_path):
+    done = manage(tmp_path, "0", "--threads=2", "--no-server", "--show-config")
+    assert done.returncode == 0, done.stderr
+    for line in ("module = mysite.wsgi:application", "http = 127.0.0.1:0", "threads = 2"):
+        assert f"\n{line}\n" in done.stdout
+
+
+def test_the_management_command_needs_an_address(tmp_path):
+    done = manage(tmp_path, "nonsense")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'CommandError: "nonsense" is no address: write a port, or address:port\n'
 
 
 def test_the_version():

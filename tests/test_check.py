@@ -52,6 +52,14 @@ def test_a_missing_module_is_an_error(site):
         assert text.startswith(f'module "{module}" is not there: {place}'), text
 
 
+def test_places_of_files_are_looked_at(site):
+    text = "module = mysite.wsgi\nstatic-map = /static={}\nstatic-map = /there=mysite\nstatic-safe = {}"
+    done, findings = check(site, text.format("statik", "/nowhere"))
+    places = [("static-map", 4, f"{site}/statik"), ("static-safe", 6, "/nowhere")]
+    assert done.returncode == 0
+    assert findings == [("warning", line, f'option "{name}": "{path}" does not exist') for name, line, path in places]
+
+
 def test_chdir_and_pythonpath_count(site):
     _, findings = check(site, "module = mysite.wsgi", cwd=Path("/"))
     assert 'there is no "mysite" in /, nor' in findings[0][2]

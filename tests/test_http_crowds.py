@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,7 +11,7 @@ from harness import procs
 from harness.crowd import Crowd, need_descriptors
 from harness.http import Connection, request
 from harness.load import percentile
-from harness.wait import steady
+from harness.wait import steady, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -56,4 +57,27 @@ def test_idle_connections_cost_little_memory(boot, options):
         times = answer_times(server.http_address, 200, "/")
         assert idlers.left() == count
     assert grown < count * 4096, f"{grown / count:.0f} bytes a connection"
+    assert percentile(times, 99) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("headers", "begin"),
+    [({"Content_Length": "10000000"}, b""), ({"Transfer_Encoding": "chunked"}, b"989680\r\n")],
+    ids=["length", "chunked"],
+)
+def test_uploads_that_stall_cost_little_memory(boot, headers, begin):
+    """What has come of them is in files."""
+    count = 200
+    server = boot("inputs:digest", uwsgi=False, http=True, disable_logging=True)
+    worker = server.worker_pids()[0]
+    answer_times(server.http_address, 100, "/?")
+    before = procs.memory(worker)
+    with ExitStack() as stack:
+        for _ in range(count):
+            upload = stack.enter_context(Connection(server.http_address))
+            upload.send(request("/?", "POST", **headers) + begin + b"x" * 300_000)
+        until(lambda: len(procs.descriptors(worker)) > 2 * count, "a file for each")
+        times = answer_times(server.http_address, 200, "/?")
+        grown = procs.memory(worker) - before
+    assert grown < count * 32 * 1024, f"{grown / count / 1024:.1f} KiB a connection"
     assert percentile(times, 99) < 0.05

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sys
 import time
 from contextlib import ExitStack
 
@@ -116,6 +117,63 @@ def test_more_connections_than_files_is_told(boot, start):
     server.log.wait(r"http-connections = 100000000 needs 100000128 open files in each worker")
 
 
+def limited(files: int) -> list[str]:
+    """The server with so many open files, and no right to more."""
+    return ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", sys.executable, "-m", "rwsgi"]
+
+
+def test_few_files_are_told_and_are_enough(boot):
+    server = boot("hello", uwsgi=False, http=True, command=limited(160))
+    told = server.log.wait(
+        r"http-connections = 16384 needs 16512 open files .* system allows 160: workers take only (\d+)"
+    )
+    assert int(told[1]) == 32
+    with ExitStack() as stack:
+        held = [stack.enter_context(Connection(server.http_address)) for _ in range(200)]
+        for connection in held[:20]:
+            connection.send(request())
+            assert connection.answer().body == b"hello"
+        for connection in held:
+            connection.close()
+        fresh = stack.enter_context(Connection(server.http_address))
+        fresh.send(request())
+        assert fresh.answer().body == b"hello"
+
+
+def test_a_socket_of_front_ends_needs_no_files_for_connections(boot):
+    server = boot("hello", command=limited(160))
+    assert server.request().body == b"hello"
+
+
+# ── temporary files ──
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("kind", ["missing", "full"])
+def test_a_body_that_cannot_be_kept_is_500_and_says_why(boot, tmp_path, kind, chunked):
+    place, why, command = tmp_path / "missing", "No such file or directory", None
+    if kind == "full":
+        # A limit on the size of files is met as a full disk is: in the middle of a write.
+        place, why = tmp_path, "File too large"
+        command = ["sh", "-c", 'ulimit -f 64; exec "$@"', "sh", sys.executable, "-m", "rwsgi"]
+    server = boot("inputs:digest", uwsgi=False, http=True, env={"TMPDIR": str(place)}, command=command)
+    body = b"x" * 1_000_000
+    with Connection(server.http_address) as connection:
+        if chunked:
+            sent = request(method="POST", Transfer_Encoding="chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        else:
+            sent = request(method="POST", body=body)
+        connection.send(sent)
+        answer = connection.answer()
+        assert (answer.status, answer.header("Connection")) == (500, "close")
+    server.log.wait(
+        rf"refused a request with 500: the body's temporary file in {place} \(TMPDIR\) cannot be used: {why}"
+    )
+    with Connection(server.http_address) as connection:
+        connection.send(request(method="POST", body=b"abc"))
+        assert connection.answer().status == 200
+
+
 # ── slow clients ──
 
 
@@ -202,6 +260,9 @@ def test_a_trusted_proxy_is_believed(boot):
         facts = seen(connection, Forwarded='for="[2001:db8::7]:4711";proto=https;host=a.example')
         assert (facts["REMOTE_ADDR"], facts["REMOTE_PORT"]) == ("2001:db8::7", "4711")
         assert facts["wsgi.url_scheme"] == "https"
+        # What the client sent as Forwarded, most proxies pass on.
+        facts = seen(connection, Forwarded="for=6.6.6.6;proto=http", **FORWARDED)
+        assert (facts["REMOTE_ADDR"], facts["wsgi.url_scheme"]) == ("192.0.2.7", "https")
         # The next request on the same connection is nobody's but the peer's.
         facts = seen(connection)
         assert (facts["REMOTE_ADDR"], facts["wsgi.url_scheme"]) == ("127.0.0.1", "http")

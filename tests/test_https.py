@@ -24,6 +24,7 @@ from harness.http import request
 from harness.tls import Authority, Connection
 from harness.wait import until
 from test_http import CUTS, check_valid, send
+from test_http_fairness import hold
 
 pytestmark = pytest.mark.core
 
@@ -80,24 +81,45 @@ def test_alpn(boot_https, authority):
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 def test_sessions_are_resumed_by_every_worker(boot_https, authority, version):
     """Each has given out a ticket; each takes those of the other."""
-    server = boot_https("slow", processes=2)
-    context, sessions = authority.context(version), {}
+    server = boot_https("slow:waits", processes=2, http_stream_body=True)
+    server.log.expect("waiting /")
+    context = authority.context(version)
+    sessions: dict[str, ssl.SSLSession] = {}
     with ExitStack() as stack:
 
         def connect(**more: object) -> Connection:
             return stack.enter_context(Connection(server.https_address, context, **more))
 
-        while len(sessions) < 2:
-            for connection in [connect(), connect()]:
-                worker = ask(connection, "/?sleep=0.1").text
-                # Tickets come behind the handshake, before the first answer.
-                sessions[worker] = connection.socket.session
-        served = set()
-        while len(served) < 4:
-            for maker, session in sessions.items():
+        def who(connection: Connection) -> str:
+            return ask(connection).text.strip()
+
+        def release(connection: Connection) -> str:
+            connection.send(b"x")
+            return connection.answer().text.split()[1]
+
+        # While one worker is held, the other one takes every new connection.
+        first = connect()
+        hold(server, first, "/first")
+        second = connect()
+        other = who(second)
+        # Tickets come behind the handshake, before the first answer.
+        sessions[other] = second.socket.session
+        hold(server, second, "/second")
+        one = release(first)
+        sessions[one] = first.socket.session
+
+        def check_all(worker: str) -> None:
+            assert len(sessions) == 2
+            for session in sessions.values():
                 again = connect(session=session)
                 assert again.socket.session_reused
-                served.add((maker, ask(again, "/?sleep=0.01").text))
+                assert who(again) == worker
+
+        check_all(one)
+        hold(server, first, "/again")
+        release(second)
+        check_all(other)
+        release(first)
 
 
 def test_a_ciphers_name_is_obeyed(boot_https, authority):

@@ -249,6 +249,15 @@ def test_a_new_release_behind_a_symlink_is_seen(serve, tmp_path):
     assert get("/s/a").body == b"two"
 
 
+def test_a_directory_that_is_not_there_is_told(serve, files):
+    """Most often it is a slip of the pen. What is made later is found then."""
+    get = serve("--static-map=/css=late", static_map=f"/static={files}", chdir=str(files.parent), processes=2)
+    get.server.log.wait(rf'warning: command line: option "static-map": "{files.parent}/late" does not exist$')
+    assert get("/css/a.css").body == b"hello"
+    put(files.parent, {"late/a.css": b"here"})
+    assert get("/css/a.css").body == b"here"
+
+
 # ── types ──
 
 

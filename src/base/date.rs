@@ -87,8 +87,8 @@ fn seconds(year: u64, month: &[u8], day: u64, time: &[u8]) -> Option<u64> {
     Some((days(year, month, day) * 86_400 + (hour * 3600 + minute * 60 + second) as i64).max(0) as u64)
 }
 
-/// The reverse of [`civil`].
-fn days(year: u64, month: u64, day: u64) -> i64 {
+/// The reverse of [`civil`]: days since 1970, with the month from 0.
+pub fn days(year: u64, month: u64, day: u64) -> i64 {
     let year = year as i64 - i64::from(month < 2);
     let march_month = (month as i64 + 10) % 12;
     let day_of_year = (153 * march_month + 2) / 5 + day as i64 - 1;

@@ -1,6 +1,8 @@
 //! What a certificate says of itself (RFC 5280 §4.1): for how long it is valid, of whom it is, and its public key. Nothing is
 //! verified here; old certificates of version 1 are read, too.
 
+use super::bytes::parse_decimal;
+use super::date::days;
 use std::fmt::Write;
 
 /// The parts of a certificate that people ask for.
@@ -149,26 +151,21 @@ fn push_dotted(line: &mut String, id: &[u8]) {
 
 /// Seconds since 1970 of a UTCTime or GeneralizedTime, which end in seconds and Z (RFC 5280 §4.1.2.5).
 fn time(value: &Value<'_>) -> Option<i64> {
-    let digits = value.content.strip_suffix(b"Z").filter(|text| text.iter().all(u8::is_ascii_digit))?;
-    let number = |text: &[u8]| text.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let digits = value.content.strip_suffix(b"Z")?;
     let (year, rest) = match (value.tag, digits.len()) {
-        (UTC_TIME, 12) => match number(&digits[..2]) {
+        (UTC_TIME, 12) => match parse_decimal(&digits[..2])? {
             short @ 0..50 => (2000 + short, &digits[2..]),
             short => (1900 + short, &digits[2..]),
         },
-        (GENERALIZED_TIME, 14) => (number(&digits[..4]), &digits[4..]),
+        (GENERALIZED_TIME, 14) => (parse_decimal(&digits[..4])?, &digits[4..]),
         _ => return None,
     };
-    let [month, day, hour, minute, second] = [0, 2, 4, 6, 8].map(|at| number(&rest[at..at + 2]));
+    let mut pairs = rest.chunks_exact(2).map(parse_decimal);
+    let mut next = || pairs.next().flatten();
+    let [month, day, hour, minute, second] = [next()?, next()?, next()?, next()?, next()?];
     let is_date = (1..=12).contains(&month) && (1..=31).contains(&day);
-    is_date.then(|| days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
-/// Days since 1970. Years are counted from 1 March, so that the leap day is the last one of its year.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month < 3 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+    let of_day = hour * 3600 + minute * 60 + second;
+    is_date.then(|| days(year, month - 1, day) * 86_400 + of_day as i64)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Addresses of sockets, from text.
 
+use std::net::Ipv4Addr;
+
 use super::glob::fits;
 use super::{Address, ValueError};
 
@@ -16,6 +18,10 @@ pub fn parse(text: &str) -> Result<Address, ValueError> {
     }
     if text.starts_with('=') {
         return Err(ValueError::new("shared sockets are not supported yet", "write the address itself"));
+    }
+    // Nobody calls a socket file so.
+    if text == "localhost" || text.parse::<Ipv4Addr>().is_ok() {
+        return Err(ValueError::new(format!("\"{text}\" has no port"), format!("write {text}:8000")));
     }
     let path = text.strip_prefix("unix:").unwrap_or(text);
     if path.starts_with(['/', '.']) || !path.contains(':') {
@@ -133,6 +139,7 @@ mod tests {
             ("127.0.0.1:", inet("127.0.0.1", 0)),
             (":0", inet("", 0)),
             ("/tmp/a.sock", Address::Unix("/tmp/a.sock".into())),
+            ("unix:localhost", Address::Unix("localhost".into())),
             ("/tmp/a:b.sock", Address::Unix("/tmp/a:b.sock".into())),
             ("unix:/tmp/a.sock", Address::Unix("/tmp/a.sock".into())),
             ("run/a.sock", Address::Unix("run/a.sock".into())),
@@ -168,6 +175,8 @@ mod tests {
                 "\"::80\" has more than one colon; write an IPv6 address in brackets, such as [::1]:3031",
             ),
             ("http://127.0.0.1:80", "\"http://127.0.0.1:80\" is a URL; write 127.0.0.1:80"),
+            ("0.0.0.0", "\"0.0.0.0\" has no port; write 0.0.0.0:8000"),
+            ("localhost", "\"localhost\" has no port; write localhost:8000"),
             ("127.0.0.1:99999", "there is no port 99999; write a number up to 65535"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), said);

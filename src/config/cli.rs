@@ -122,7 +122,11 @@ fn read_positional(low: &mut Low<'_>, argument: &str) -> Result<(), ConfigError>
     } else if argument.contains(':') || is_module(argument) {
         low.push("module", Some(argument), HERE)
     } else {
-        let remedy = "name a file that ends in .ini or .py, or a module:callable";
+        let remedy = match registry::find(argument) {
+            Some(row) => format!("write --{}", row.name),
+            None if argument.bytes().all(|byte| byte.is_ascii_digit()) => format!("write --http :{argument}"),
+            None => "name a file that ends in .ini or .py, or a module:callable".to_owned(),
+        };
         Err(ConfigError::new(
             HERE,
             format!("\"{argument}\" is neither an option nor a configuration"),
@@ -191,6 +195,11 @@ mod tests {
             ),
             ("-?", "command line: unknown option \"-?\"; see the list of options"),
             ("nonsense", "command line: \"nonsense\" is neither an option nor a configuration; name a file"),
+            (
+                "show-config",
+                "command line: \"show-config\" is neither an option nor a configuration; write --show-config",
+            ),
+            ("8000", "command line: \"8000\" is neither an option nor a configuration; write --http :8000"),
             ("x.yaml", "command line: cannot read \"x.yaml\": No such file"),
             ("--ini /no/such.ini", "command line: cannot read \"/no/such.ini\": No such file"),
         ] {

@@ -17,8 +17,8 @@ pub struct Http {
     pub min_rate: u64,
     /// Requests of one connection; 0: any number.
     pub requests: u64,
-    /// Connections of one worker; `None`: as many as by default, or as the system allows if that is less.
-    pub connections: Option<usize>,
+    /// Connections of one worker, as far as the system allows.
+    pub connections: usize,
     /// Bytes of the request line without its line end.
     pub request_line: usize,
     /// Header fields of one request.
@@ -46,9 +46,6 @@ pub struct Http {
     pub server: Option<String>,
 }
 
-/// Connections of a worker where nothing else is written.
-pub const CONNECTIONS: usize = 16 * 1024;
-
 impl Default for Http {
     fn default() -> Http {
         Http {
@@ -58,7 +55,7 @@ impl Default for Http {
             timeout: Duration::from_secs(60),
             min_rate: 256,
             requests: 10_000,
-            connections: None,
+            connections: 16 * 1024,
             request_line: 8190,
             headers: 100,
             body_memory: 64 * 1024,

@@ -47,7 +47,7 @@ pub use docs::{help, is_built, options_md, show};
 pub use draft::Draft;
 pub use error::{ConfigError, ValueError, Warning};
 pub use format::Format;
-pub use http::{CONNECTIONS, Http, Network};
+pub use http::{Http, Network};
 pub use man::man;
 pub use row::{Arg, Row, Status};
 pub use settings::*;

@@ -1,11 +1,11 @@
 //! Which files the server answers with by itself, and how.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::ValueError;
+use super::{Settings, ValueError, Warning};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statics {
@@ -110,6 +110,26 @@ impl Statics {
     pub fn is_empty(&self) -> bool {
         self.checks.is_empty() && self.maps.is_empty() && self.maps2.is_empty() && !self.check_docroot
     }
+}
+
+/// Places that are not there. What is made later is found then, but most often it is a slip of the pen.
+pub fn missing(settings: &Settings) -> Vec<Warning> {
+    let Statics { checks, maps, maps2, safe, .. } = &settings.statics;
+    let targets = |maps: &'static str, of: &[Map]| of.iter().map(|map| (maps, map.target.clone())).collect();
+    let named = |name: &'static str, of: &[PathBuf]| of.iter().map(|path| (name, path.clone())).collect();
+    let places: [Vec<(&str, PathBuf)>; 4] = [
+        named("check-static", checks),
+        targets("static-map", maps),
+        targets("static-map2", maps2),
+        named("static-safe", safe),
+    ];
+    let warning = |(name, path): (&str, PathBuf)| {
+        let place = settings.chdir.as_deref().unwrap_or(Path::new("")).join(&path);
+        let shown = std::path::absolute(&place).unwrap_or(place);
+        let text = format!("option \"{name}\": \"{}\" does not exist", shown.display());
+        (!shown.exists()).then(|| Warning::new(&settings.origin_of_end(name, &path.to_string_lossy()), text))
+    };
+    places.into_iter().flatten().filter_map(warning).collect()
 }
 
 impl Map {

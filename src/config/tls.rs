@@ -80,9 +80,8 @@ impl Identity {
     /// `cert,key[,ciphers[,client_ca]]`.
     pub fn parse(text: &str, option: &'static str, origin: &Origin) -> Parsed<Identity> {
         let mut parts = text.splitn(4, ',').map(str::trim);
-        let (certificate, key) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let parts = [certificate, key, parts.next().unwrap_or_default(), parts.next().unwrap_or_default()];
-        Identity::of_parts(parts, option, origin)
+        let mut next = || parts.next().unwrap_or_default();
+        Identity::of_parts([next(), next(), next(), next()], option, origin)
     }
 
     fn of_parts(parts: [&str; 4], option: &'static str, origin: &Origin) -> Parsed<Identity> {

@@ -61,8 +61,17 @@ pub fn values(settings: &Settings, counts: impl Fn(&Row) -> bool) -> Vec<Value> 
 impl Settings {
     /// Where an option was written last.
     pub fn origin_of(&self, name: &str) -> Origin {
+        self.origin_where(name, |_| true)
+    }
+
+    /// Where it was written last with a value that ends so.
+    pub fn origin_of_end(&self, name: &str, end: &str) -> Origin {
+        self.origin_where(name, |written| written.value.as_deref().is_some_and(|value| value.ends_with(end)))
+    }
+
+    fn origin_where(&self, name: &str, fits: impl Fn(&Written) -> bool) -> Origin {
         let is_it = |written: &str| registry::find(written).is_some_and(|row| row.name == name);
-        let found = self.written.iter().rev().find(|w| is_it(&w.name));
+        let found = self.written.iter().rev().find(|w| is_it(&w.name) && fits(w));
         found.map_or(Origin::Default, |w| w.origin.clone())
     }
 }

@@ -30,7 +30,10 @@ fn explain(listener: &Listener, error: Error) -> String {
         ErrorKind::AlreadyExists => {
             "a file that is no socket is in the way; remove it or choose another path"
         }
-        ErrorKind::PermissionDenied => "choose a directory (or a port above 1023) that this user may use",
+        ErrorKind::PermissionDenied if matches!(listener.address, Address::Tcp { .. }) => {
+            "ports below 1024 are for root: choose a higher one, or start as root and name the user to become (uid)"
+        }
+        ErrorKind::PermissionDenied => "choose a directory that this user may write to",
         ErrorKind::AddrNotAvailable => "the address belongs to no interface of this machine",
         ErrorKind::NotFound if matches!(listener.address, Address::Inherited(_)) => {
             "check what starts the server: it has to hand it over"
@@ -185,5 +188,28 @@ pub fn remove(files: &[SocketFile]) {
         if std::fs::metadata(&file.path).is_ok_and(|meta| meta.ino() == file.inode) {
             let _ = std::fs::remove_file(&file.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origin;
+
+    #[test]
+    fn what_is_forbidden_depends_on_the_address() {
+        let told = |address| {
+            let text = "x".to_owned();
+            let protocol = Protocol::Http;
+            let listener =
+                Listener { address, protocol, tls: None, to_https: None, text, origin: Origin::Default };
+            explain(&listener, ErrorKind::PermissionDenied.into())
+        };
+        assert!(
+            told(Address::Tcp { host: String::new(), port: 80 }).contains("; ports below 1024 are for root")
+        );
+        assert!(
+            told(Address::Unix("/a/b".into())).ends_with("; choose a directory that this user may write to")
+        );
     }
 }

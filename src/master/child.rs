@@ -2,7 +2,7 @@
 
 use super::recycle::Why;
 use crate::shm::board::{Board, Stage, WorkerSlot};
-use crate::sys::process;
+use crate::sys::{process, signal};
 use std::sync::atomic::Ordering::*;
 
 /// Why a worker is on its way out; the log says so when it is gone.
@@ -33,6 +33,8 @@ pub struct Child {
     pub leaving: Option<Leaving>,
     /// When it is killed unless it is gone by then: the end of the boot time or of the mercy.
     pub kill_at: Option<u64>,
+    /// By the master, which has said why.
+    pub was_killed: bool,
     pub was_ready: bool,
     /// The slot of the worker that takes its place when it is ready (recycling).
     pub successor: Option<usize>,
@@ -50,6 +52,7 @@ impl Child {
             spawned_us: now,
             leaving: None,
             kill_at: None,
+            was_killed: false,
             was_ready: false,
             successor: None,
             why: None,
@@ -78,6 +81,11 @@ impl Child {
             // A child that is gone is reaped in a moment.
             let _ = process::kill(pid, signal);
         }
+    }
+
+    pub fn kill(&mut self) {
+        self.was_killed = true;
+        self.signal(signal::SIGKILL);
     }
 
     /// `worker 1 (pid 123)`.

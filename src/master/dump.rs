@@ -126,7 +126,7 @@ impl<H: Host> Master<'_, H> {
             Then::Expire => child.signal(signal::expire()),
             Then::Kill => {
                 child.kill_at = Some(clock::monotonic_us() + 1_000_000);
-                child.signal(signal::SIGKILL);
+                child.kill();
             }
         }
     }

@@ -200,7 +200,7 @@ impl<H: Host> Master<'_, H> {
             .map_or_else(String::new, signal::name);
         if self.phase == Phase::Stopping {
             log::say(&format!("{name} again: stopping at once"));
-            self.children.iter().for_each(|child| child.signal(signal::SIGKILL));
+            self.children.iter_mut().for_each(Child::kill);
             self.end_templates(0);
             return;
         }
@@ -342,7 +342,7 @@ impl<H: Host> Master<'_, H> {
                 }
                 Some(_) => {}
             }
-            child.signal(signal::SIGKILL);
+            child.kill();
         }
         for template in self.template.iter_mut().chain(&mut self.old_templates) {
             if template.kill_at.is_some_and(|at| at <= now) {

@@ -66,7 +66,7 @@ impl<H: Host> Master<'_, H> {
             (_, Ended::Killed(signal)) => log::say(&format!(
                 "{name} was killed by {}{} after {served} requests{}",
                 signal::name(signal),
-                if signal == signal::SIGKILL {
+                if signal == signal::SIGKILL && !child.was_killed {
                     " (by hand, or by the kernel for want of memory: see dmesg)"
                 } else {
                     ""

@@ -5,7 +5,7 @@ use super::{Master, Phase};
 use crate::config::Recycle;
 use crate::policy::recycle::at_once;
 use crate::shm::board::Wish;
-use crate::sys::{clock, process, signal};
+use crate::sys::{clock, process};
 use crate::worker::host::Host;
 use crate::worker::log;
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl<H: Host> Master<'_, H> {
         log::say(&format!("{} has {} MB, more than {option} allows; killed", child.name(), bytes >> 20));
         child.leaving = Some(Leaving::Killed);
         child.kill_at = Some(now + 1_000_000);
-        child.signal(signal::SIGKILL);
+        child.kill();
     }
 
     /// What the log says of a worker whose successor is ready.

@@ -16,7 +16,7 @@ use crate::sys::process::Resource;
 use crate::sys::{clock, io, process, proctitle, signal, socket};
 use crate::worker::host::Host;
 use crate::worker::privileges::Identity;
-use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, log};
+use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, log, most_connections};
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -329,15 +329,17 @@ fn address(bound: &crate::worker::Bound, settings: &Settings) -> String {
     }
 }
 
-/// A limit that nobody wrote is lowered in silence.
 fn warn_of_few_descriptors(settings: &Settings, limit: u64) {
-    let Some(connections) = settings.http.connections else { return };
+    if !settings.listeners.iter().any(|listener| listener.protocol == Protocol::Http) {
+        return;
+    }
+    let connections = settings.http.connections;
     let needed = connections as u64 + SPARE_DESCRIPTORS;
     if needed > limit {
         log::say(&format!(
             "http-connections = {connections} needs {needed} open files in each worker, and the system allows {limit}: \
              workers take only {} connections. Raise the limit (ulimit -n, LimitNOFILE=)",
-            limit.saturating_sub(SPARE_DESCRIPTORS)
+            most_connections(settings)
         ));
     }
 }

@@ -61,16 +61,15 @@ fn line_source(words: &str) -> Result<Option<SocketAddr>, NotProxy> {
     }
     let words: Vec<&str> = words.split(' ').collect();
     let [family, source, target, source_port, target_port] = words[..] else { return Err(BAD_LINE) };
-    let (source, target) = (address(family, source)?, address(family, target)?);
+    let (source, _) = (address(family, source)?, address(family, target)?);
     let (port, _) = (port(source_port)?, port(target_port)?);
-    debug_assert_eq!(source.is_ipv4(), target.is_ipv4());
     Ok(Some(SocketAddr::new(source, port)))
 }
 
 fn address(family: &str, text: &str) -> Result<IpAddr, NotProxy> {
     match family {
         "TCP4" => text.parse::<Ipv4Addr>().map(IpAddr::V4).map_err(|_| BAD_LINE),
-        "TCP6" => text.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|_| BAD_LINE),
+        "TCP6" => text.parse::<Ipv6Addr>().map(|ip| ip.to_canonical()).map_err(|_| BAD_LINE),
         _ => Err(BAD_LINE),
     }
 }

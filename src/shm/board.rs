@@ -40,6 +40,13 @@ pub enum Order {
     ReopenLog = 4,
 }
 
+impl Order {
+    /// Does the worker take requests, and go on doing so?
+    pub fn serves(self) -> bool {
+        matches!(self, Order::Serve | Order::ReopenLog)
+    }
+}
+
 /// Why a worker asks to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]

@@ -1,58 +1,15 @@
 //! A request's body: what has arrived with the head, what is still to come, and where it ends.
 
+mod error;
+
 use super::chunks::Chunks;
 use super::client::Client;
 use crate::sys::epoll;
-use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
-/// Why a body cannot be read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyError {
-    /// The client closed the connection in the middle.
-    Closed,
-    /// Nothing came for as long as `socket-timeout` allows.
-    TimedOut,
-    /// The chunks are not chunks (RFC 9112 §7.1).
-    Malformed,
-    /// Header fields behind the chunks, more than anybody needs.
-    Trailers,
-    /// Longer than `limit-post`.
-    TooLong,
-    /// The request is over; the input belongs to nobody now.
-    Over,
-    /// The temporary file cannot be read or written.
-    Spool,
-}
-
-impl BodyError {
-    /// What a client is answered whose request ends so.
-    pub fn status(self) -> u16 {
-        match self {
-            BodyError::TooLong => 413,
-            BodyError::Trailers => 431,
-            BodyError::TimedOut => 408,
-            BodyError::Spool => 500,
-            BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
-        }
-    }
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            BodyError::Closed => "the client closed the connection before the end of the body",
-            BodyError::TimedOut => "no bytes of the body came within socket-timeout",
-            BodyError::Malformed => "the chunks of the body are malformed",
-            BodyError::Trailers => "the trailer section of the body is too large",
-            BodyError::TooLong => "the body is longer than limit-post allows",
-            BodyError::Over => "wsgi.input was read after its request had ended",
-            BodyError::Spool => "the temporary file of the body cannot be used",
-        })
-    }
-}
+pub use error::BodyError;
 
 /// What is still to come from the socket.
 #[derive(Debug, Default)]
@@ -106,6 +63,24 @@ impl Body {
         self.failed = None;
         self.buffered = false;
         self.surplus.clear();
+    }
+
+    /// The body waits elsewhere for more of itself. A buffer that holds nothing stays here: thousands may wait.
+    pub fn put_aside(&mut self) -> Body {
+        let mut body = std::mem::take(self);
+        if body.ahead.is_empty() {
+            self.ahead = std::mem::take(&mut body.ahead);
+        }
+        body
+    }
+
+    /// More of a body that was put aside is here.
+    pub fn take_up(&mut self, mut body: Body) {
+        if body.ahead.is_empty() {
+            self.ahead.clear();
+            body.ahead = std::mem::take(&mut self.ahead);
+        }
+        *self = body;
     }
 
     /// A body of `length` bytes, the first of which came with the head. Returns how many of `first` belong to it.
@@ -178,7 +153,7 @@ impl Body {
         }
         if let Some(file) = &mut self.spool {
             let got = file.take(STEP as u64).read_to_end(&mut self.ahead);
-            return got.map(|got| got > 0).or_else(|_| self.fail(BodyError::Spool));
+            return got.map(|got| got > 0).or_else(|error| self.spool_failed(&error));
         }
         let before = self.ahead.len();
         while self.ahead.len() == before {
@@ -294,8 +269,8 @@ impl Body {
         self.advance(held);
         out = &mut out[held..];
         if let Some(file) = &mut self.spool {
-            if file.read_exact(out).is_err() {
-                return self.fail(BodyError::Spool);
+            if let Err(error) = file.read_exact(out) {
+                return self.spool_failed(&error);
             }
             self.consumed += out.len() as u64;
             return Ok(());

@@ -1,4 +1,4 @@
-//! A chunked body on its way in: raw bytes from the socket, data for the reader, and what came after the end.
+//! A chunked body on its way in: bytes from the socket, data for the reader, and what came after the end.
 
 use super::body::BodyError;
 use super::client::Client;
@@ -11,8 +11,8 @@ const STEP: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub struct Chunks {
     decoder: Decoder,
-    /// Bytes received and not decoded; after the end, those of the next request.
-    raw: Vec<u8>,
+    /// What came after the end: the beginning of the next request.
+    surplus: Vec<u8>,
     /// Data decoded so far, and how much there may be; 0: any length.
     total: u64,
     limit: u64,
@@ -41,7 +41,7 @@ impl Chunks {
                 Ok((_, Piece::More)) => return,
                 Ok((used, Piece::End)) => {
                     self.done = true;
-                    self.raw = input[used..].to_vec();
+                    self.surplus = input[used..].to_vec();
                 }
                 Err(reject) if reject.status == 431 => self.failed = Some(BodyError::Trailers),
                 Err(_) => self.failed = Some(BodyError::Malformed),
@@ -51,16 +51,11 @@ impl Chunks {
 
     /// One recv and what it decodes to; 0 when the client has closed.
     pub fn receive(&mut self, client: &mut Client, data: &mut Vec<u8>) -> Result<usize> {
-        let mut raw = std::mem::take(&mut self.raw);
-        raw.clear();
-        let got = client.recv(&mut raw, STEP);
-        if got.is_ok() {
-            self.feed(&raw, data);
-        }
-        if !self.done {
-            self.raw = raw;
-        }
-        got
+        // Not a buffer that a waiting body would keep.
+        let mut raw = [0; STEP];
+        let got = client.recv_slice(&mut raw)?;
+        self.feed(&raw[..got], data);
+        Ok(got)
     }
 
     /// The end has come (`true`), or more is to come.
@@ -68,8 +63,7 @@ impl Chunks {
         self.failed.map_or(Ok(self.done), Err)
     }
 
-    /// What came after the end: the beginning of the next request.
     pub fn into_surplus(self) -> Vec<u8> {
-        self.raw
+        self.surplus
     }
 }

@@ -120,6 +120,11 @@ impl Conn {
         matches!(self.waits, Waits::Body | Waits::Reader)
     }
 
+    /// For lines of the log; nothing on unix sockets.
+    pub fn from_whom(&self) -> String {
+        self.peer.map_or_else(String::new, |peer| format!(" (from {peer})"))
+    }
+
     /// A TLS client sends its request only after two or three messages each way.
     fn may_be_shaking_hands(&self, now_us: u64) -> bool {
         let is_new =

@@ -92,7 +92,7 @@ impl Core {
             slot,
             request,
             app: None,
-            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.settings.clone()))),
+            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.slot, shared.settings.clone()))),
             mounts,
             intake: Intake::new(&shared),
             http: Http::new(&shared.settings),
@@ -140,58 +140,54 @@ impl Core {
                     return step;
                 }
             }
-            match self.shared.slot.order() {
-                Order::Serve => self.shared.set_deaf(self.shared.is_crowded()),
-                Order::ReopenLog => {
-                    self.shared.follow_log();
-                    self.shared.slot.replace_order(Order::ReopenLog, Order::Serve);
-                    continue;
-                }
-                Order::Pause => match self.rest() {
-                    Some(step) => return step,
-                    None => continue,
-                },
-                order @ (Order::Retire | Order::Drain) => {
-                    if order == Order::Drain && self.drain_backlog() {
-                        return Step::Request;
-                    }
-                    if self.has_left_nothing() {
-                        return self.leave();
-                    }
-                    self.hot = None;
-                    if !self.again.is_empty() {
-                        continue;
-                    }
-                    if !self.shared.own_epoll() {
-                        // In the lines there are only new connections; the watcher sees to what is left.
-                        match self.rest() {
-                            Some(step) => return step,
-                            None => continue,
-                        }
-                    }
-                }
-            }
-            if self.may_wait_in_accept() {
-                // One that came while the application ran has interrupted no wait.
-                if signal::has_noted() {
-                    return Step::Interrupted;
-                }
-                match self.wait_in_accept() {
-                    Some(step) => return step,
-                    None => continue,
-                }
-            }
-            if let Some(listener) = self.hot.take()
-                && self.accept_hot(listener)
-            {
-                return Step::Request;
-            }
-            let arrival = self.wait(false);
-            if let Some(step) = self.handle(arrival) {
+            if let Some(step) = self.turn() {
                 return step;
             }
+        }
+    }
+
+    /// Obeys the order that holds, and waits once for what comes.
+    fn turn(&mut self) -> Option<Step> {
+        match self.shared.slot.order() {
+            Order::Serve => self.shared.set_deaf(self.shared.is_crowded()),
+            Order::ReopenLog => {
+                self.shared.follow_log();
+                self.shared.slot.replace_order(Order::ReopenLog, Order::Serve);
+                return None;
+            }
+            Order::Pause => return self.rest(),
+            order @ (Order::Retire | Order::Drain) => {
+                if order == Order::Drain && self.drain_backlog() {
+                    return Some(Step::Request);
+                }
+                if self.has_left_nothing() {
+                    return Some(self.leave());
+                }
+                self.hot = None;
+                if !self.again.is_empty() {
+                    return None;
+                }
+                if !self.shared.own_epoll() {
+                    // In the lines there are only new connections; the watcher sees to what is left.
+                    return self.rest();
+                }
+            }
+        }
+        if self.may_wait_in_accept() {
+            // One that came while the application ran has interrupted no wait.
+            return if signal::has_noted() { Some(Step::Interrupted) } else { self.wait_in_accept() };
+        }
+        if let Some(listener) = self.hot.take()
+            && self.accept_hot(listener)
+        {
+            return Some(Step::Request);
+        }
+        let arrival = self.wait(false);
+        let step = self.handle(arrival);
+        if step.is_none() {
             self.shared.sweep(clock::monotonic_us());
         }
+        step
     }
 
     /// The next request of a connection that has sent several at once; now and then others get a look first.
@@ -203,6 +199,7 @@ impl Core {
             if let Some(step) = self.handle(arrival) {
                 return Some(step);
             }
+            self.shared.sweep(clock::monotonic_us());
         }
         let conn = self.again.pop_front()?;
         self.read(conn).then_some(Step::Request)

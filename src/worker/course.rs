@@ -176,10 +176,27 @@ impl Core {
 
     /// A body that could not be read ahead: the request ends here, answered and logged like any other.
     fn refuse_body(&mut self, error: BodyError) {
+        self.answer_broken_body(error);
+        self.finish();
+    }
+
+    fn answer_broken_body(&self, error: BodyError) {
         let status = error.status();
         self.lock().answer_plain(status);
         log::say(&format!("{}: {error}; answered {status}", self.describe()));
-        self.finish();
+    }
+
+    /// The application raised this. If it only lets through what reading the body has raised, the fault is the client's,
+    /// who is told as if the body had been read ahead. `false`: it is something else, or the answer has begun.
+    pub fn blames_body(&self, raised: impl FnOnce() -> String) -> bool {
+        let exchange = self.lock();
+        let Some(error) = exchange.body.failed().filter(|_| !exchange.head_sent()) else { return false };
+        drop(exchange);
+        let lets_through = raised() == error.to_string();
+        if lets_through {
+            self.answer_broken_body(error);
+        }
+        lets_through
     }
 
     /// No application is loaded that answers here.

@@ -1,19 +1,18 @@
 //! One request and its answer on one connection: what the application may read and write, and nothing that outlives
 //! the request. Python's objects hold an exchange by its serial number and find it gone when the request is over.
 
+mod heading;
+mod reading;
 mod sending;
 
-use super::body::{Body, BodyError};
+use super::body::Body;
 use super::client::Client;
 use super::conns::Overdue;
 use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
-use crate::proto::http::response::{
-    self, CHUNK_END, Delivery, HeadError, LAST_CHUNK, ResponseHead, push_chunk_size,
-};
-use crate::proto::http::status;
-use crate::shm::board::CoreSlot;
+use crate::proto::http::response::{CHUNK_END, Delivery, LAST_CHUNK, ResponseHead, push_chunk_size};
+use crate::shm::board::{CoreSlot, WorkerSlot};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +38,7 @@ pub struct Exchange {
     pub serial: u64,
     client: Option<Client>,
     slot: CoreSlot,
+    worker: WorkerSlot,
     /// The longest wait for the client, and that of requests for which nothing else is said.
     timeout: Duration,
     usual_timeout: Duration,
@@ -93,11 +93,12 @@ pub enum After {
 }
 
 impl Exchange {
-    pub fn new(slot: CoreSlot, settings: Arc<Settings>) -> Exchange {
+    pub fn new(slot: CoreSlot, worker: WorkerSlot, settings: Arc<Settings>) -> Exchange {
         Exchange {
             serial: 0,
             client: None,
             slot,
+            worker,
             timeout: settings.socket_timeout,
             usual_timeout: settings.socket_timeout,
             server: settings.http.server.clone().unwrap_or_default().into_bytes(),
@@ -208,69 +209,6 @@ impl Exchange {
     pub fn is_over_length(&self) -> bool {
         self.over_length
     }
-
-    // ── the head ──
-
-    pub fn start(&mut self, status: &[u8]) -> Result<(), HeadError> {
-        match self.speaks {
-            Speaks::Uwsgi => self.head.start_uwsgi(&self.protocol, status),
-            Speaks::Http { .. } => self.head.start_http(status),
-        }
-    }
-
-    /// Replaces whatever was set by a plain answer of the server's own. Only before the head has gone out.
-    pub fn answer_plain(&mut self, code: u16) {
-        self.answer_text(code, &format!("{}\n", status::reason(code)));
-    }
-
-    /// The same with a text of one's own.
-    pub fn answer_text(&mut self, code: u16, text: &str) {
-        self.head.clear();
-        let mut head = || -> Result<(), HeadError> {
-            self.start(format!("{code} {}", status::reason(code)).as_bytes())?;
-            self.head.header(b"Content-Type", b"text/plain")?;
-            if self.speaks == Speaks::Uwsgi {
-                self.head.header(b"Content-Length", text.len().to_string().as_bytes())?;
-            }
-            self.head.header(b"Connection", b"close")
-        };
-        if head().is_err() {
-            // Only a SERVER_PROTOCOL with control characters comes here.
-            self.gone = true;
-            return;
-        }
-        if let Ok(taken) = self.write_whole(text.as_bytes())
-            && taken < text.len()
-        {
-            let _ = self.write_rest(&text.as_bytes()[taken..]);
-        }
-    }
-
-    /// Puts the head into `out`. `whole` is the length of the body when all of it is known already.
-    fn push_head(&mut self, whole: Option<u64>) -> Delivery {
-        for (name, value) in &self.settings.python.add_headers {
-            // What cannot stand in a head was refused with the configuration; a second Content-Length is left out.
-            let _ = self.head.header(name.as_bytes(), value.as_bytes());
-        }
-        let settled = match self.speaks {
-            Speaks::Uwsgi => self.head.finish_uwsgi(self.is_head_request),
-            Speaks::Http { minor, keep_alive, ref date } => self.head.finish(&response::Exchange {
-                minor,
-                is_head: self.is_head_request,
-                keep_alive: keep_alive && !self.close,
-                length: whole.filter(|_| !self.is_head_request),
-                date,
-                server: &self.server,
-            }),
-        };
-        self.close |= !settled.keep_alive;
-        self.delivery = Some(settled.delivery);
-        self.head_bytes = self.head.bytes().len() as u64;
-        self.out.extend_from_slice(self.head.bytes());
-        settled.delivery
-    }
-
-    // ── the body ──
 
     /// Cuts what goes beyond the length that was announced: the client would take it for the next answer.
     fn clip<'a>(&mut self, chunk: &'a [u8], delivery: Delivery) -> &'a [u8] {
@@ -398,43 +336,5 @@ impl Exchange {
     pub fn abort(&mut self) {
         self.close = true;
         self.broken_off = true;
-    }
-
-    // ── reading ──
-
-    /// Reads of the body, waiting where it must: up to `most` bytes, or one line of them.
-    pub fn read(&mut self, most: u64, line: bool, out: &mut Vec<u8>) -> Result<(), BodyError> {
-        if self.expects_continue && !self.body.is_ready_for(1) {
-            self.invite_body()?;
-        }
-        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        self.body.read(client, most, line, self.timeout, out)
-    }
-
-    /// Reads as many bytes as [`Body::known_length`] has told.
-    pub fn fill(&mut self, out: &mut [u8]) -> Result<(), BodyError> {
-        if self.expects_continue && !self.body.is_ready_for(1) {
-            self.invite_body()?;
-        }
-        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        self.body.fill(client, out, self.timeout)
-    }
-
-    /// Sends `100 Continue`, once, unless the answer has begun.
-    fn invite_body(&mut self) -> Result<(), BodyError> {
-        self.expects_continue = false;
-        if self.delivery.is_some() {
-            return Ok(());
-        }
-        self.out.extend_from_slice(status::CONTINUE);
-        let sent = self.write_rest(&[]);
-        self.slot.resume();
-        sent.map_err(|Gone| BodyError::Closed)
-    }
-
-    /// Reads the body as a whole before the app runs.
-    pub fn buffer_body(&mut self, memory: usize) -> Result<(), BodyError> {
-        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        self.body.buffer(client, memory, self.timeout)
     }
 }

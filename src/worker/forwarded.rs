@@ -8,31 +8,20 @@ use crate::proto::http::Reject;
 use crate::proto::http::forwarded::{Fields, origin};
 use crate::proto::proxy;
 
-/// What a PROXY header, or the lack of one, comes to.
-pub(super) enum Introduced {
-    /// The bytes of a request may follow.
-    Yes,
-    NotYet,
-    Refused(Reject),
-}
-
 impl Core {
-    /// Takes the PROXY header that a connection begins with.
-    pub(super) fn take_proxy_header(&self, conn: &mut Conn) -> Introduced {
-        match proxy::parse(&conn.buf) {
-            Ok(None) => Introduced::NotYet,
-            Ok(Some(header)) => {
-                conn.buf.drain(..header.len);
-                conn.awaits_proxy = false;
-                if let Some(source) = header.source {
-                    conn.peer = Some(source);
-                    // The balancer has been believed; whoever speaks through it is judged by its own address.
-                    conn.trusted = self.shared.settings.http.trusts(source.ip());
-                }
-                Introduced::Yes
-            }
-            Err(error) => Introduced::Refused(Reject::bad(error.0, "haproxy's proxy-protocol.txt §2")),
+    /// Takes the PROXY header that a connection begins with. `false`: it is not whole yet.
+    pub(super) fn take_proxy_header(&self, conn: &mut Conn) -> Result<bool, Reject> {
+        let parsed = proxy::parse(&conn.buf);
+        let found = parsed.map_err(|error| Reject::bad(error.0, "haproxy's proxy-protocol.txt §2"))?;
+        let Some(header) = found else { return Ok(false) };
+        conn.buf.drain(..header.len);
+        conn.awaits_proxy = false;
+        if let Some(source) = header.source {
+            conn.peer = Some(source);
+            // The balancer has been believed; whoever speaks through it is judged by its own address.
+            conn.trusted = self.shared.settings.http.trusts(source.ip());
         }
+        Ok(true)
     }
 }
 
@@ -45,11 +34,10 @@ pub(super) fn apply(request: &mut Request, http: &Http) -> Option<&'static [u8]>
         return None;
     }
     let [forwarded, addresses, proto, ssl, host] = spans.map(|span| request.get(span));
-    let found = origin(&Fields { forwarded, addresses, proto, host }, |address| http.trusts(address));
-    let by_ssl = ssl.eq_ignore_ascii_case(b"on").then_some(&b"https"[..]);
+    let found = origin(&Fields { forwarded, addresses, proto, ssl, host }, |address| http.trusts(address));
     let host = found.host.filter(|_| http.trusts_host).map(<[u8]>::to_vec);
     let (address, port) = (found.address, found.port.unwrap_or(0));
-    let scheme = found.scheme.or(by_ssl);
+    let scheme = found.scheme;
     if let Some(address) = address {
         request.set(b"REMOTE_ADDR", address.to_string().as_bytes());
         // The port of the connection that is here is the proxy's; 0 says that the client's is not known.

@@ -4,7 +4,7 @@ use super::client::Client;
 use super::conns::{Conn, Waits};
 use super::core::Core;
 use super::exchange::Speaks;
-use super::forwarded::{self, Introduced};
+use super::forwarded;
 use super::tls;
 use crate::base::date::{HttpDate, http_date};
 use crate::config::Settings;
@@ -52,6 +52,12 @@ impl Http {
         &self.host_name
     }
 
+    /// The next connection's buffer.
+    pub(super) fn spare(&mut self, mut buf: Vec<u8>) {
+        buf.clear();
+        self.spare = buf;
+    }
+
     pub(super) fn date(&mut self) -> HttpDate {
         let now = clock::wall_secs();
         if self.date.0 != now {
@@ -59,6 +65,11 @@ impl Http {
         }
         self.date.1
     }
+}
+
+/// RFC 9112 §2.2: old clients send an empty line behind a body. It begins no request.
+fn is_empty_line(bytes: &[u8]) -> bool {
+    b"\r\n".starts_with(bytes)
 }
 
 impl Core {
@@ -73,26 +84,11 @@ impl Core {
             conn.buf = std::mem::take(&mut self.http.spare);
         }
         loop {
-            if conn.awaits_proxy && !conn.buf.is_empty() {
-                match self.take_proxy_header(&mut conn) {
-                    Introduced::Refused(reject) => return self.reject(conn, &reject),
-                    Introduced::Yes => {
-                        conn.client.iter_mut().for_each(|client| client.push_back(&mut conn.buf))
-                    }
-                    Introduced::NotYet => {}
-                }
-            }
-            if !conn.awaits_proxy && !conn.buf.is_empty() {
-                match head::parse(&conn.buf, &self.http.limits, &mut conn.progress, &mut self.http.head) {
-                    Ok(Some(length)) => return self.take_http(conn, length),
-                    Ok(None) if conn.waits == Waits::Idle => {
-                        conn.waits = Waits::Head;
-                        conn.since_us = clock::monotonic_us();
-                    }
-                    Ok(None) => {}
-                    Err(_) if self.is_misplaced(&conn) => return self.shared.turn_away(conn, 400, TLS_HERE),
-                    Err(reject) => return self.reject(conn, &reject),
-                }
+            match self.look_at(&mut conn) {
+                Ok(Some(length)) => return self.take_http(conn, length),
+                Ok(None) => {}
+                Err(_) if self.is_misplaced(&conn) => return self.shared.turn_away(conn, 400, TLS_HERE),
+                Err(reject) => return self.reject(conn, &reject),
             }
             let Some(client) = &mut conn.client else { return false };
             let result = match conn.awaits_proxy {
@@ -113,8 +109,7 @@ impl Core {
                     if client.failure().is_some() {
                         return self.tls_failed(conn);
                     }
-                    conn.buf.clear();
-                    self.http.spare = std::mem::take(&mut conn.buf);
+                    self.http.spare(std::mem::take(&mut conn.buf));
                     self.shared.forget(&conn);
                     return false;
                 }
@@ -122,9 +117,27 @@ impl Core {
         }
     }
 
+    /// Looks at what has come. Returns the length of the head when it is whole.
+    #[inline]
+    fn look_at(&mut self, conn: &mut Conn) -> Result<Option<usize>, Reject> {
+        if conn.awaits_proxy && !conn.buf.is_empty() && self.take_proxy_header(conn)? {
+            conn.client.iter_mut().for_each(|client| client.push_back(&mut conn.buf));
+        }
+        if conn.awaits_proxy || conn.buf.is_empty() {
+            return Ok(None);
+        }
+        let length = head::parse(&conn.buf, &self.http.limits, &mut conn.progress, &mut self.http.head)?;
+        if length.is_none() && conn.waits == Waits::Idle && !is_empty_line(&conn.buf) {
+            conn.waits = Waits::Head;
+            conn.since_us = clock::monotonic_us();
+        }
+        Ok(length)
+    }
+
     /// Does a TLS client speak on a socket without TLS?
     fn is_misplaced(&self, conn: &Conn) -> bool {
-        conn.buf.first() == Some(&tls::HANDSHAKE) && !conn.client.as_ref().is_some_and(Client::is_tls)
+        let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
+        conn.buf.first() == Some(&tls::HANDSHAKE) && !is_tls && !conn.awaits_proxy
     }
 
     pub(super) fn reject(&mut self, conn: Conn, reject: &Reject) -> bool {
@@ -149,9 +162,6 @@ impl Core {
             let reject =
                 Reject::new(501, "WebSocket is not spoken here; see http-ignore-upgrade", "RFC 6455 §4.4");
             return self.reject(conn, &reject);
-        }
-        if request.method() == b"CONNECT" {
-            return self.reject(conn, &Reject::new(501, "CONNECT is for proxies", "RFC 9110 §9.3.6"));
         }
         if let Some(own) = self.own_answer(&conn, &request) {
             return self.send_own(conn, length, framing, own);

@@ -34,7 +34,7 @@ mod waiting;
 mod watcher;
 
 use crate::base::reason::reason;
-use crate::config::{CONNECTIONS, Protocol, Settings};
+use crate::config::{Protocol, Settings};
 use crate::policy::balance;
 use crate::shm::board::{Board, Order, Stage, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
@@ -395,8 +395,7 @@ impl Shared {
 pub const SPARE_DESCRIPTORS: u64 = 128;
 
 /// How many connections a worker may hold.
-fn most_connections(settings: &Settings) -> usize {
-    let wanted = settings.http.connections.unwrap_or(CONNECTIONS);
+pub fn most_connections(settings: &Settings) -> usize {
     let allowed = process::descriptor_limit().unwrap_or(1024).saturating_sub(SPARE_DESCRIPTORS);
-    wanted.min(usize::try_from(allowed).unwrap_or(usize::MAX)).max(16)
+    settings.http.connections.min(usize::try_from(allowed).unwrap_or(usize::MAX)).max(16)
 }

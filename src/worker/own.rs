@@ -7,7 +7,7 @@ use super::core::Core;
 use crate::config::Settings;
 use crate::proto::http::status::Plain;
 use crate::proto::http::{Body, Framing, Request};
-use crate::shm::board::{Order, Stage};
+use crate::shm::board::Stage;
 use crate::sys::socket;
 use std::os::fd::AsFd;
 
@@ -117,9 +117,9 @@ impl Core {
 impl Shared {
     /// Is there a worker that takes requests? This one may be on its way out while its successors serve.
     fn somebody_serves(&self) -> bool {
-        (0..self.board.slots()).map(|slot| self.board.worker(slot)).any(|worker| {
-            worker.stage() == Stage::Ready && matches!(worker.order(), Order::Serve | Order::ReopenLog)
-        })
+        (0..self.board.slots())
+            .map(|slot| self.board.worker(slot))
+            .any(|worker| worker.stage() == Stage::Ready && worker.order().serves())
     }
 
     /// Does more than half of what a backlog can hold wait in it?

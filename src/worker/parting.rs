@@ -142,8 +142,9 @@ impl Shared {
         self.count_gone();
         let left = conn.leftover.as_ref().map_or(0, |left| left.rest.len());
         log::say(&format!(
-            "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end",
+            "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end{}",
             self.id,
+            conn.from_whom()
         ));
     }
 
@@ -161,7 +162,8 @@ impl Shared {
             let _ = client.send(&out);
         }
         self.count_refused();
-        log::say(&format!("worker {}: refused a request with {status}: {why}", self.id));
+        let from = conn.from_whom();
+        log::say(&format!("worker {}: refused a request with {status}: {why}{from}", self.id));
         self.see_off(conn);
         false
     }

@@ -4,7 +4,7 @@ use super::body::{Body, BodyError, Rest};
 use super::client::Client;
 use crate::sys::epoll;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{Error, Seek, SeekFrom, Write};
 use std::time::Duration;
 
 impl Body {
@@ -28,12 +28,12 @@ impl Body {
             if self.sink.is_none() && self.least_length() > memory as u64 {
                 match unlinked_file() {
                     Ok(file) => self.sink = Some(file),
-                    Err(_) => return self.fail(BodyError::Spool),
+                    Err(error) => return self.spool_failed(&error),
                 }
             }
             if let Some(file) = &mut self.sink {
-                if std::io::Write::write_all(file, &self.ahead).is_err() {
-                    return self.fail(BodyError::Spool);
+                if let Err(error) = file.write_all(&self.ahead) {
+                    return self.spool_failed(&error);
                 }
                 self.ahead.clear();
             }
@@ -56,8 +56,8 @@ impl Body {
 
     fn gathered(&mut self) -> Result<bool, BodyError> {
         if let Some(mut file) = self.sink.take() {
-            if file.seek(SeekFrom::Start(0)).is_err() {
-                return self.fail(BodyError::Spool);
+            if let Err(error) = file.seek(SeekFrom::Start(0)) {
+                return self.spool_failed(&error);
             }
             self.spool = Some(file);
         }
@@ -85,8 +85,8 @@ impl Body {
     pub fn seek(&mut self, to: u64) -> Result<(), BodyError> {
         match &mut self.spool {
             Some(file) => {
-                if file.seek(SeekFrom::Start(to)).is_err() {
-                    return self.fail(BodyError::Spool);
+                if let Err(error) = file.seek(SeekFrom::Start(to)) {
+                    return self.spool_failed(&error);
                 }
                 self.ahead.clear();
                 self.at = 0;
@@ -95,6 +95,10 @@ impl Body {
         }
         self.consumed = to;
         Ok(())
+    }
+
+    pub(super) fn spool_failed<T>(&mut self, error: &Error) -> Result<T, BodyError> {
+        self.fail(BodyError::Spool(error.raw_os_error()))
     }
 }
 

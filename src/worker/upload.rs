@@ -2,7 +2,7 @@
 //! it is here.
 
 use super::Shared;
-use super::body::BodyError;
+use super::body::{Body, BodyError};
 use super::conns::{Conn, Upload, Waits};
 use super::core::Core;
 use super::waiting::Tended;
@@ -38,8 +38,10 @@ impl Core {
         match self.gather(&mut conn) {
             Ok(true) => self.run_http(conn, length, used, framing),
             Ok(false) => {
-                conn.buf.truncate(length);
-                let body = std::mem::take(&mut self.lock().body);
+                // The head may wait for long, and takes no more room than it needs.
+                let head = conn.buf[..length].to_vec();
+                self.http.spare(std::mem::replace(&mut conn.buf, head));
+                let body = self.lock().body.put_aside();
                 conn.upload = Some(Box::new(Upload { head: length, body, begun_us: clock::monotonic_us() }));
                 conn.waits = Waits::Body;
                 conn.since_us = clock::monotonic_us();
@@ -56,11 +58,12 @@ impl Core {
 
     /// More of the body has come.
     pub(super) fn read_body(&mut self, conn: Conn) -> bool {
-        match self.shared.read_body(conn) {
+        let tended = self.shared.read_body(conn, &mut self.lock().body);
+        match tended {
             Tended::Ready(mut conn) => {
                 let Some(upload) = conn.upload.take() else { return false };
                 let Upload { head, body, .. } = *upload;
-                self.lock().body = body;
+                self.lock().body.take_up(body);
                 self.resume(conn, head)
             }
             Tended::Waits(conn) => {
@@ -95,14 +98,17 @@ impl Core {
 }
 
 impl Shared {
-    /// Takes what has come of a body. Ready: all of it is here.
-    pub(super) fn read_body(&self, mut conn: Conn) -> Tended {
+    /// Takes what has come of a body, with the buffer of another. Ready: all of it is here.
+    pub(super) fn read_body(&self, mut conn: Conn, room: &mut Body) -> Tended {
         let (Some(client), Some(upload)) = (&mut conn.client, &mut conn.upload) else {
             self.forget(&conn);
             return Tended::Over;
         };
         conn.since_us = clock::monotonic_us();
-        match upload.body.gather(client, self.settings.http.body_memory, TURN) {
+        room.take_up(std::mem::take(&mut upload.body));
+        let gathered = room.gather(client, self.settings.http.body_memory, TURN);
+        upload.body = room.put_aside();
+        match gathered {
             Ok(true) => Tended::Ready(conn),
             Ok(false) => Tended::Waits(conn),
             Err(error) => {

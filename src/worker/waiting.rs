@@ -6,7 +6,6 @@ use super::conns::{Conn, Limits, Overdue, Waits};
 use super::core::Core;
 use super::intake::CONNECTION;
 use crate::config::Protocol;
-use crate::shm::board::Order;
 use crate::sys::{clock, epoll, io};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
@@ -75,7 +74,7 @@ impl Shared {
 
     /// May answers keep their connection open?
     pub(super) fn keeps_connections(&self) -> bool {
-        self.slot.order() == Order::Serve && !self.is_crowded()
+        self.slot.order().serves() && !self.is_crowded()
     }
 
     /// Closes the connections that have waited too long, once a second.

@@ -3,6 +3,7 @@
 //! idle. It knows nothing of Python, and of requests only how long they have run: while they are short, and there are pauses
 //! between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table.
 
+use super::body::Body;
 use super::client::Client;
 use super::conns::{Conn, Waits};
 use super::handover::is_movable;
@@ -211,7 +212,7 @@ impl Shared {
             }
         }
         self.sweep(clock::monotonic_us());
-        if self.slot.order() != Order::Serve && !self.has_work() {
+        if !self.slot.order().serves() && !self.has_work() {
             // Those who wait for the last one to go.
             self.kick_all();
         }
@@ -222,7 +223,7 @@ impl Shared {
         let Some(conn) = self.conns().take(key) else { return };
         let tended = match conn.waits {
             Waits::Reader => self.send_leftover(conn),
-            Waits::Body => self.read_body(conn),
+            Waits::Body => self.read_body(conn, &mut Body::default()),
             Waits::Close => return self.read_to_close(conn),
             Waits::Head | Waits::Idle => return self.give_from_table(conn),
         };

@@ -104,6 +104,13 @@ def status(environ, start_response):
     return Body(b"a body")
 
 
+def reset(environ, start_response):
+    """205, and a body that it must not have: whole, in pieces, or of a length that it tells."""
+    how = environ["QUERY_STRING"]
+    start_response("205 Reset Content", [*PLAIN, *([("Content-Length", "6")] if how == "length" else [])])
+    return iter([b"a ", b"body"]) if how == "pieces" else [b"a body"]
+
+
 def generator(environ, start_response):
     """close() of a generator is its GeneratorExit."""
     start_response("200 OK", PLAIN)

@@ -218,7 +218,7 @@ pub fn proxy(pieces: &mut dyn Iterator<Item = &[u8]>) -> Result<Option<proxy::He
 pub fn forwarded(bytes: &[u8]) -> Fields<'_> {
     let mut lines = bytes.split(|&byte| byte == b'\n');
     let mut next = || lines.next().unwrap_or_default();
-    Fields { forwarded: next(), addresses: next(), proto: next(), host: next() }
+    Fields { forwarded: next(), addresses: next(), proto: next(), host: next(), ..Fields::default() }
 }
 
 /// `bytes` cut after each line end.

@@ -4,12 +4,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Python, Report, modules};
-use crate::config::{Address, App, AppSource, Listener, Settings};
+use crate::config::{Address, App, AppSource, Listener, Settings, statics};
 
 pub fn find(report: &mut Report, settings: &Settings, python: Option<&Python>) {
     find_directories(report, settings, python);
     for app in &settings.apps {
         find_app(report, settings, python, app);
+    }
+    for warning in statics::missing(settings) {
+        report.warn(&warning.origin, warning.text);
     }
     for (name, path) in written_files(settings) {
         find_place(report, settings, name, path);

@@ -142,7 +142,7 @@ pub fn command(arguments: &[String]) -> Outcome {
             return misused(&format!("\"{argument}\" is not understood.\n{USAGE}"));
         }
     }
-    complete(&mut site);
+    complete(&mut site, Path::new("."));
     outcome(&site, &output, force, print)
 }
 
@@ -161,7 +161,8 @@ pub fn outcome(site: &Site, output: &Path, replace: bool, print: bool) -> Outcom
 /// What a person at a terminal wants: `ask` gets a question and its default, and gives an answer, or `None` at the end of
 /// the input. Answers that cannot be used are asked for again.
 pub fn interview(mut ask: impl FnMut(&str, &str) -> Option<String>) -> Option<Site> {
-    let mut site = Site::default();
+    let (mut site, mut here) = (Site::default(), Site::default());
+    complete(&mut here, Path::new("."));
     let mut answer = |question: &str, default: &str, is_fine: &dyn Fn(&str) -> bool| loop {
         let given = ask(question, default)?;
         let given = if given.trim().is_empty() { default.to_owned() } else { given.trim().to_owned() };
@@ -171,11 +172,16 @@ pub fn interview(mut ask: impl FnMut(&str, &str) -> Option<String>) -> Option<Si
     };
     let is_yes = |text: String| text.starts_with(['y', 'Y']);
     let is_yes_or_no = |text: &str| text.starts_with(['y', 'Y', 'n', 'N']);
-    site.name = answer("Name of the site", "mysite", &is_name)?;
+    site.name = answer("Name of the site", &here.name, &is_name)?;
     site.django = is_yes(answer("Is it a Django project?", "yes", &is_yes_or_no)?);
-    let module = if site.django { format!("{}.wsgi", site.name) } else { "app:application".to_owned() };
+    let module = match site.django {
+        true if here.django => here.module,
+        true => format!("{}.wsgi", site.name),
+        false => "app:application".to_owned(),
+    };
     site.module = answer("Module with the application", &module, &is_plain)?;
-    site.directory = answer("Directory of the project", &format!("/srv/{}", site.name), &is_plain)?;
+    let directory = home(&site.module, Path::new(".")).unwrap_or_else(|| format!("/srv/{}", site.name));
+    site.directory = answer("Directory of the project", &directory, &is_plain)?;
     site.user = answer("User that it runs as", "www-data", &is_plain)?;
     site.nginx = is_yes(answer("nginx in front?", "yes", &is_yes_or_no)?);
     if site.nginx {
@@ -186,14 +192,40 @@ pub fn interview(mut ask: impl FnMut(&str, &str) -> Option<String>) -> Option<Si
     Some(site)
 }
 
-/// What was not said follows from what was.
-fn complete(site: &mut Site) {
+/// What was not said follows from what was, and from what is in the directory.
+fn complete(site: &mut Site, here: &Path) {
     if site.module.is_empty() {
-        site.module = if site.django { format!("{}.wsgi", site.name) } else { "app".to_owned() };
+        match django_project(here) {
+            Some(project) => {
+                site.django = true;
+                site.module = format!("{project}.wsgi");
+                if site.name == Site::default().name {
+                    site.name = project;
+                }
+            }
+            None if site.django => site.module = format!("{}.wsgi", site.name),
+            None => site.module = "app".to_owned(),
+        }
     }
     if site.directory.is_empty() {
-        site.directory = format!("/srv/{}", site.name);
+        site.directory = home(&site.module, here).unwrap_or_else(|| format!("/srv/{}", site.name));
     }
+}
+
+/// The directory, if the module is in it.
+fn home(module: &str, here: &Path) -> Option<String> {
+    let module = module.split(':').next()?.replace('.', "/");
+    let here = std::path::absolute(here).ok().filter(|here| here.join(format!("{module}.py")).is_file())?;
+    here.to_str().filter(|here| is_plain(here)).map(str::to_owned)
+}
+
+/// The package that manage.py names: `…("DJANGO_SETTINGS_MODULE", "mysite.settings")`.
+fn django_project(directory: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(directory.join("manage.py")).ok()?;
+    let (_, rest) = text.split_once("DJANGO_SETTINGS_MODULE")?;
+    let settings = rest.split(['"', '\'']).nth(2)?;
+    let project = settings.split('.').next()?;
+    (is_name(project) && directory.join(project).join("wsgi.py").is_file()).then(|| project.to_owned())
 }
 
 fn set_project(site: &mut Site, project: &str) -> bool {
@@ -242,6 +274,33 @@ mod tests {
         assert_eq!((site.module.as_str(), site.directory.as_str()), ("shop.wsgi", "/srv/shop"));
         assert!(site.django && site.supervisor && !site.nginx && !site.systemd);
         assert_eq!(interview(|_, _| None), None);
+    }
+
+    #[test]
+    fn the_project_that_is_here() {
+        let here = std::env::temp_dir().join(format!("rwsgi-init-{}", std::process::id()));
+        std::fs::create_dir_all(here.join("shop")).unwrap();
+        std::fs::write(here.join("shop/wsgi.py"), "").unwrap();
+        let completed = |site: Site| {
+            let mut site = site;
+            complete(&mut site, &here);
+            (site.name, site.module, site.directory, site.django)
+        };
+        let place = here.to_str().unwrap().to_owned();
+        let usual = |name: &str, module: &str, directory: &str, django| {
+            (name.to_owned(), module.to_owned(), directory.to_owned(), django)
+        };
+        assert_eq!(completed(Site::default()), usual("mysite", "app", "/srv/mysite", false));
+        let named = Site { module: "shop.wsgi:app".into(), ..Site::default() };
+        assert_eq!(completed(named), usual("mysite", "shop.wsgi:app", &place, false));
+        let manage = "os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", 'shop.settings.live')\n";
+        std::fs::write(here.join("manage.py"), manage).unwrap();
+        assert_eq!(completed(Site::default()), usual("shop", "shop.wsgi", &place, true));
+        let named = Site { name: "live".into(), ..Site::default() };
+        assert_eq!(completed(named), usual("live", "shop.wsgi", &place, true));
+        std::fs::write(here.join("manage.py"), "DJANGO_SETTINGS_MODULE").unwrap();
+        assert_eq!(completed(Site::default()), usual("mysite", "app", "/srv/mysite", false));
+        std::fs::remove_dir_all(&here).unwrap();
     }
 
     #[test]

@@ -49,9 +49,10 @@ pub const TABLE: Table = Table {
         Row::works(
             "http-connections",
             Number,
-            |d, v, _| put(&mut d.settings.http.connections, positive(v).map(Some)),
-            "HTTP connections of each worker, others wait in the backlog; default 16384, or what the system allows",
-        ),
+            |d, v, _| put(&mut d.settings.http.connections, positive(v)),
+            "HTTP connections of each worker, as far as the system allows; others wait in the backlog",
+        )
+        .default("16384"),
         Row::works(
             "http-request-line",
             Number,

@@ -1,5 +1,5 @@
-//! For whom a proxy asks: `Forwarded` (RFC 7239), or `X-Forwarded-For`, `-Proto` and `-Host`. Only a caller who trusts the
-//! peer may use what is found here.
+//! For whom a proxy asks: `X-Forwarded-For`, `-Proto`, `-Ssl` and `-Host`, or `Forwarded` (RFC 7239). Only a caller who
+//! trusts the peer may use what is found here.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,6 +12,7 @@ pub struct Fields<'a> {
     pub forwarded: &'a [u8],
     pub addresses: &'a [u8],
     pub proto: &'a [u8],
+    pub ssl: &'a [u8],
     pub host: &'a [u8],
 }
 
@@ -28,11 +29,22 @@ pub struct Origin<'a> {
 /// Reads the headers. Each proxy appends the address of who came to it, so the list is read from its end: the first
 /// address that `is_proxy` does not know is the client's; what stands before it anybody may have written.
 pub fn origin<'a>(fields: &Fields<'a>, is_proxy: impl Fn(IpAddr) -> bool) -> Origin<'a> {
-    if !fields.forwarded.is_empty() {
-        return standard(fields.forwarded, is_proxy);
+    // Most proxies write these, and pass on what a client sends as Forwarded: it must not overrule them.
+    let is_told = [fields.addresses, fields.proto, fields.ssl].iter().any(|value| !value.is_empty());
+    if is_told || fields.forwarded.is_empty() {
+        by_custom(fields, is_proxy)
+    } else {
+        standard(fields.forwarded, is_proxy)
     }
-    let mut origin =
-        Origin { scheme: common(fields.proto, scheme), host: common(fields.host, host), ..Origin::default() };
+}
+
+fn by_custom<'a>(fields: &Fields<'a>, is_proxy: impl Fn(IpAddr) -> bool) -> Origin<'a> {
+    let by_ssl = fields.ssl.eq_ignore_ascii_case(b"on").then_some(&b"https"[..]);
+    let mut origin = Origin {
+        scheme: common(fields.proto, scheme).or(by_ssl),
+        host: common(fields.host, host),
+        ..Origin::default()
+    };
     for item in fields.addresses.rsplit(|&byte| byte == b',').map(trim_ows) {
         let Some((address, port)) = node(item) else { break };
         (origin.address, origin.port) = (Some(address), port);
@@ -191,8 +203,20 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_goes_before_the_others() {
-        let fields = Fields { forwarded: b"for=192.0.2.1", addresses: b"192.0.2.2", ..Fields::default() };
+    fn what_a_proxy_passes_on_does_not_overrule_what_it_writes() {
+        let forged = b"for=6.6.6.6;proto=https;host=evil.example";
+        let fields = Fields { forwarded: forged, addresses: b"192.0.2.2", ..Fields::default() };
+        let found = origin(&fields, is_proxy);
+        assert_eq!(found.address.unwrap().to_string(), "192.0.2.2");
+        assert_eq!((found.scheme, found.host), (None, None));
+        for written in
+            [Fields { proto: b"http", ..Fields::default() }, Fields { ssl: b"off", ..Fields::default() }]
+        {
+            let found = origin(&Fields { forwarded: forged, ..written }, is_proxy);
+            assert_eq!((found.address, found.scheme == Some(b"https")), (None, false));
+        }
+        // Many proxies pass this one on, too: it says nothing of who has written the others.
+        let fields = Fields { forwarded: b"for=192.0.2.1", host: b"evil.example", ..Fields::default() };
         assert_eq!(origin(&fields, is_proxy).address.unwrap().to_string(), "192.0.2.1");
     }
 }

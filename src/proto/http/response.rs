@@ -209,8 +209,8 @@ impl ResponseHead {
         if self.length.replace(length).is_some() {
             return Err(HeadError::Length);
         }
-        // RFC 9110 §8.6: a server MUST NOT send Content-Length with 204.
-        Ok(self.code != 204)
+        // RFC 9110 §8.6: a server MUST NOT send Content-Length with 204. That of a 205 is the server's to set.
+        Ok(self.code != 204 && !(self.is_http && self.code == 205))
     }
 
     /// Ends the head as it is.
@@ -232,6 +232,11 @@ impl ResponseHead {
         let delivery = match (self.length, exchange.length) {
             // RFC 9112 §6.3 item 1: the answer ends with its head. A HEAD's may still tell the length (RFC 9110 §9.3.2).
             _ if bodiless => Delivery::Nothing,
+            // RFC 9110 §15.3.6: no content, and the message says so.
+            _ if self.code == 205 => {
+                out.extend_from_slice(b"Content-Length: 0\r\n");
+                Delivery::Nothing
+            }
             (Some(length), _) => Delivery::Length(length),
             (None, Some(length)) => {
                 out.extend_from_slice(b"Content-Length: ");

@@ -75,10 +75,12 @@ fn complain(py: Python<'_>, settings: &Settings, app: &App, error: &PyErr) {
             if paths.is_empty() { String::new() } else { format!(" or {}", paths.join(", ")) }
         ));
     }
-    if error.is_instance_of::<PyAttributeError>(py)
-        && let Some(likely) = likely_callable(py, app)
-    {
-        text.push_str(&format!("It has a callable named {likely}: say so with callable = {likely}."));
+    if error.is_instance_of::<PyAttributeError>(py) {
+        if let Some(likely) = likely_callable(py, app) {
+            text.push_str(&format!("It has a callable named {likely}: say so with callable = {likely}."));
+        } else if let Some(likely) = likely_module(py, app) {
+            text.push_str(&format!("There is a module {likely}: say so with module = {likely}."));
+        }
     }
     log::say(text.trim_end());
 }
@@ -92,6 +94,14 @@ fn likely_callable(py: Python<'_>, app: &App) -> Option<String> {
     names.into_iter().find(is_callable).map(|name| {
         if name.ends_with("_app") && name != "wsgi_app" { format!("{name}()") } else { name.to_owned() }
     })
+}
+
+/// Of a Django project the package is named, and its wsgi.py is meant.
+fn likely_module(py: Python<'_>, app: &App) -> Option<String> {
+    let AppSource::Module(name) = &app.source else { return None };
+    let likely = format!("{name}.wsgi");
+    let found = py.import("importlib.util").ok()?.call_method1("find_spec", (&likely,)).ok()?;
+    (!found.is_none()).then_some(likely)
 }
 
 /// Is it the named module itself that cannot be found, not something that it imports?

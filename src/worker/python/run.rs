@@ -227,6 +227,9 @@ impl<'a> Engine<'a> {
             // The client went away and the app noticed: the access log has it.
             return;
         }
+        if error.is_instance_of::<PyOSError>(py) && core.blames_body(|| error.value(py).to_string()) {
+            return;
+        }
         // Runs code of the application, which may use the exchange: not while it is locked.
         let stack = traceback(py, error);
         let mut exchange = core.lock();

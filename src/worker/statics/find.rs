@@ -34,8 +34,7 @@ impl Statics {
     /// Looks in each place, until there is a file. `path` is a buffer: it gets the file's path below its root, with NUL.
     pub fn find(&self, request: &Request, path: &mut Vec<u8>) -> Lookup {
         let path_info = request.value_at(request.known.path_info);
-        let rules = &self.settings.statics;
-        if rules.skip.iter().any(|end| path_info.ends_with(end.as_bytes())) {
+        if self.is_skipped(path_info) {
             return Lookup::Nothing;
         }
         for place in &self.places {
@@ -44,7 +43,7 @@ impl Statics {
                 found => return found,
             }
         }
-        if rules.check_docroot
+        if self.settings.statics.check_docroot
             && let Some(root) = request.find(b"DOCUMENT_ROOT").and_then(|root| CString::new(root).ok())
         {
             let place = Place { prefix: Vec::new(), root, whole: false, mapped: false };
@@ -88,7 +87,8 @@ impl Statics {
     }
 
     fn open_itself(&self, place: OwnedFd, path: &mut Vec<u8>) -> Result<Lookup> {
-        if files::facts(place.as_fd())?.kind != Kind::Regular {
+        let facts = files::facts(place.as_fd())?;
+        if facts.kind != Kind::Regular {
             return Ok(Lookup::Nothing);
         }
         let file = files::open_place(place.as_fd())?;
@@ -96,7 +96,6 @@ impl Statics {
         path.clear();
         path.extend_from_slice(real.file_name().unwrap_or_default().as_bytes());
         path.push(0);
-        let facts = files::facts(file.as_fd())?;
         Ok(Lookup::File(Found { file, facts, root: None }))
     }
 
@@ -123,9 +122,9 @@ impl Statics {
         Ok(Lookup::Nothing)
     }
 
-    /// Whether the name of the file itself, that of an index perhaps, is the application's.
+    /// Is what ends so the application's? A path below a root has its NUL.
     fn is_skipped(&self, path: &[u8]) -> bool {
-        let path = &path[..path.len().saturating_sub(1)];
+        let path = path.strip_suffix(b"\0").unwrap_or(path);
         self.settings.statics.skip.iter().any(|end| path.ends_with(end.as_bytes()))
     }
 

@@ -27,4 +27,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let again = origin(&Fields { addresses: &longer, ..fields }, is_proxy);
         assert_eq!((again.address, again.port), (found.address, found.port));
     }
+    if !fields.addresses.is_empty() {
+        assert_eq!(found, origin(&Fields { forwarded: b"", ..fields }, is_proxy));
+    }
 });

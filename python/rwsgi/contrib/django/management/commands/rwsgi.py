@@ -6,7 +6,7 @@ import os
 import sys
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
 class Command(BaseCommand):
@@ -25,8 +25,11 @@ class Command(BaseCommand):
         arguments = argv[2:]
         if arguments in (["-h"], ["--help"]):
             self.print_help(argv[0], argv[1])
-        else:
+            return
+        try:
             self.serve(arguments)
+        except CommandError as error:
+            sys.exit(f"CommandError: {error}")
 
     def handle(self, *args: str, **options: object) -> None:
         """`call_command("rwsgi", "8001", "--processes=4")`"""
@@ -64,6 +67,8 @@ def application() -> str:
 
 def http_address(text: str) -> str:
     """`8001` means that port on the loopback, as with runserver."""
+    if not any(sign in text for sign in ":/@") and not text.isdecimal():
+        raise CommandError(f'"{text}" is no address: write a port, or address:port')
     return f"127.0.0.1:{text}" if text.isdecimal() else text
 
 

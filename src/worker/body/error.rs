@@ -1,0 +1,64 @@
+//! What goes wrong with a body, and what its client is told.
+
+use crate::base::reason::reason;
+use std::fmt;
+use std::io::Error;
+
+/// Why a body cannot be read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// The client closed the connection in the middle.
+    Closed,
+    /// Nothing came for as long as `socket-timeout` or `http-timeout` allows.
+    TimedOut,
+    /// The chunks are not chunks (RFC 9112 §7.1).
+    Malformed,
+    /// Header fields behind the chunks, more than anybody needs.
+    Trailers,
+    /// Longer than `limit-post`.
+    TooLong,
+    /// The request is over; the input belongs to nobody now.
+    Over,
+    /// The temporary file cannot be made, written or read, for this reason of the system's.
+    Spool(Option<i32>),
+}
+
+impl BodyError {
+    /// What a client is answered whose request ends so.
+    pub fn status(self) -> u16 {
+        match self {
+            BodyError::TooLong => 413,
+            BodyError::Trailers => 431,
+            BodyError::TimedOut => 408,
+            BodyError::Spool(_) => 500,
+            BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyError::Closed => "the client closed the connection before the end of the body",
+            BodyError::TimedOut => {
+                "no bytes of the body came within http-timeout, or on a uwsgi socket within socket-timeout"
+            }
+            BodyError::Malformed => "the chunks of the body are malformed",
+            BodyError::Trailers => "the trailer section of the body is too large",
+            BodyError::TooLong => "the body is longer than limit-post allows",
+            BodyError::Over => "wsgi.input was read after its request had ended",
+            BodyError::Spool(number) => {
+                let why = number.map_or_else(
+                    || "it ends too early".to_owned(),
+                    |number| reason(Error::from_raw_os_error(number)),
+                );
+                let place = std::env::temp_dir();
+                return write!(
+                    f,
+                    "the body's temporary file in {} (TMPDIR) cannot be used: {why}",
+                    place.display()
+                );
+            }
+        })
+    }
+}

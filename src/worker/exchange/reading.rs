@@ -1,0 +1,42 @@
+//! The body of a request, as the application reads it.
+
+use super::{Exchange, Gone};
+use crate::proto::http::status;
+use crate::worker::body::BodyError;
+
+impl Exchange {
+    /// Reads of the body, waiting where it must: up to `most` bytes, or one line of them.
+    pub fn read(&mut self, most: u64, line: bool, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        self.invite_body()?;
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
+        self.body.read(client, most, line, self.timeout, out)
+    }
+
+    /// Reads as many bytes as the body's `known_length` has told.
+    pub fn fill(&mut self, out: &mut [u8]) -> Result<(), BodyError> {
+        self.invite_body()?;
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
+        self.body.fill(client, out, self.timeout)
+    }
+
+    /// Sends `100 Continue` to a client that waits for it, once, unless the answer has begun.
+    fn invite_body(&mut self) -> Result<(), BodyError> {
+        if !self.expects_continue || self.body.is_ready_for(1) {
+            return Ok(());
+        }
+        self.expects_continue = false;
+        if self.delivery.is_some() {
+            return Ok(());
+        }
+        self.out.extend_from_slice(status::CONTINUE);
+        let sent = self.write_rest(&[]);
+        self.slot.resume();
+        sent.map_err(|Gone| BodyError::Closed)
+    }
+
+    /// Reads the body as a whole before the app runs.
+    pub fn buffer_body(&mut self, memory: usize) -> Result<(), BodyError> {
+        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
+        self.body.buffer(client, memory, self.timeout)
+    }
+}
