@@ -7,6 +7,8 @@ use super::rest::Rest;
 use crate::config::Protocol;
 use crate::proto::http::head::Progress;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::time::Duration;
 
 /// What a connection is waiting for.
@@ -37,13 +39,32 @@ pub struct Upload {
 #[derive(Debug)]
 pub struct Leftover {
     pub rest: Rest,
-    /// Bytes of memory that it held at first.
-    pub memory: usize,
+    pub share: Share,
     /// How long it was at first.
     pub length: u64,
     pub begun_us: u64,
     /// Another request may follow.
     pub keep: bool,
+}
+
+/// What the memory of one answer takes of that for all; given back when this is dropped.
+#[derive(Debug)]
+pub struct Share {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Share {
+    pub fn take(all: &Arc<AtomicUsize>, bytes: usize) -> Share {
+        all.fetch_add(bytes, Relaxed);
+        Share { all: all.clone(), bytes }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -69,7 +90,7 @@ pub struct Conn {
     pub leftover: Option<Box<Leftover>>,
     /// Its place in the table, which is its token, once it is watched.
     pub key: Option<usize>,
-    /// What it is watched for.
+    /// What it is watched for; 0: it is not watched.
     pub events: u32,
 }
 
@@ -92,6 +113,11 @@ impl Conn {
             key: None,
             events: 0,
         }
+    }
+
+    /// It can go on without the application: the watcher looks after it while every thread is busy.
+    pub fn is_tended(&self) -> bool {
+        matches!(self.waits, Waits::Body | Waits::Reader)
     }
 
     /// For lines of the log; nothing on unix sockets.
@@ -170,13 +196,15 @@ pub struct Limits {
 pub struct Conns {
     places: Vec<Option<Conn>>,
     free: Vec<usize>,
+    /// How many of those in their places can go on without the application.
+    tended: Arc<AtomicUsize>,
     /// Most connections that the worker keeps waiting; beyond, it accepts no more until some have gone.
     most: usize,
 }
 
 impl Conns {
     pub fn new(most: usize) -> Conns {
-        Conns { places: Vec::new(), free: Vec::new(), most: most.max(1) }
+        Conns { places: Vec::new(), free: Vec::new(), tended: Arc::default(), most: most.max(1) }
     }
 
     pub fn len(&self) -> usize {
@@ -185,6 +213,10 @@ impl Conns {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub fn tended(&self) -> Arc<AtomicUsize> {
+        self.tended.clone()
     }
 
     pub fn is_full(&self) -> bool {
@@ -205,19 +237,22 @@ impl Conns {
     }
 
     pub fn put(&mut self, key: usize, conn: Conn) {
+        self.tended.fetch_add(usize::from(conn.is_tended()), Relaxed);
         self.places[key] = Some(conn);
     }
 
     /// The connection of an event; `None` when it is away or gone, since events of one wait may be older than what was
     /// done after it.
     pub fn take(&mut self, key: usize) -> Option<Conn> {
-        self.places.get_mut(key)?.take()
+        let conn = self.places.get_mut(key)?.take()?;
+        self.tended.fetch_sub(usize::from(conn.is_tended()), Relaxed);
+        Some(conn)
     }
 
     /// The connection with this key is closed.
     pub fn release(&mut self, key: usize) {
-        if let Some(place) = self.places.get_mut(key) {
-            *place = None;
+        self.take(key);
+        if key < self.places.len() {
             self.free.push(key);
         }
     }
@@ -240,8 +275,9 @@ impl Conns {
     }
 
     fn take_where(&mut self, wanted: impl Fn(&Conn) -> bool) -> Vec<Conn> {
-        let found = self.places.iter_mut().filter(|place| place.as_ref().is_some_and(&wanted));
-        found.filter_map(Option::take).collect()
+        let is_wanted = |key: &usize| self.places[*key].as_ref().is_some_and(&wanted);
+        let keys: Vec<usize> = (0..self.places.len()).filter(is_wanted).collect();
+        keys.into_iter().filter_map(|key| self.take(key)).collect()
     }
 }
 
@@ -265,6 +301,32 @@ mod tests {
         assert_ne!(conns.reserve(), key);
         conns.release(key);
         assert_eq!(conns.reserve(), key);
+    }
+
+    #[test]
+    fn those_that_can_go_on_are_counted_while_they_are_in_their_places() {
+        let mut conns = Conns::new(10);
+        let tended = conns.tended();
+        for waits in [Waits::Reader, Waits::Body, Waits::Idle, Waits::Close] {
+            let key = conns.reserve();
+            conns.put(key, conn(waits, 0));
+        }
+        assert_eq!(tended.load(Relaxed), 2);
+        let taken = conns.take(0).unwrap();
+        assert_eq!(tended.load(Relaxed), 1);
+        conns.put(0, taken);
+        conns.release(0);
+        conns.take_where(|_| true);
+        assert_eq!(tended.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_share_is_given_back() {
+        let all = Arc::default();
+        let share = Share::take(&all, 7);
+        assert_eq!(all.load(Relaxed), 7);
+        drop(share);
+        assert_eq!(all.load(Relaxed), 0);
     }
 
     #[test]

@@ -131,6 +131,8 @@ impl Core {
     /// Sees the last request off and gets the next. Not while attached to the interpreter.
     pub fn next_step(&mut self) -> Step {
         self.finish();
+        // Under load every wait brings a request.
+        self.shared.sweep(self.started_us);
         loop {
             // More than once where the server answers by itself.
             while !self.again.is_empty() {
@@ -162,6 +164,13 @@ impl Core {
                     return Some(self.leave());
                 }
                 self.hot = None;
+                if !self.again.is_empty() {
+                    return None;
+                }
+                if !self.shared.own_epoll() {
+                    // In the lines there are only new connections; the watcher sees to what is left.
+                    return self.rest();
+                }
             }
         }
         if self.may_wait_in_accept() {
@@ -176,7 +185,7 @@ impl Core {
         let arrival = self.wait(false);
         let step = self.handle(arrival);
         if step.is_none() {
-            self.sweep();
+            self.shared.sweep(clock::monotonic_us());
         }
         step
     }
@@ -190,7 +199,7 @@ impl Core {
             if let Some(step) = self.handle(arrival) {
                 return Some(step);
             }
-            self.sweep();
+            self.shared.sweep(clock::monotonic_us());
         }
         let conn = self.again.pop_front()?;
         self.read(conn).then_some(Step::Request)
@@ -290,6 +299,7 @@ impl Core {
     /// On pause: wait for another order.
     fn rest(&mut self) -> Option<Step> {
         self.shared.set_deaf(true);
+        self.shared.rouse_watcher();
         match self.wait(true) {
             Arrival::Orphaned => self.shared.set_orphaned(),
             Arrival::Interrupted => return Some(Step::Interrupted),

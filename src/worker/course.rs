@@ -90,7 +90,7 @@ impl Core {
         drop(exchange);
         match (self.current.take(), client) {
             (Some(conn), Some((client, after))) => self.after_http(conn, client, after, surplus),
-            (Some(conn), None) => self.forget(&conn),
+            (Some(conn), None) => self.shared.forget(&conn),
             (None, Some((client, after))) => self.after_packet(client, after),
             (None, None) => {}
         }
@@ -129,7 +129,7 @@ impl Core {
             if self.counts_in_flight { word.fetch_add(by, Relaxed) + by } else { bump(word, by) }
         };
         if exchange.is_gone() {
-            add(slot.gone_clients(), 1);
+            slot.gone_clients().fetch_add(1, Relaxed);
         }
         add(slot.bytes_sent(), exchange.head_bytes + exchange.body_bytes);
         add(slot.requests(), 1)

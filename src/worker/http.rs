@@ -88,7 +88,7 @@ impl Core {
             match self.look_at(&mut conn) {
                 Ok(Some(length)) => return self.take_http(conn, length),
                 Ok(None) => {}
-                Err(_) if self.is_misplaced(&conn) => return self.turn_away(conn, 400, TLS_HERE),
+                Err(_) if self.is_misplaced(&conn) => return self.shared.turn_away(conn, 400, TLS_HERE),
                 Err(reject) => return self.reject(conn, &reject),
             }
             let Some(client) = &mut conn.client else { return false };
@@ -111,7 +111,7 @@ impl Core {
                         return self.tls_failed(conn);
                     }
                     self.http.spare(std::mem::take(&mut conn.buf));
-                    self.forget(&conn);
+                    self.shared.forget(&conn);
                     return false;
                 }
             }
@@ -148,7 +148,7 @@ impl Core {
             _ => "",
         };
         let text = format!("{} ({}){option}", reject.reason, reject.clause);
-        self.turn_away(conn, reject.status, &text)
+        self.shared.turn_away(conn, reject.status, &text)
     }
 
     /// The head in `conn.buf[..length]` is whole.
@@ -172,7 +172,7 @@ impl Core {
             && let Some((option, most)) = self.exceeded(body, framing.expect_continue)
         {
             let text = format!("a body of {body} bytes is more than {option} = {most} allows");
-            return self.turn_away(conn, 413, &text);
+            return self.shared.turn_away(conn, 413, &text);
         }
         let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let rest = &conn.buf[length..];
@@ -206,7 +206,11 @@ impl Core {
         let http = &self.shared.settings.http;
         let another = http.requests == 0 || conn.requests < http.requests;
         let is_worn = conn.client.as_ref().is_some_and(Client::is_worn);
-        framing.keep_alive && another && !is_worn && http.idle_timeout.is_some() && self.keeps_connections()
+        framing.keep_alive
+            && another
+            && !is_worn
+            && http.idle_timeout.is_some()
+            && self.shared.keeps_connections()
     }
 
     /// Takes the first bytes off a connection's buffer; an empty one is the core's again.

@@ -116,12 +116,14 @@ pub struct Shared {
     pub idle_epoll: Epoll,
     pub log: log::Log,
     pub conns: Mutex<conns::Conns>,
+    /// How many of them can go on without the application.
+    tended: Arc<AtomicUsize>,
     /// When waiting connections are looked over next.
     pub next_sweep_us: AtomicU64,
     /// Header lines of the answers that the server gives by itself.
     own_headers: Vec<u8>,
     /// Bytes of answers that wait for their clients.
-    pub leftovers: AtomicUsize,
+    pub leftovers: Arc<AtomicUsize>,
     /// The table of connections is full.
     crowded: AtomicBool,
     /// Set once the listeners are out of the worker's own epoll.
@@ -165,6 +167,7 @@ impl Shared {
         intake::watch(&idle_epoll, &[], &setup.alive)?;
         let pid = process::pid();
         let settings = &setup.settings;
+        let conns = conns::Conns::new(most_connections(settings));
         let limit = crate::policy::recycle::limit(
             settings.max_requests,
             settings.max_requests_delta,
@@ -186,9 +189,10 @@ impl Shared {
             epoll,
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),
-            conns: Mutex::new(conns::Conns::new(most_connections(settings))),
+            tended: conns.tended(),
+            conns: Mutex::new(conns),
             own_headers: own::common_headers(settings),
-            leftovers: AtomicUsize::new(0),
+            leftovers: Arc::default(),
             crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
             deaf: AtomicBool::new(false),

@@ -109,7 +109,7 @@ impl Core {
             self.take_off(&mut conn, length);
             self.next_request(conn);
         } else {
-            self.see_off(conn);
+            self.shared.see_off(conn);
         }
         false
     }

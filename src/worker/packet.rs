@@ -4,7 +4,7 @@ use super::client::Client;
 use super::conns::Conn;
 use super::core::Core;
 use super::exchange::Speaks;
-use super::{log, request};
+use super::{Shared, log, request};
 use crate::proto::uwsgi::{self, BlockError, Head, Limits, PacketError};
 use crate::sys::{clock, epoll, process};
 use std::io::{ErrorKind, Result};
@@ -48,7 +48,7 @@ impl Core {
         };
         match got {
             Ok(Got::Whole) => {
-                self.forget(&conn);
+                self.shared.forget(&conn);
                 self.take_packet(client)
             }
             Ok(Got::Part) => {
@@ -58,7 +58,7 @@ impl Core {
                 false
             }
             Ok(Got::Closed) | Err(_) => {
-                self.forget(&conn);
+                self.shared.forget(&conn);
                 false
             }
         }
@@ -102,7 +102,7 @@ impl Core {
         loop {
             let left = Duration::from_micros(deadline.saturating_sub(clock::monotonic_us()));
             if left.is_zero() || !epoll::wait_one(&*client, false, left)? {
-                self.too_slow(self.request.text.len());
+                self.shared.too_slow(self.request.text.len());
                 return Ok(Got::Closed);
             }
             match self.receive_packet(client, 0)? {
@@ -121,16 +121,6 @@ impl Core {
             self.impatient_until_us = clock::monotonic_us() + IMPATIENT_US;
         }
         Ok(Got::Part)
-    }
-
-    /// A peer that did not send its request in time has been dropped.
-    pub(super) fn too_slow(&self, bytes: usize) {
-        self.count_refused();
-        log::say(&format!(
-            "worker {}: a peer sent only {bytes} bytes of a request within socket-timeout = {} s; closed",
-            self.shared.id,
-            self.shared.settings.socket_timeout.as_secs()
-        ));
     }
 
     /// The packet in `request.text` is whole, or wrong.
@@ -211,9 +201,7 @@ impl Core {
         }
         let is_head = request.get(request.known.method) == b"HEAD";
         exchange.begin(client, Speaks::Uwsgi, request.get(request.known.protocol), is_head);
-        if self.shared.own_epoll() {
-            exchange.allow_files();
-        }
+        exchange.allow_files();
         drop(exchange);
         self.start()
     }
@@ -234,6 +222,18 @@ impl Core {
             "worker {}: a request asked to load code (UWSGI_FILE, UWSGI_MODULE or the like); ignored, since \
              dynamic-apps is not set",
             self.shared.id
+        ));
+    }
+}
+
+impl Shared {
+    /// A peer that did not send its request in time has been dropped.
+    pub(super) fn too_slow(&self, bytes: usize) {
+        self.count_refused();
+        log::say(&format!(
+            "worker {}: a peer sent only {bytes} bytes of a request within socket-timeout = {} s; closed",
+            self.id,
+            self.settings.socket_timeout.as_secs()
         ));
     }
 }

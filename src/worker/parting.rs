@@ -2,15 +2,16 @@
 //! closed in peace.
 
 use super::client::Client;
-use super::conns::{Conn, Leftover, Waits};
+use super::conns::{Conn, Leftover, Share, Waits};
 use super::core::Core;
 use super::exchange::After;
-use super::log;
 use super::rest::Rest;
 use super::tls::Failure;
+use super::waiting::Tended;
+use super::{Shared, log};
+use crate::base::date::http_date;
 use crate::config::Protocol;
 use crate::proto::http::status::Plain;
-use crate::shm::board::bump;
 use crate::sys::clock;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
@@ -41,8 +42,8 @@ impl Core {
         }
         match after {
             After::Keep => self.next_request(conn),
-            After::Close if conn.buf.is_empty() => self.forget(&conn),
-            After::Close | After::ReadOn => self.see_off(conn),
+            After::Close if conn.buf.is_empty() => self.shared.forget(&conn),
+            After::Close | After::ReadOn => self.shared.see_off(conn),
             After::Send(rest, keep) => self.park(conn, rest, keep),
         }
     }
@@ -57,11 +58,10 @@ impl Core {
 
     /// What the client has not taken of its answer waits in the table.
     fn park(&mut self, mut conn: Conn, rest: Rest, keep: bool) {
-        let memory = rest.memory();
-        self.shared.leftovers.fetch_add(memory, Relaxed);
+        let share = Share::take(&self.shared.leftovers, rest.memory());
         conn.since_us = clock::monotonic_us();
         let length = rest.len();
-        conn.leftover = Some(Box::new(Leftover { rest, memory, length, begun_us: conn.since_us, keep }));
+        conn.leftover = Some(Box::new(Leftover { rest, share, length, begun_us: conn.since_us, keep }));
         conn.waits = Waits::Reader;
         self.keep(conn);
     }
@@ -77,71 +77,10 @@ impl Core {
         }
     }
 
-    /// The client has read something of its answer.
-    pub(super) fn send_leftover(&mut self, mut conn: Conn) -> bool {
-        let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else { return false };
-        match left.rest.send(client) {
-            Ok(0) => {}
-            Ok(_) => conn.since_us = clock::monotonic_us(),
-            Err(error) => {
-                match error.kind() {
-                    ErrorKind::UnexpectedEof => log::say(&format!("worker {}: {CUT_SHORT}", self.shared.id)),
-                    _ => drop(bump(self.shared.slot.gone_clients(), 1)),
-                }
-                self.forget(&conn);
-                return false;
-            }
-        }
-        if !left.rest.is_empty() || client.owes() {
-            self.keep(conn);
-            return false;
-        }
-        let keep = left.keep && self.keeps_connections();
-        self.shared.discount(&conn);
-        conn.leftover = None;
-        if !keep {
-            self.see_off(conn);
-            return false;
-        }
-        conn.waits = Waits::Idle;
-        if conn.buf.is_empty() {
-            self.keep(conn);
-            return false;
-        }
-        self.read_http(conn)
-    }
-
-    /// The client takes what is left of its answer too slowly, or not at all.
-    pub(super) fn cut_off(&self, conn: &Conn, why: &str) {
-        bump(self.shared.slot.gone_clients(), 1);
-        let left = conn.leftover.as_ref().map_or(0, |left| left.rest.len());
-        log::say(&format!(
-            "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end{}",
-            self.shared.id,
-            conn.from_whom()
-        ));
-    }
-
-    /// Answers a request that cannot be served, and closes. Nothing is put on the board or counted as a request. Returns
-    /// `false`: there is nothing to run.
-    pub(super) fn turn_away(&mut self, mut conn: Conn, status: u16, why: &str) -> bool {
-        let mut out = Vec::with_capacity(256);
-        let date = self.http.date();
-        Plain { date: date.as_ref(), ..Plain::last(status, &self.shared.own_headers) }.push_to(&mut out);
-        if let Some(client) = &mut conn.client {
-            let _ = client.send(&out);
-        }
-        self.count_refused();
-        let from = conn.from_whom();
-        log::say(&format!("worker {}: refused a request with {status}: {why}{from}", self.shared.id));
-        self.see_off(conn);
-        false
-    }
-
     /// No TLS session came about, or it broke. What there is to be said has gone out as an alert, unless the client speaks
     /// HTTP, which has an answer of its own.
     pub(super) fn tls_failed(&mut self, conn: Conn) -> bool {
-        self.count_refused();
+        self.shared.count_refused();
         let Some(client) = &conn.client else { return false };
         let shared = self.shared.clone();
         let peer = conn.peer.map_or_else(String::new, |peer| format!(" of {peer}"));
@@ -162,12 +101,75 @@ impl Core {
             }
             _ => {}
         }
+        shared.see_off(conn);
+        false
+    }
+}
+
+impl Shared {
+    /// The client has read something of its answer. Ready: it has all of it, and may ask for more.
+    pub(super) fn send_leftover(&self, mut conn: Conn) -> Tended {
+        let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else {
+            self.forget(&conn);
+            return Tended::Over;
+        };
+        match left.rest.send(client) {
+            Ok(0) => {}
+            Ok(_) => conn.since_us = clock::monotonic_us(),
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::UnexpectedEof => log::say(&format!("worker {}: {CUT_SHORT}", self.id)),
+                    _ => self.count_gone(),
+                }
+                self.forget(&conn);
+                return Tended::Over;
+            }
+        }
+        if !left.rest.is_empty() || client.owes() {
+            return Tended::Waits(conn);
+        }
+        let keep = left.keep && self.keeps_connections();
+        conn.leftover = None;
+        if keep {
+            return Tended::Ready(conn);
+        }
+        self.see_off(conn);
+        Tended::Over
+    }
+
+    /// The client takes what is left of its answer too slowly, or not at all.
+    pub(super) fn cut_off(&self, conn: &Conn, why: &str) {
+        self.count_gone();
+        let left = conn.leftover.as_ref().map_or(0, |left| left.rest.len());
+        log::say(&format!(
+            "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end{}",
+            self.id,
+            conn.from_whom()
+        ));
+    }
+
+    fn count_gone(&self) {
+        self.slot.gone_clients().fetch_add(1, Relaxed);
+    }
+
+    /// Answers a request that cannot be served, and closes. Nothing is put on the board or counted as a request. Returns
+    /// `false`: there is nothing to run.
+    pub(super) fn turn_away(&self, mut conn: Conn, status: u16, why: &str) -> bool {
+        let mut out = Vec::with_capacity(256);
+        let date = http_date(clock::wall_secs().max(0) as u64);
+        Plain { date: date.as_ref(), ..Plain::last(status, &self.own_headers) }.push_to(&mut out);
+        if let Some(client) = &mut conn.client {
+            let _ = client.send(&out);
+        }
+        self.count_refused();
+        let from = conn.from_whom();
+        log::say(&format!("worker {}: refused a request with {status}: {why}{from}", self.id));
         self.see_off(conn);
         false
     }
 
     /// Closes for sending, and lets the table read what still comes, for a moment.
-    pub(super) fn see_off(&mut self, mut conn: Conn) {
+    pub(super) fn see_off(&self, mut conn: Conn) {
         if let Some(client) = &mut conn.client {
             client.shutdown_send();
         }
@@ -179,20 +181,16 @@ impl Core {
     }
 
     /// Drops what has come; the connection goes when the client has closed it, or its time is up.
-    pub(super) fn read_to_close(&mut self, conn: Conn) -> bool {
+    pub(super) fn read_to_close(&self, conn: Conn) {
         let mut waste = [0; 16 * 1024];
-        let Some(client) = &conn.client else { return false };
+        let Some(client) = &conn.client else { return self.forget(&conn) };
         for _ in 0..16 {
             match client.recv_waste(&mut waste) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Ok(0) | Err(_) => {
-                    self.forget(&conn);
-                    return false;
-                }
+                Ok(0) | Err(_) => return self.forget(&conn),
             }
         }
         self.keep(conn);
-        false
     }
 }

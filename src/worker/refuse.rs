@@ -3,10 +3,10 @@
 
 use super::client::Client;
 use super::core::Core;
-use super::log;
+use super::{Shared, log};
 use crate::proto::http::status::Plain;
-use crate::shm::board::bump;
 use crate::sys::{clock, epoll};
+use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
 impl Core {
@@ -15,15 +15,17 @@ impl Core {
         let mut out = Vec::with_capacity(256);
         Plain::last(status, &self.shared.own_headers).push_to(&mut out);
         let _ = client.send(&out);
-        self.count_refused();
+        self.shared.count_refused();
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
         client.shutdown_send();
         discard(&client, self.shared.settings.socket_timeout.min(Duration::from_secs(1)));
         false
     }
+}
 
+impl Shared {
     pub(super) fn count_refused(&self) {
-        bump(self.shared.slot.refused(), 1);
+        self.slot.refused().fetch_add(1, Relaxed);
     }
 }
 

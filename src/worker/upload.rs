@@ -1,9 +1,11 @@
 //! Bodies that are read ahead while their connections wait in the table: an application thread sees a request when all of
 //! it is here.
 
-use super::body::BodyError;
+use super::Shared;
+use super::body::{Body, BodyError};
 use super::conns::{Conn, Upload, Waits};
 use super::core::Core;
+use super::waiting::Tended;
 use crate::proto::http::{Framing, Request as HttpRequest, framing, head, status};
 use crate::sys::clock;
 
@@ -30,7 +32,7 @@ impl Core {
             && let Some(client) = &mut conn.client
             && client.send(status::CONTINUE).is_err()
         {
-            self.forget(&conn);
+            self.shared.forget(&conn);
             return false;
         }
         match self.gather(&mut conn) {
@@ -39,34 +41,37 @@ impl Core {
                 // The head may wait for long, and takes no more room than it needs.
                 let head = conn.buf[..length].to_vec();
                 self.http.spare(std::mem::replace(&mut conn.buf, head));
-                self.wait_for_body(conn, length, clock::monotonic_us());
+                let body = self.lock().body.put_aside();
+                conn.upload = Some(Box::new(Upload { head: length, body, begun_us: clock::monotonic_us() }));
+                conn.waits = Waits::Body;
+                conn.since_us = clock::monotonic_us();
+                self.keep(conn);
                 false
             }
-            Err(error) => self.broken_body(conn, error),
+            Err(error) => {
+                self.lock().body.clear();
+                self.shared.broken_body(conn, error);
+                false
+            }
         }
     }
 
     /// More of the body has come.
-    pub(super) fn read_body(&mut self, mut conn: Conn) -> bool {
-        let Some(upload) = conn.upload.take() else { return false };
-        let Upload { head: length, body, begun_us } = *upload;
-        self.lock().body.take_up(body);
-        match self.gather(&mut conn) {
-            Ok(true) => self.resume(conn, length),
-            Ok(false) => {
-                self.wait_for_body(conn, length, begun_us);
+    pub(super) fn read_body(&mut self, conn: Conn) -> bool {
+        let tended = self.shared.read_body(conn, &mut self.lock().body);
+        match tended {
+            Tended::Ready(mut conn) => {
+                let Some(upload) = conn.upload.take() else { return false };
+                let Upload { head, body, .. } = *upload;
+                self.lock().body.take_up(body);
+                self.resume(conn, head)
+            }
+            Tended::Waits(conn) => {
+                self.keep(conn);
                 false
             }
-            Err(error) => self.broken_body(conn, error),
+            Tended::Over => false,
         }
-    }
-
-    fn wait_for_body(&mut self, mut conn: Conn, head: usize, begun_us: u64) {
-        let body = self.lock().body.put_aside();
-        conn.upload = Some(Box::new(Upload { head, body, begun_us }));
-        conn.waits = Waits::Body;
-        conn.since_us = clock::monotonic_us();
-        self.keep(conn);
     }
 
     /// The body is whole. Other requests have used the parser since: the head is parsed again.
@@ -79,7 +84,7 @@ impl Core {
         match framing {
             Ok(framing) if parsed => self.run_http(conn, length, 0, framing),
             _ => {
-                self.forget(&conn);
+                self.shared.forget(&conn);
                 false
             }
         }
@@ -90,17 +95,34 @@ impl Core {
         let memory = self.shared.settings.http.body_memory;
         self.lock().body.gather(client, memory, TURN)
     }
+}
 
-    fn broken_body(&mut self, conn: Conn, error: BodyError) -> bool {
-        self.lock().body.clear();
-        let status = match error {
-            // Nobody is there to be told.
-            BodyError::Closed | BodyError::Over => {
-                self.forget(&conn);
-                return false;
-            }
-            error => error.status(),
+impl Shared {
+    /// Takes what has come of a body, with the buffer of another. Ready: all of it is here.
+    pub(super) fn read_body(&self, mut conn: Conn, room: &mut Body) -> Tended {
+        let (Some(client), Some(upload)) = (&mut conn.client, &mut conn.upload) else {
+            self.forget(&conn);
+            return Tended::Over;
         };
-        self.turn_away(conn, status, &error.to_string())
+        conn.since_us = clock::monotonic_us();
+        room.take_up(std::mem::take(&mut upload.body));
+        let gathered = room.gather(client, self.settings.http.body_memory, TURN);
+        upload.body = room.put_aside();
+        match gathered {
+            Ok(true) => Tended::Ready(conn),
+            Ok(false) => Tended::Waits(conn),
+            Err(error) => {
+                self.broken_body(conn, error);
+                Tended::Over
+            }
+        }
+    }
+
+    fn broken_body(&self, conn: Conn, error: BodyError) {
+        match error {
+            // Nobody is there to be told.
+            BodyError::Closed | BodyError::Over => self.forget(&conn),
+            error => drop(self.turn_away(conn, error.status(), &error.to_string())),
+        }
     }
 }

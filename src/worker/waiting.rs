@@ -9,41 +9,50 @@ use crate::config::Protocol;
 use crate::sys::{clock, epoll, io};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
+use std::time::Duration;
 
 /// How often waiting connections are looked over.
 pub(super) const SWEEP_US: u64 = 1_000_000;
 
+/// What has become of a connection that was looked after.
+pub(super) enum Tended {
+    /// What comes next is a core's.
+    Ready(Conn),
+    /// It waits on.
+    Waits(Conn),
+    Over,
+}
+
 impl Shared {
+    /// Puts a connection into the table until it has bytes, or room for some.
     pub(super) fn keep(&self, mut conn: Conn) {
+        let wanted = awaited(&mut conn);
+        self.watch(conn, wanted);
+    }
+
+    /// Puts a connection into the table that has something for a core of which its socket knows nothing. There is room in
+    /// the socket, so that the next wait returns with it.
+    pub(super) fn leave_to_core(&self, conn: Conn) {
+        self.watch(conn, epoll::READ | epoll::WRITE);
+    }
+
+    pub(super) fn watch(&self, mut conn: Conn, wanted: u32) {
         let one_at_a_time = self.board.threads() > 1;
-        let wanted = match conn.waits {
-            Waits::Reader => epoll::WRITE,
-            Waits::Close => epoll::READ,
-            // There is room for what it owes; of what it holds the socket knows nothing, but room there is mostly.
-            _ if conn.client.as_mut().is_some_and(|client| client.owes() || client.holds()) => {
-                epoll::READ | epoll::WRITE
-            }
-            _ => epoll::READ,
-        };
         let flags = if one_at_a_time { wanted | epoll::ONESHOT } else { wanted };
         let before = std::mem::replace(&mut conn.events, flags);
         let mut conns = self.conns();
-        let known = conn.key;
-        let key = known.unwrap_or_else(|| conns.reserve());
+        let key = conn.key.unwrap_or_else(|| conns.reserve());
         conn.key = Some(key);
-        let Some(client) = &conn.client else { return };
+        let Some(client) = &conn.client else { return conns.release(key) };
         let token = CONNECTION | key as u64;
-        let watched = match known {
-            None => self.epoll.add(client, flags, token),
-            Some(_) if one_at_a_time || before != flags => self.epoll.modify(client, flags, token),
-            Some(_) => Ok(()),
+        let watched = match before {
+            0 => self.epoll.add(client, flags, token),
+            _ if one_at_a_time || before != flags => self.epoll.modify(client, flags, token),
+            _ => Ok(()),
         };
         match watched {
             Ok(()) => conns.put(key, conn),
-            Err(_) => {
-                conns.release(key);
-                self.discount(&conn);
-            }
+            Err(_) => conns.release(key),
         }
         let full = conns.is_full();
         drop(conns);
@@ -52,57 +61,26 @@ impl Shared {
         }
     }
 
-    /// What is left of its answer waits no more.
-    pub(super) fn discount(&self, conn: &Conn) {
-        if let Some(left) = &conn.leftover {
-            self.leftovers.fetch_sub(left.memory, Relaxed);
-        }
-    }
-}
-
-impl Core {
-    pub(super) fn read(&mut self, conn: Conn) -> bool {
-        match (conn.waits, conn.protocol) {
-            (Waits::Reader, _) => self.send_leftover(conn),
-            (Waits::Close, _) => self.read_to_close(conn),
-            (_, Protocol::Uwsgi) => self.read_packet(conn),
-            (_, Protocol::Http) => self.read_http(conn),
-        }
-    }
-
-    /// Puts a connection into the table until it has bytes, or room for some.
-    pub(super) fn keep(&mut self, mut conn: Conn) {
-        self.shared.need_watcher();
-        let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);
-        let holds = reads_on && conn.client.as_mut().is_some_and(Client::holds);
-        if holds { self.again.push_back(conn) } else { self.shared.keep(conn) }
-    }
-
     /// A connection is closed, or was never in the table.
-    pub(super) fn forget(&mut self, conn: &Conn) {
-        self.shared.discount(conn);
+    pub(super) fn forget(&self, conn: &Conn) {
         if let Some(key) = conn.key {
-            self.shared.conns().release(key);
+            self.conns().release(key);
         }
     }
 
     /// May answers keep their connection open?
     pub(super) fn keeps_connections(&self) -> bool {
-        self.shared.slot.order().serves() && !self.shared.is_crowded()
+        self.slot.order().serves() && !self.is_crowded()
     }
 
     /// Closes the connections that have waited too long, once a second.
-    pub(super) fn sweep(&mut self) {
-        if !self.shared.own_epoll() || self.shared.conns().is_empty() {
-            return;
-        }
-        let now = clock::monotonic_us();
-        let due = self.shared.next_sweep_us.load(Relaxed);
+    pub(super) fn sweep(&self, now: u64) {
+        let due = self.next_sweep_us.load(Relaxed);
         let next = now + SWEEP_US;
-        if now < due || self.shared.next_sweep_us.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
+        if now < due || self.next_sweep_us.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
             return;
         }
-        let settings = &self.shared.settings;
+        let settings = &self.settings;
         let limits = Limits {
             packet: settings.socket_timeout,
             head: settings.http.head_timeout,
@@ -110,15 +88,20 @@ impl Core {
             stall: settings.http.timeout,
             rate: settings.http.min_rate,
         };
-        let overdue = self.shared.conns().overdue(now, &limits);
+        let overdue = self.conns().overdue(now, &limits);
         for conn in overdue {
+            if has_moved(&conn) {
+                let wanted = conn.events & !epoll::ONESHOT;
+                self.watch(conn, wanted);
+                continue;
+            }
             let trickles = conn.overdue(now, &limits) == Some(Overdue::Trickling);
             self.drop_overdue(conn, trickles);
         }
     }
 
-    fn drop_overdue(&mut self, conn: Conn, trickles: bool) {
-        let http = &self.shared.settings.http;
+    fn drop_overdue(&self, conn: Conn, trickles: bool) {
+        let http = &self.settings.http;
         let limit = match trickles {
             true => format!("less than http-min-rate = {} bytes a second", http.min_rate),
             false => format!("nothing for http-timeout = {} s", http.timeout.as_secs()),
@@ -141,27 +124,86 @@ impl Core {
         }
         self.forget(&conn);
     }
+}
+
+/// Has the client done its part, and nobody here has looked? Every thread may have been busy for longer than it may wait.
+fn has_moved(conn: &Conn) -> bool {
+    let Some(client) = conn.client.as_ref().filter(|_| conn.waits != Waits::Close) else { return false };
+    let is_ready = |write| epoll::wait_one(client, write, Duration::ZERO).unwrap_or(false);
+    (conn.events & epoll::WRITE != 0 && is_ready(true)) || (conn.waits != Waits::Reader && is_ready(false))
+}
+
+impl Core {
+    pub(super) fn read(&mut self, conn: Conn) -> bool {
+        match (conn.waits, conn.protocol) {
+            (Waits::Reader, _) => {
+                match self.shared.send_leftover(conn) {
+                    Tended::Ready(conn) => self.next_request(conn),
+                    Tended::Waits(conn) => self.keep(conn),
+                    Tended::Over => {}
+                }
+                false
+            }
+            (Waits::Close, _) => {
+                self.shared.read_to_close(conn);
+                false
+            }
+            (_, Protocol::Uwsgi) => self.read_packet(conn),
+            (_, Protocol::Http) => self.read_http(conn),
+        }
+    }
+
+    /// Puts a connection into the table, unless there is more to be read at once.
+    pub(super) fn keep(&mut self, mut conn: Conn) {
+        if conn.is_tended() || !self.shared.letters.is_empty() {
+            self.shared.need_watcher();
+        }
+        let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);
+        let holds = reads_on && conn.client.as_mut().is_some_and(Client::holds);
+        if holds {
+            self.again.push_back(conn)
+        } else {
+            self.shared.keep(conn)
+        }
+        if !self.shared.own_epoll() {
+            self.shared.wake_watcher();
+        }
+    }
 
     /// On the way out: idle connections are closed, those with a request on its way are served first.
     pub(super) fn has_left_nothing(&mut self) -> bool {
-        if !self.shared.own_epoll() {
-            return true;
-        }
         self.shared.set_deaf(true);
         while let Some(conn) = self.shared.take_given() {
             self.shared.keep(conn);
         }
         let idle = self.shared.conns().take_idle(clock::monotonic_us());
         for mut conn in idle {
-            let has_bytes = |client: &Client| io::has_bytes(client.as_fd());
-            let begun = conn.waits != Waits::Close && conn.client.as_ref().is_some_and(has_bytes);
-            if begun {
+            if conn.waits != Waits::Close && has_begun(&mut conn) {
                 conn.waits = Waits::Head;
-                self.keep(conn);
+                self.again.push_back(conn);
             } else {
-                self.forget(&conn);
+                self.shared.forget(&conn);
             }
         }
         self.shared.conns().is_empty()
     }
+}
+
+/// What a connection is to be watched for.
+pub(super) fn awaited(conn: &mut Conn) -> u32 {
+    match conn.waits {
+        Waits::Reader => epoll::WRITE,
+        Waits::Close => epoll::READ,
+        // There is room for what it owes; of what it holds the socket knows nothing, but room there is mostly.
+        _ if conn.client.as_mut().is_some_and(|client| client.owes() || client.holds()) => {
+            epoll::READ | epoll::WRITE
+        }
+        _ => epoll::READ,
+    }
+}
+
+/// Is there something of the next request?
+fn has_begun(conn: &mut Conn) -> bool {
+    let Some(client) = &mut conn.client else { return false };
+    !conn.buf.is_empty() || client.holds() || io::has_bytes(client.as_fd())
 }

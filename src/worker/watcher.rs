@@ -1,13 +1,18 @@
-//! A worker whose threads all run requests cannot look after the connections in its table. This thread does, and gives
-//! those that have something to say to a worker that is idle. It knows nothing of Python, and of requests only how long
-//! they have run: while they are short, and there are pauses between them, it does nothing.
+//! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends on
+//! what slow readers have not taken yet, takes what comes of bodies, and gives those that have a request to a worker that is
+//! idle. It knows nothing of Python, and of requests only how long they have run: while they are short, and there are pauses
+//! between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table.
 
+use super::body::Body;
+use super::client::Client;
+use super::conns::{Conn, Waits};
 use super::handover::is_movable_now;
 use super::intake::{CONNECTION, GIVEN};
+use super::waiting::{SWEEP_US, Tended, awaited};
 use super::{Shared, log};
 use crate::base::reason::reason;
-use crate::shm::board::Phase;
-use crate::sys::epoll::Events;
+use crate::shm::board::{Order, Phase};
+use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::{clock, signal};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::*, fence};
@@ -32,11 +37,20 @@ pub struct Watcher {
     asleep: AtomicBool,
 }
 
+#[derive(Default)]
+struct Pace {
+    /// How many times in a row no request was found, or no thread at rest.
+    quiet: u32,
+    busy: u32,
+    /// The clients whose bytes flow while every thread is busy, each until it has been waited for.
+    flow: Option<Epoll>,
+}
+
 impl Shared {
     /// There are connections to look after.
     #[inline]
     pub fn need_watcher(self: &Arc<Shared>) {
-        if self.letters.is_empty() || self.watcher.thread.get().is_some() {
+        if self.watcher.thread.get().is_some() {
             return;
         }
         self.watcher.thread.get_or_init(|| {
@@ -55,51 +69,100 @@ impl Shared {
     /// A request has begun.
     #[inline]
     pub fn rouse_watcher(&self) {
-        let Some(Some(thread)) = self.watcher.thread.get() else { return };
+        if self.watcher.thread.get().is_none() {
+            return;
+        }
         // The watcher says that it sleeps, then looks for requests; a request is on the board before this looks whether it
         // sleeps. One of the two sees the other.
         fence(SeqCst);
-        if self.watcher.asleep.load(Relaxed) && self.watcher.asleep.swap(false, AcqRel) {
+        if self.watcher.asleep.load(Relaxed) && self.own_epoll() && self.has_work() {
+            self.wake_watcher();
+        }
+    }
+
+    pub fn wake_watcher(&self) {
+        let Some(Some(thread)) = self.watcher.thread.get() else { return };
+        if self.watcher.asleep.swap(false, AcqRel) {
             thread.unpark();
         }
+    }
+
+    /// There is something for the watcher to do, or will be when all threads are busy.
+    fn has_work(&self) -> bool {
+        match self.own_epoll() {
+            true => !self.letters.is_empty() || self.has_tended(),
+            false => !self.conns().is_empty(),
+        }
+    }
+
+    fn has_tended(&self) -> bool {
+        self.tended.load(Relaxed) > 0
     }
 
     fn watch_over(&self) {
         let _ = signal::block_all();
         let mut events = Events::with_capacity(64);
-        let (mut quiet, mut busy) = (0u32, 0u32);
+        let mut pace = Pace::default();
         loop {
-            let busy_for = self.all_busy_for();
-            (quiet, busy) =
-                if busy_for.is_some() { (0, busy.saturating_add(1)) } else { (quiet.saturating_add(1), 0) };
-            match busy_for {
-                Some(LONG_US..) => {
-                    self.give_what_waits(&mut events);
-                    std::thread::park_timeout(LOOK);
+            match (self.has_work(), self.own_epoll()) {
+                (false, _) => {
+                    pace = Pace::default();
+                    self.sleep();
                 }
-                Some(_) if busy > SATURATED => {
-                    if self.has_neighbour_at_rest() {
-                        self.give_what_waits(&mut events);
-                    }
-                    std::thread::park_timeout(LOOK);
-                }
-                Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
-                None if quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
-                None => self.sleep(),
+                (true, true) => self.watch_once(&mut events, &mut pace),
+                (true, false) => self.tend_alone(&mut events),
             }
         }
+    }
+
+    fn watch_once(&self, events: &mut Events, pace: &mut Pace) {
+        let busy_for = self.unattended_for();
+        (pace.quiet, pace.busy) = match busy_for {
+            Some(_) => (0, pace.busy.saturating_add(1)),
+            None => (pace.quiet.saturating_add(1), 0),
+        };
+        match busy_for {
+            Some(LONG_US..) => {
+                if pace.flow.is_none() && self.has_tended() {
+                    pace.flow = Epoll::new().ok();
+                }
+                self.look(events, pace.flow.as_ref());
+                match &pace.flow {
+                    Some(flow) => drop(flow.wait(events, Some(LOOK), None)),
+                    None => std::thread::park_timeout(LOOK),
+                }
+                return;
+            }
+            Some(_) if pace.busy > SATURATED => {
+                if self.has_neighbour_at_rest() {
+                    self.look(events, None);
+                }
+                std::thread::park_timeout(LOOK);
+            }
+            Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
+            None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
+            None => self.sleep(),
+        }
+        pace.flow = None;
     }
 
     fn sleep(&self) {
         self.watcher.asleep.store(true, Relaxed);
         fence(SeqCst);
-        if self.all_busy_for().is_some() {
+        if self.has_work() && (!self.own_epoll() || self.unattended_for().is_some()) {
             self.watcher.asleep.store(false, Relaxed);
             return;
         }
         while self.watcher.asleep.load(Acquire) {
             std::thread::park();
         }
+    }
+
+    /// For how long no thread has looked at the table; `None`: one does, or will in a moment.
+    fn unattended_for(&self) -> Option<u64> {
+        // Threads on pause look at nothing.
+        let is_paused = self.slot.order() == Order::Pause && self.has_tended();
+        if is_paused { Some(u64::MAX) } else { self.all_busy_for() }
     }
 
     /// How long every thread has been running its request; `None`: one of them runs none.
@@ -125,8 +188,8 @@ impl Shared {
 
     /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
     /// new connections, too, in place of another worker.
-    fn give_what_waits(&self, events: &mut Events) {
-        if self.idle_neighbour().is_none() {
+    fn look(&self, events: &mut Events, flow: Option<&Epoll>) {
+        if self.idle_neighbour().is_none() && !self.has_tended() {
             return;
         }
         if self.epoll.wait(events, Some(Duration::ZERO), None).is_err() {
@@ -134,35 +197,91 @@ impl Shared {
         }
         for (token, _) in events.iter() {
             if token == GIVEN {
-                if let Some(conn) = self.take_given() {
-                    self.give_or_keep(conn);
-                }
+                self.pass_on();
             } else if token & CONNECTION != 0 {
-                self.give_from_table((token & !CONNECTION) as usize);
+                self.tend((token & !CONNECTION) as usize, flow);
             }
         }
     }
 
-    fn give_from_table(&self, key: usize) {
-        let Some(mut conn) = self.conns().take(key) else { return };
+    /// Waits for the connections of the table and sees them off, where no thread but this one looks at them.
+    fn tend_alone(&self, events: &mut Events) {
+        if self.epoll.wait(events, Some(Duration::from_micros(SWEEP_US)), None).is_ok() {
+            for (token, _) in events.iter() {
+                self.tend((token & !CONNECTION) as usize, None);
+            }
+        }
+        self.sweep(clock::monotonic_us());
+        if !self.slot.order().serves() && !self.has_work() {
+            // Those who wait for the last one to go.
+            self.kick_all();
+        }
+    }
+
+    /// Looks after a connection that has bytes, or room for some.
+    fn tend(&self, key: usize, flow: Option<&Epoll>) {
+        let Some(conn) = self.conns().take(key) else { return };
+        let tended = match conn.waits {
+            Waits::Reader => self.send_leftover(conn),
+            Waits::Body => self.read_body(conn, &mut Body::default()),
+            Waits::Close => return self.read_to_close(conn),
+            Waits::Head | Waits::Idle => return self.give_from_table(conn),
+        };
+        match tended {
+            Tended::Waits(conn) => self.wait_on(conn, flow),
+            Tended::Ready(conn) => self.hand_on(conn),
+            Tended::Over => {}
+        }
+    }
+
+    fn wait_on(&self, mut conn: Conn, flow: Option<&Epoll>) {
+        let holds = conn.waits == Waits::Body && conn.client.as_mut().is_some_and(Client::holds);
+        if let (Some(flow), Some(client)) = (flow, &conn.client) {
+            let wanted = if holds || conn.waits == Waits::Reader { epoll::WRITE } else { epoll::READ };
+            let flags = wanted | epoll::ONESHOT;
+            let _ = flow.modify(client, flags, 0).or_else(|_| flow.add(client, flags, 0));
+        }
+        if holds { self.leave_to_core(conn) } else { self.keep(conn) }
+    }
+
+    /// All of a body is here, or all of an answer is sent: what follows is a core's, of this worker or another.
+    fn hand_on(&self, mut conn: Conn) {
+        if conn.waits == Waits::Reader {
+            (conn.waits, conn.since_us) = (Waits::Idle, clock::monotonic_us());
+            if conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::holds) {
+                return self.keep(conn);
+            }
+        }
+        self.leave_to_core(conn);
+    }
+
+    fn give_from_table(&self, mut conn: Conn) {
+        // What has been left to a core still is.
+        let wanted = conn.events & !epoll::ONESHOT;
         if is_movable_now(&mut conn)
+            && let Some(slot) = self.idle_neighbour()
             && let Some(client) = &conn.client
             && self.epoll.remove(client.as_fd()).is_ok()
         {
-            self.conns().release(key);
-            conn.key = None;
-            return self.give_or_keep(conn);
+            conn.events = 0;
+            let key = conn.key;
+            match self.give(conn, slot) {
+                Some(kept) => conn = kept,
+                // Not before: a worker that leaves waits as long as a key is taken.
+                None => return key.into_iter().for_each(|key| self.conns().release(key)),
+            }
         }
-        self.keep(conn);
+        let wanted = wanted | awaited(&mut conn);
+        self.watch(conn, wanted);
     }
 
-    fn give_or_keep(&self, conn: super::conns::Conn) {
-        let kept = match self.idle_neighbour() {
-            Some(slot) => self.give(conn, slot),
-            None => Some(conn),
-        };
-        if let Some(conn) = kept {
-            self.keep(conn);
+    /// What another worker has given, to one that has time for it.
+    fn pass_on(&self) {
+        let Some(slot) = self.idle_neighbour() else { return };
+        if let Some(conn) = self.take_given()
+            && let Some(kept) = self.give(conn, slot)
+        {
+            self.keep(kept);
         }
     }
 }

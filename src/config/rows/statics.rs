@@ -167,7 +167,7 @@ pub const TABLE: Table = Table {
             "offload-threads",
             Required,
             "threads that send files",
-            "a file is sent while its connection waits in the table, without a thread of its own",
+            "a file is sent while its connection waits in the table, however busy the threads are",
         )
         .alias(&["offload-thread"]),
         Row::accepted(
