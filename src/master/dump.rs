@@ -1,6 +1,7 @@
 //! Stack dumps: asked for by a signal, written by the worker into a pipe, one worker at a time.
 
 use super::Master;
+use crate::shm::board::Order;
 use crate::sys::{clock, io, signal};
 use crate::worker::host::Host;
 use crate::worker::log;
@@ -103,7 +104,10 @@ impl<H: Host> Master<'_, H> {
         self.dumps.receive();
         self.dumps.text.clear();
         if job.then == Then::Kill {
-            child.on(&self.board).rescue().store(1, Release);
+            let slot = child.on(&self.board);
+            slot.rescue().store(1, Release);
+            // Until it is dead, others take what comes.
+            slot.set_order(Order::Pause);
         }
         child.signal(signal::dump());
         self.dumps.current = Some((job, now + PATIENCE_US));

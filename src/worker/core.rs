@@ -343,7 +343,7 @@ impl Core {
     /// Accepts from a listener and reads the request; `true` when there is one to run.
     pub(super) fn accept(&mut self, listener: usize) -> bool {
         let shared = self.shared.clone();
-        if shared.is_crowded() {
+        if shared.is_crowded() || shared.is_doomed() {
             return false;
         }
         let Some(bound) = shared.listeners.get(listener) else { return false };

@@ -359,6 +359,11 @@ impl Shared {
         self.slot.set_order(Order::Retire);
     }
 
+    /// The master is about to kill it: nobody who comes now would get an answer.
+    fn is_doomed(&self) -> bool {
+        self.slot.order() == Order::Pause && self.slot.rescue().load(Acquire) != 0
+    }
+
     pub fn set_orphaned(&self) {
         self.orphaned.store(true, Relaxed);
         self.retire();
