@@ -68,7 +68,7 @@ impl Http {
 }
 
 /// RFC 9112 §2.2: old clients send an empty line behind a body. It begins no request.
-fn is_empty_line(bytes: &[u8]) -> bool {
+pub(super) fn is_empty_line(bytes: &[u8]) -> bool {
     b"\r\n".starts_with(bytes)
 }
 

@@ -4,6 +4,7 @@ use super::Shared;
 use super::client::Client;
 use super::conns::{Conn, Limits, Overdue, Waits};
 use super::core::Core;
+use super::http::is_empty_line;
 use super::intake::CONNECTION;
 use crate::config::Protocol;
 use crate::sys::{clock, epoll, io};
@@ -196,5 +197,5 @@ impl Core {
 /// Is there something of the next request?
 fn has_begun(conn: &mut Conn) -> bool {
     let Some(client) = &mut conn.client else { return false };
-    !conn.buf.is_empty() || client.holds() || io::has_bytes(client.as_fd())
+    !is_empty_line(&conn.buf) || client.holds() || io::has_bytes(client.as_fd())
 }
