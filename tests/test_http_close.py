@@ -119,3 +119,15 @@ def test_a_body_that_breaks_while_the_application_reads_it(boot, headers, body, 
         assert connection.is_closed()
     server.log.wait(f"worker 1 core 0: POST /: .*; answered {status}")
     assert server.workers()[0].exceptions == 0
+
+
+def test_a_client_that_goes_in_the_middle_of_a_streamed_body_is_counted(boot):
+    """And has no line but that of its request."""
+    server = boot_http(boot, "slow:waits", http_stream_body=True)
+    server.log.expect("waiting")
+    with Connection(server.http_address) as connection:
+        connection.send(request("/", "POST", Content_Length="5") + b"abc")
+        server.log.wait("waiting /")
+    assert server.log.request("POST /")["status"] == "499"
+    worker = server.workers()[0]
+    assert (worker.gone, worker.exceptions) == (1, 0)

@@ -189,4 +189,4 @@ def test_disable_write_exception(boot, silent):
     line = until(lambda: [line for line in server.log.lines if line.startswith("wrote ")], "the end of the writes")[0]
     assert line == f"wrote {'all' if silent else 'until OSError'}"
     server.log.expect("^wrote ")
-    assert until(server.workers, "a status")[0].gone == 1
+    until(lambda: server.workers()[0].gone == 1, "the client to be counted")

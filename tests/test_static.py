@@ -70,6 +70,13 @@ def by_http(server: Server, path: str, method: str = "GET", **headers: str) -> R
         return answer
 
 
+def by_http_alone(server: Server, path: str) -> tuple[int, bytes]:
+    with Connection(server.http_address) as connection:
+        connection.send(request(path))
+        answer = connection.answer()
+        return answer.status, answer.body
+
+
 @pytest.fixture(params=["http", "uwsgi"])
 def serve(request, boot) -> Callable[..., Get]:
     """Boots a server with both kinds of socket, and asks through one of them."""
@@ -256,6 +263,14 @@ def test_a_directory_that_is_not_there_is_told(serve, files):
     assert get("/css/a.css").body == b"hello"
     put(files.parent, {"late/a.css": b"here"})
     assert get("/css/a.css").body == b"here"
+
+
+def test_a_server_of_files_alone(boot, files):
+    server = boot(None, uwsgi=False, http=True, need_app=False, static_map=f"/={files}", http_readyz=True)
+    server.log.wait("serves files on http://")
+    assert by_http_alone(server, "/a.txt") == (200, ALPHABET)
+    assert by_http_alone(server, "/missing")[0] == 404
+    assert by_http_alone(server, "/readyz")[0] == 200
 
 
 # ── types ──

@@ -112,6 +112,13 @@ impl Statics {
     }
 }
 
+impl Settings {
+    /// Is a server without an application what was meant?
+    pub fn serves_files_only(&self) -> bool {
+        !self.need_app && self.apps.is_empty() && !self.dynamic_apps && !self.statics.is_empty()
+    }
+}
+
 /// Places that are not there. What is made later is found then, but most often it is a slip of the pen.
 pub fn missing(settings: &Settings) -> Vec<Warning> {
     let Statics { checks, maps, maps2, safe, .. } = &settings.statics;

@@ -291,7 +291,11 @@ impl<H: Host> Master<'_, H> {
         log::say(&format!(
             "rwsgi {} serves {} on {} (master {}, {} worker{} × {} thread{})",
             env!("CARGO_PKG_VERSION"),
-            if apps.is_empty() { "nothing".to_owned() } else { apps.join(", ") },
+            match apps.is_empty() {
+                true if settings.serves_files_only() => "files".to_owned(),
+                true => "nothing".to_owned(),
+                false => apps.join(", "),
+            },
             places.join(", "),
             process::pid(),
             settings.processes,

@@ -1,6 +1,7 @@
 //! A client's connection: a socket, and a TLS session on it where the listener has one. Whoever reads and writes does not
 //! know which.
 
+use super::spare;
 use super::tls::{Failure, Service, Session};
 use crate::sys::io;
 use std::io::{ErrorKind, Result};
@@ -8,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// Bytes of a file that are copied in one step.
-const COPIED: u64 = 128 * 1024;
+const COPIED: u64 = 64 * 1024;
 
 #[derive(Debug)]
 pub struct Client {
@@ -116,11 +117,14 @@ impl Client {
             let sent = io::sendfile(self.socket.as_fd(), file, offset, length)?;
             return if sent == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(sent) };
         }
-        let mut bytes = Vec::new();
-        match io::read_at(file, offset, &mut bytes, length.min(COPIED) as usize)? {
-            0 => Err(ErrorKind::UnexpectedEof.into()),
-            _ => self.send(&bytes),
-        }
+        let mut bytes = spare::take();
+        let sent = match io::read_at(file, offset, &mut bytes, length.min(COPIED) as usize) {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => self.send(&bytes),
+            Err(error) => Err(error),
+        };
+        spare::put(bytes);
+        sent
     }
 
     /// Sends on what waits here for room in the socket, as far as that goes.
@@ -148,9 +152,46 @@ impl Client {
         self.tls.is_some()
     }
 
-    /// Nothing has happened on it: another worker can begin in this one's place.
-    pub fn is_movable(&self) -> bool {
-        self.tls.as_ref().is_none_or(|tls| tls.is_untouched())
+    /// Its keys have been used much: it should carry no other request.
+    pub fn is_worn(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_worn())
+    }
+
+    /// Bytes that go along when another worker takes it, besides those of every letter; `None`: it has to stay.
+    pub fn luggage(&self) -> Option<usize> {
+        self.tls.as_ref().map_or(Some(0), |tls| tls.luggage())
+    }
+
+    /// Bytes that stand in the way of moving it are received, without being given out.
+    pub fn read_on(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.read_on(self.socket.as_fd());
+        }
+    }
+
+    /// The last step of this worker before it writes down what goes along; `false`: it has to stay.
+    pub fn detach(&mut self) -> bool {
+        let socket = self.socket.as_fd();
+        self.tls.as_mut().is_none_or(|tls| tls.detach(socket))
+    }
+
+    /// What goes along with the socket.
+    pub fn pack(&self, out: &mut Vec<u8>) {
+        if let Some(tls) = &self.tls {
+            tls.pack(out);
+        }
+    }
+
+    /// Another worker has it.
+    pub fn let_go(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.let_go();
+        }
+    }
+
+    /// Goes on where another worker has stopped; `false`: it cannot.
+    pub fn resume(&mut self, packed: &[u8]) -> bool {
+        self.tls.as_mut().map_or(packed.is_empty(), |tls| tls.resume(packed))
     }
 
     /// What the handlers of signals may write to, by its number. They cannot encrypt.

@@ -192,15 +192,22 @@ impl Core {
         let exchange = self.lock();
         let Some(error) = exchange.body.failed().filter(|_| !exchange.head_sent()) else { return false };
         drop(exchange);
-        let lets_through = raised() == error.to_string();
-        if lets_through {
-            self.answer_broken_body(error);
+        if raised() != error.to_string() {
+            return false;
         }
-        lets_through
+        match error {
+            // Nobody is there to be told, and it happens every minute.
+            BodyError::Closed => self.lock().give_up(),
+            error => self.answer_broken_body(error),
+        }
+        true
     }
 
     /// No application is loaded that answers here.
     pub fn answer_without_app(&mut self) {
+        if self.shared.settings.serves_files_only() {
+            return self.lock().answer_plain(404);
+        }
         self.lock().answer_plain(503);
         log::say(&format!(
             "{}: no application is loaded for it; answered 503. Look for an error at start, or for a mount that fits",

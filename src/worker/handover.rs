@@ -3,12 +3,14 @@
 use super::Shared;
 use super::client::Client;
 use super::conns::{Conn, Waits};
+use super::tls;
 use crate::config::Protocol;
 use crate::shm::board::{Order, Stage};
 use crate::sys::{io, scm};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
+use zeroize::Zeroizing;
 
 /// The two ends of a slot's letter box.
 #[derive(Debug)]
@@ -23,9 +25,11 @@ pub fn make(slots: usize) -> std::io::Result<Vec<Letters>> {
     (0..slots).map(one).collect()
 }
 
-/// Most bytes of a request that has begun to arrive which go along.
+/// Most bytes that go along of a request that has begun to arrive, and of the TLS session below it.
 const MOST: usize = 16 * 1024;
-const HEAD: usize = 4 + 8 + 8 + 1 + 1 + 16 + 2;
+const HEAD: usize = 4 + 8 + 8 + 1 + 16 + 2 + 2;
+/// The longest letter.
+const LONGEST: usize = HEAD + tls::FIXED + MOST;
 /// Connections that wait in one letter box.
 const FULL: u64 = 8;
 
@@ -35,15 +39,26 @@ const IDLE: u8 = 4;
 const HAS_PEER: u8 = 8;
 
 /// May a connection change its worker? One that is in the middle of a body or an answer may not.
-pub fn is_movable(conn: &Conn) -> bool {
-    conn.protocol == Protocol::Http
-        && matches!(conn.waits, Waits::Head | Waits::Idle)
-        && conn.buf.len() <= MOST
-        && conn.client.as_ref().is_some_and(Client::is_movable)
+fn is_movable(conn: &Conn) -> bool {
+    waits_for_request(conn)
+        && conn.client.as_ref().and_then(Client::luggage).is_some_and(|tls| conn.buf.len() + tls <= MOST)
 }
 
-fn pack(conn: &Conn) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEAD + conn.buf.len());
+/// The same, after what stands in its way has been read as far as it is here: the end of a TLS handshake, or of a record.
+pub fn is_movable_now(conn: &mut Conn) -> bool {
+    if waits_for_request(conn) {
+        conn.client.iter_mut().for_each(Client::read_on);
+    }
+    is_movable(conn)
+}
+
+fn waits_for_request(conn: &Conn) -> bool {
+    conn.protocol == Protocol::Http && matches!(conn.waits, Waits::Head | Waits::Idle)
+}
+
+/// A session's keys are in it: it is wiped, and never has to grow, which would leave a copy.
+fn pack(conn: &Conn) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(LONGEST));
     let flag = |is: bool, bit: u8| if is { bit } else { 0 };
     out.extend_from_slice(&(conn.listener as u32).to_ne_bytes());
     out.extend_from_slice(&conn.requests.to_ne_bytes());
@@ -59,10 +74,13 @@ fn pack(conn: &Conn) -> Vec<u8> {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
         IpAddr::V6(ip) => ip.octets(),
     };
-    out.push(0);
     out.extend_from_slice(&octets);
     out.extend_from_slice(&port.to_ne_bytes());
+    out.extend_from_slice(&(conn.buf.len() as u16).to_ne_bytes());
     out.extend_from_slice(&conn.buf);
+    if let Some(client) = &conn.client {
+        client.pack(&mut out);
+    }
     out
 }
 
@@ -70,11 +88,17 @@ fn unpack(bytes: &[u8], client: impl FnOnce(usize) -> Client) -> Option<Conn> {
     let (listener, rest) = bytes.split_first_chunk::<4>()?;
     let (requests, rest) = rest.split_first_chunk::<8>()?;
     let (since, rest) = rest.split_first_chunk::<8>()?;
-    let (&[flags, _], rest) = rest.split_first_chunk::<2>()?;
+    let (&[flags], rest) = rest.split_first_chunk::<1>()?;
     let (octets, rest) = rest.split_first_chunk::<16>()?;
-    let (port, buf) = rest.split_first_chunk::<2>()?;
+    let (port, rest) = rest.split_first_chunk::<2>()?;
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    let (buf, tls) = rest.split_at_checked(u16::from_ne_bytes(*length).into())?;
     let listener = u32::from_ne_bytes(*listener) as usize;
-    let mut conn = Conn::new(client(listener), Protocol::Http, listener, u64::from_ne_bytes(*since));
+    let mut client = client(listener);
+    if !client.resume(tls) {
+        return None;
+    }
+    let mut conn = Conn::new(client, Protocol::Http, listener, u64::from_ne_bytes(*since));
     conn.requests = u64::from_ne_bytes(*requests);
     conn.trusted = flags & TRUSTED != 0;
     conn.awaits_proxy = flags & AWAITS_PROXY != 0;
@@ -101,11 +125,16 @@ impl Shared {
     }
 
     /// Gives a connection to the worker in a slot, or hands it back. This worker's epoll must have forgotten it.
-    pub fn give(&self, conn: Conn, slot: usize) -> Option<Conn> {
-        let (Some(client), Some(letters)) = (&conn.client, self.letters.get(slot)) else { return Some(conn) };
+    pub fn give(&self, mut conn: Conn, slot: usize) -> Option<Conn> {
+        let Some(letters) = self.letters.get(slot) else { return Some(conn) };
+        if !conn.client.as_mut().is_some_and(Client::detach) || !is_movable(&conn) {
+            return Some(conn);
+        }
+        let Some(client) = &conn.client else { return Some(conn) };
         let handed = self.board.worker(slot).handed();
         handed.fetch_add(1, Relaxed);
         if scm::send(letters.giving.as_fd(), &pack(&conn), client.as_fd()).is_ok() {
+            conn.client.iter_mut().for_each(Client::let_go);
             return None;
         }
         handed.fetch_sub(1, Relaxed);
@@ -115,8 +144,8 @@ impl Shared {
     /// A connection that another worker has given.
     pub fn take_given(&self) -> Option<Conn> {
         let letters = self.letters.get(self.slot_index)?;
-        let mut bytes = Vec::new();
-        let socket = scm::receive(letters.taking.as_fd(), &mut bytes, HEAD + MOST).ok()?;
+        let mut bytes = Zeroizing::new(Vec::new());
+        let socket = scm::receive(letters.taking.as_fd(), &mut bytes, LONGEST).ok()?;
         // What a predecessor in this slot has left was not counted in it.
         let less = |handed: u64| Some(handed.saturating_sub(1));
         let _ = self.slot.handed().fetch_update(Relaxed, Relaxed, less);

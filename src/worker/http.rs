@@ -26,7 +26,8 @@ pub struct Http {
     pub(super) head: Head,
     pub(super) limits: head::Limits,
     scratch: Vec<u8>,
-    remote: String,
+    /// The peer's address and port as text.
+    remote: Vec<u8>,
     host_name: Vec<u8>,
     /// A buffer without an owner, to be the next connection's.
     spare: Vec<u8>,
@@ -41,7 +42,7 @@ impl Http {
             head: Head::default(),
             limits: head::Limits { request_line: http.request_line, headers: http.headers, head },
             scratch: Vec::new(),
-            remote: String::new(),
+            remote: Vec::new(),
             host_name: crate::sys::user::host_name().into_bytes(),
             spare: Vec::with_capacity(STEP),
             date: (0, http_date(0)),
@@ -204,7 +205,12 @@ impl Core {
     pub(super) fn may_stay(&self, conn: &Conn, framing: Framing) -> bool {
         let http = &self.shared.settings.http;
         let another = http.requests == 0 || conn.requests < http.requests;
-        framing.keep_alive && another && http.idle_timeout.is_some() && self.shared.keeps_connections()
+        let is_worn = conn.client.as_ref().is_some_and(Client::is_worn);
+        framing.keep_alive
+            && another
+            && !is_worn
+            && http.idle_timeout.is_some()
+            && self.shared.keeps_connections()
     }
 
     /// Takes the first bytes off a connection's buffer; an empty one is the core's again.
@@ -259,8 +265,8 @@ impl Core {
     fn make_vars(&mut self, conn: &mut Conn, decoded_length: Option<u64>) -> bool {
         let http = &mut self.http;
         let request = HttpRequest::new(&conn.buf, &http.head);
-        http.remote.clear();
-        let (mut addr_len, mut remote) = (0, std::mem::take(&mut http.remote).into_bytes());
+        let (mut addr_len, remote) = (0, &mut http.remote);
+        remote.clear();
         if let Some(peer) = conn.peer {
             let _ = write!(remote, "{}", peer.ip());
             addr_len = remote.len();
@@ -287,7 +293,6 @@ impl Core {
         for (name, value) in conn.client.as_mut().and_then(Client::variables).unwrap_or_default() {
             fits &= push_var(text, name.as_bytes(), value).is_ok();
         }
-        http.remote = String::from_utf8(remote).unwrap_or_default();
         let end = self.request.text.len();
         fits && self.request.index(end, usize::MAX).is_ok()
     }

@@ -86,7 +86,8 @@ impl Core {
     /// May a balancer send requests here?
     fn readiness(&self) -> Result<&'static str, &'static str> {
         let shared = &self.shared;
-        if self.mounts.is_empty() && !shared.settings.dynamic_apps {
+        let settings = &shared.settings;
+        if self.mounts.is_empty() && !settings.dynamic_apps && !settings.serves_files_only() {
             return Err("no application is loaded");
         }
         if !shared.somebody_serves() {

@@ -1,5 +1,7 @@
 //! One request: its variables as they came, and where in them lies what the server itself looks at.
 
+use crate::base::bytes::parse_decimal;
+use crate::proto::http::framing::MAX_LENGTH;
 use crate::proto::uwsgi::{self, BlockError, Vars};
 use std::ops::Range;
 
@@ -229,10 +231,7 @@ pub fn content_length(value: &[u8]) -> Result<Option<u64>, NotALength> {
     if value.is_empty() {
         return Ok(None);
     }
-    if value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(NotALength);
-    }
-    Ok(Some(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))))
+    parse_decimal(value).filter(|&length| length <= MAX_LENGTH).map(Some).ok_or(NotALength)
 }
 
 #[cfg(test)]
@@ -274,7 +273,8 @@ mod tests {
     fn a_content_length_is_digits() {
         assert_eq!(content_length(b""), Ok(None));
         assert_eq!(content_length(b"0042"), Ok(Some(42)));
-        for bad in [&b"+1"[..], b"-1", b"1 ", b"1,1", b"99999999999999999999", b"0x1"] {
+        for bad in [&b"+1"[..], b"-1", b"1 ", b"1,1", b"9223372036854775808", b"99999999999999999999", b"0x1"]
+        {
             assert_eq!(content_length(bad), Err(NotALength));
         }
     }

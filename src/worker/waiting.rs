@@ -26,10 +26,14 @@ pub(super) enum Tended {
 
 impl Shared {
     /// Puts a connection into the table until it has bytes, or room for some.
-    pub(super) fn keep(&self, conn: Conn) {
+    pub(super) fn keep(&self, mut conn: Conn) {
         let wanted = match conn.waits {
             Waits::Reader => epoll::WRITE,
-            _ if conn.client.as_ref().is_some_and(Client::owes) => epoll::READ | epoll::WRITE,
+            Waits::Close => epoll::READ,
+            // There is room for what it owes; of what it holds the socket knows nothing, but room there is mostly.
+            _ if conn.client.as_mut().is_some_and(|client| client.owes() || client.holds()) => {
+                epoll::READ | epoll::WRITE
+            }
             _ => epoll::READ,
         };
         self.watch(conn, wanted);

@@ -6,7 +6,7 @@
 use super::body::Body;
 use super::client::Client;
 use super::conns::{Conn, Waits};
-use super::handover::is_movable;
+use super::handover::is_movable_now;
 use super::intake::{CONNECTION, GIVEN};
 use super::waiting::{SWEEP_US, Tended};
 use super::{Shared, log};
@@ -241,14 +241,14 @@ impl Shared {
             let flags = wanted | epoll::ONESHOT;
             let _ = flow.modify(client, flags, 0).or_else(|_| flow.add(client, flags, 0));
         }
-        if holds { self.leave_to_core(conn) } else { self.keep(conn) }
+        self.keep(conn);
     }
 
     /// All of a body is here, or all of an answer is sent: what follows is a core's, of this worker or another.
     fn hand_on(&self, mut conn: Conn) {
         if conn.waits == Waits::Reader {
             (conn.waits, conn.since_us) = (Waits::Idle, clock::monotonic_us());
-            if conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::holds) {
+            if conn.buf.is_empty() {
                 return self.keep(conn);
             }
         }
@@ -257,8 +257,8 @@ impl Shared {
 
     fn give_from_table(&self, mut conn: Conn) {
         let wanted = conn.events & !epoll::ONESHOT;
-        if is_movable(&conn)
-            && let Some(slot) = self.idle_neighbour()
+        if let Some(slot) = self.idle_neighbour()
+            && is_movable_now(&mut conn)
             && let Some(client) = &conn.client
             && self.epoll.remove(client.as_fd()).is_ok()
         {
@@ -270,7 +270,9 @@ impl Shared {
                 None => return key.into_iter().for_each(|key| self.conns().release(key)),
             }
         }
-        self.watch(conn, wanted);
+        // To find out whether it can go means to receive.
+        let holds = conn.client.as_mut().is_some_and(Client::holds);
+        if holds { self.leave_to_core(conn) } else { self.watch(conn, wanted) }
     }
 
     /// What another worker has given, to one that has time for it.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import subprocess
 from datetime import datetime
 from pathlib import Path
 
 import trustme
 
+from . import programs
 from .http import Connection as Plain
 from .packet import Address
 
@@ -66,3 +69,31 @@ class Connection(Plain):
     def certificate(self) -> dict[str, object]:
         """The server's."""
         return self.socket.getpeercert() or {}
+
+
+class Openssl(Plain):
+    """The client of the command line: Python's can neither choose among the suites of TLS 1.3 nor change its keys."""
+
+    def __init__(self, address: tuple[str, int], *options: str, commands: bool = False) -> None:
+        """With `commands`, what is sent may be one of its letters."""
+        quiet = "-brief" if commands else "-quiet"
+        words = [programs.find("openssl"), "s_client", quiet, "-connect", "{}:{}".format(*address), *options]
+        said = subprocess.PIPE if commands else subprocess.DEVNULL
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=said, text=True)
+        self._held = b""
+
+    def change_keys(self) -> None:
+        """KeyUpdate (RFC 8446 §4.6.3)."""
+        assert self.process.stderr
+        self.send(b"K\n")
+        while "KEYUPDATE" not in (line := self.process.stderr.readline()):
+            assert line
+
+    def close(self) -> None:
+        super().close()
+        if self.process.stderr:
+            self.process.stderr.close()
+        self.process.terminate()
+        self.process.wait()

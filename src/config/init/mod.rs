@@ -153,7 +153,8 @@ pub fn outcome(site: &Site, output: &Path, replace: bool, print: bool) -> Outcom
         return printed(files.iter().map(|(name, text)| format!("==> {name} <==\n{text}\n")).collect());
     }
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    let text = format!("Written: {}. Next: rwsgi check rwsgi.ini\n", names.join(", "));
+    let ini = output.strip_prefix(".").unwrap_or(output).join("rwsgi.ini");
+    let text = format!("Written: {}. Next: rwsgi check {}\n", names.join(", "), ini.display());
     let files = files.into_iter().map(|(name, text)| (output.join(name), text)).collect();
     Outcome { output: text, files, replace, ..Outcome::default() }
 }
@@ -317,6 +318,8 @@ mod tests {
                 "/x/shop.supervisor.conf"
             ]
         );
+        assert!(outcome.output.ends_with("Next: rwsgi check /x/rwsgi.ini\n"), "{}", outcome.output);
+        assert!(run("").output.ends_with("Next: rwsgi check rwsgi.ini\n"));
         assert!(outcome.replace && outcome.files[0].1.contains("\nprocesses = 2\n"));
         for (_, text) in &outcome.files {
             let left = ["{name}", "{module}", "{directory}", "{user}", "{socket}", "{django}", "{settings}"];

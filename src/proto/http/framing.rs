@@ -28,7 +28,7 @@ pub struct Framing {
 }
 
 /// No length that Python could hold is larger.
-const MAX_LENGTH: u64 = i64::MAX as u64;
+pub const MAX_LENGTH: u64 = i64::MAX as u64;
 
 /// Decides from the head. A [`Reject`] means that the request must be answered with that status and the connection closed.
 #[inline]

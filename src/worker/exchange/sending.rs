@@ -37,6 +37,11 @@ impl Exchange {
         }
     }
 
+    /// The client is gone, which was found out without sending.
+    pub fn give_up(&mut self) {
+        let _: Result<(), Gone> = self.lost();
+    }
+
     pub(super) fn lost<T>(&mut self) -> Result<T, Gone> {
         self.gone = true;
         self.close = true;

@@ -44,7 +44,7 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
         log::say(&format!("cannot chdir to {} (chdir2): {}", dir.display(), reason(error)));
         return None;
     }
-    if settings.apps.is_empty() && settings.dynamic_apps {
+    if settings.apps.is_empty() && (settings.dynamic_apps || settings.serves_files_only()) {
         return Some(apps);
     }
     if settings.apps.is_empty() {

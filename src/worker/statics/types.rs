@@ -96,7 +96,8 @@ impl Types {
             let line = line.split('#').next().unwrap_or_default();
             let mut words = line.split_ascii_whitespace();
             let Some(name) = words.next().filter(|name| is_type(name)) else { continue };
-            for extension in words {
+            // nginx ends its lines so.
+            for extension in words.map(|word| word.trim_end_matches(';')) {
                 if !self.0.contains_key(&extension.as_bytes().to_ascii_lowercase()) {
                     self.set(extension, name);
                 }
@@ -159,7 +160,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("rwsgi-types-{}", std::process::id()));
         std::fs::write(
             &path,
-            "# css nothing\ntext/x-css\tcss  CSS2 # and more\nno type\ntext/other css\ntext/evil\u{1} e\n",
+            "# css nothing\ntext/x-css\tcss  CSS2 # and more\nno type\ntext/other css\ntext/evil\u{1} e\ntypes {\n x/y yy yyy;\n}\n",
         )
         .unwrap();
         let types = Types::read(std::slice::from_ref(&path), |_, _| panic!());
@@ -169,6 +170,7 @@ mod tests {
             ("a.css2", "text/x-css"),
             ("a.more", "application/octet-stream"),
             ("a.type", "application/octet-stream"),
+            ("a.yyy", "x/y"),
             ("a.e", "application/octet-stream"),
             ("a.js", "text/javascript"),
         ] {

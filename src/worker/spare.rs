@@ -1,0 +1,30 @@
+//! Buffers that a thread needs for a moment and uses again: connections that wait hold none.
+
+use std::cell::RefCell;
+
+/// Kept by a thread.
+const MOST: usize = 3;
+/// A larger one is freed.
+const LARGEST: usize = 128 * 1024;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty buffer.
+pub fn take() -> Vec<u8> {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+/// Its contents are not needed any more.
+pub fn put(mut buffer: Vec<u8>) {
+    if buffer.capacity() == 0 || buffer.capacity() > LARGEST {
+        return;
+    }
+    buffer.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < MOST {
+            spare.push(buffer);
+        }
+    });
+}
