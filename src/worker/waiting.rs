@@ -27,15 +27,7 @@ pub(super) enum Tended {
 impl Shared {
     /// Puts a connection into the table until it has bytes, or room for some.
     pub(super) fn keep(&self, mut conn: Conn) {
-        let wanted = match conn.waits {
-            Waits::Reader => epoll::WRITE,
-            Waits::Close => epoll::READ,
-            // There is room for what it owes; of what it holds the socket knows nothing, but room there is mostly.
-            _ if conn.client.as_mut().is_some_and(|client| client.owes() || client.holds()) => {
-                epoll::READ | epoll::WRITE
-            }
-            _ => epoll::READ,
-        };
+        let wanted = awaited(&mut conn);
         self.watch(conn, wanted);
     }
 
@@ -195,6 +187,19 @@ impl Core {
             }
         }
         self.shared.conns().is_empty()
+    }
+}
+
+/// What a connection is to be watched for.
+pub(super) fn awaited(conn: &mut Conn) -> u32 {
+    match conn.waits {
+        Waits::Reader => epoll::WRITE,
+        Waits::Close => epoll::READ,
+        // There is room for what it owes; of what it holds the socket knows nothing, but room there is mostly.
+        _ if conn.client.as_mut().is_some_and(|client| client.owes() || client.holds()) => {
+            epoll::READ | epoll::WRITE
+        }
+        _ => epoll::READ,
     }
 }
 

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::conns::{Conn, Waits};
 use super::handover::is_movable_now;
 use super::intake::{CONNECTION, GIVEN};
-use super::waiting::{SWEEP_US, Tended};
+use super::waiting::{SWEEP_US, Tended, awaited};
 use super::{Shared, log};
 use crate::base::reason::reason;
 use crate::shm::board::{Order, Phase};
@@ -241,14 +241,14 @@ impl Shared {
             let flags = wanted | epoll::ONESHOT;
             let _ = flow.modify(client, flags, 0).or_else(|_| flow.add(client, flags, 0));
         }
-        self.keep(conn);
+        if holds { self.leave_to_core(conn) } else { self.keep(conn) }
     }
 
     /// All of a body is here, or all of an answer is sent: what follows is a core's, of this worker or another.
     fn hand_on(&self, mut conn: Conn) {
         if conn.waits == Waits::Reader {
             (conn.waits, conn.since_us) = (Waits::Idle, clock::monotonic_us());
-            if conn.buf.is_empty() {
+            if conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::holds) {
                 return self.keep(conn);
             }
         }
@@ -256,9 +256,10 @@ impl Shared {
     }
 
     fn give_from_table(&self, mut conn: Conn) {
+        // What has been left to a core still is.
         let wanted = conn.events & !epoll::ONESHOT;
-        if let Some(slot) = self.idle_neighbour()
-            && is_movable_now(&mut conn)
+        if is_movable_now(&mut conn)
+            && let Some(slot) = self.idle_neighbour()
             && let Some(client) = &conn.client
             && self.epoll.remove(client.as_fd()).is_ok()
         {
@@ -270,9 +271,8 @@ impl Shared {
                 None => return key.into_iter().for_each(|key| self.conns().release(key)),
             }
         }
-        // To find out whether it can go means to receive.
-        let holds = conn.client.as_mut().is_some_and(Client::holds);
-        if holds { self.leave_to_core(conn) } else { self.watch(conn, wanted) }
+        let wanted = wanted | awaited(&mut conn);
+        self.watch(conn, wanted);
     }
 
     /// What another worker has given, to one that has time for it.

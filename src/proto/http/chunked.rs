@@ -1,10 +1,11 @@
-//! The chunked coding (RFC 9112 §7.1), taken apart as it arrives. Data is handed out as ranges of the input, never copied.
+//! The chunked coding (RFC 9112 §7.1), taken apart as it arrives, and put together. Data is handed out as ranges of the
+//! input, never copied.
 
 use std::ops::Range;
 
 use super::Reject;
 use super::chars::{TOKEN, hex_value, span_of_class};
-use crate::base::bytes::find_control;
+use crate::base::bytes::{find_control, push_hex};
 
 /// Bytes of chunk extensions in one body. They mean nothing to anybody; a body made of them is an attack.
 pub const MAX_EXTENSIONS: u32 = 4096;
@@ -195,4 +196,31 @@ const BAD_TRAILER: Reject = Reject::bad("a trailer line is not a header field", 
 #[inline]
 fn expect(byte: u8, wanted: u8, reject: Reject) -> Result<(), Reject> {
     if byte == wanted { Ok(()) } else { Err(reject) }
+}
+
+/// After the data of a chunk.
+pub const CHUNK_END: &[u8] = b"\r\n";
+/// After the last chunk: there are no trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Appends what stands before the data of a chunk. A chunk of no bytes would end the body: then nothing is written, and
+/// neither data nor [`CHUNK_END`] may be.
+pub fn push_chunk_size(out: &mut Vec<u8>, length: usize) {
+    if length > 0 {
+        push_hex(out, length as u64);
+        out.extend_from_slice(CHUNK_END);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks() {
+        let mut out = Vec::new();
+        push_chunk_size(&mut out, 0);
+        push_chunk_size(&mut out, 255);
+        assert_eq!(out, b"ff\r\n");
+    }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use super::chars::is_token;
 use super::names::{self, CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING};
 use super::status::reason;
-use crate::base::bytes::{find_control, parse_decimal, push_decimal, push_hex, trim_ows};
+use crate::base::bytes::{find_control, parse_decimal, push_decimal, trim_ows};
 
 /// What the app did wrong. Nothing of its answer may be sent then (response splitting, RFC 9110 §5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,20 +288,6 @@ fn push_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// After the data of a chunk.
-pub const CHUNK_END: &[u8] = b"\r\n";
-/// After the last chunk: there are no trailers.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-
-/// Appends what stands before the data of a chunk. A chunk of no bytes would end the body: then nothing is written, and
-/// neither data nor [`CHUNK_END`] may be.
-pub fn push_chunk_size(out: &mut Vec<u8>, length: usize) {
-    if length > 0 {
-        push_hex(out, length as u64);
-        out.extend_from_slice(CHUNK_END);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,13 +385,5 @@ mod tests {
         }
         assert_eq!(http("200 OK", &[("transfer-encoding", "chunked")], &EXCHANGE), Err(HeadError::HopByHop));
         assert!(ResponseHead::default().start_uwsgi(b"HTTP/1.1\r\nA: b", b"200 OK").is_err());
-    }
-
-    #[test]
-    fn chunks() {
-        let mut out = Vec::new();
-        push_chunk_size(&mut out, 0);
-        push_chunk_size(&mut out, 255);
-        assert_eq!(out, b"ff\r\n");
     }
 }
