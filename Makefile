@@ -98,7 +98,7 @@ help:
 nginx:
 	@scripts/need_programs.sh nginx
 programs:
-	@scripts/need_programs.sh nginx haproxy curl wrk ab
+	@scripts/need_programs.sh nginx haproxy curl openssl wrk ab
 
 # Each file below says that something is installed; its own prerequisites say when to do it again.
 

@@ -258,8 +258,8 @@ impl Shared {
     fn give_from_table(&self, mut conn: Conn) {
         // What has been left to a core still is.
         let wanted = conn.events & !epoll::ONESHOT;
-        if is_movable_now(&mut conn)
-            && let Some(slot) = self.idle_neighbour()
+        if let Some(slot) = self.idle_neighbour()
+            && is_movable_now(&mut conn)
             && let Some(client) = &conn.client
             && self.epoll.remove(client.as_fd()).is_ok()
         {
