@@ -500,17 +500,6 @@ def test_a_kept_connection_does_not_hold_up_the_stop(boot_https, authority):
         assert idle.is_closed()
 
 
-def test_harakiri_ends_the_session(boot_https, authority):
-    """What a signal handler could write is no TLS: the client sees the connection end."""
-    server = boot_https("slow", harakiri=1)
-    server.log.accept_anything()
-    with Connection(server.https_address, authority.context()) as connection:
-        connection.send(request("/?sleep=20"))
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            connection.answer()
-    server.log.wait("HARAKIRI|harakiri")
-
-
 # ── what is no TLS ──
 
 

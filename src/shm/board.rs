@@ -15,6 +15,9 @@ const CORE_TEXT: usize = 9;
 /// The longest method and request target, together, that the board shows of a request.
 pub const TEXT_LEN: usize = (CORE_WORDS - CORE_TEXT) * 8;
 
+/// Beside a client's descriptor: what is sent to it has to be encrypted.
+pub const ENCRYPTED: u64 = 1 << 32;
+
 /// How far a worker has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -260,7 +263,7 @@ pub struct Shown {
 impl CoreSlot {
     fields! {
         phase_word = 0;
-        /// The client's descriptor plus 1 while the core runs a request; 0 otherwise.
+        /// The client's descriptor plus 1, and perhaps [`ENCRYPTED`], while the core runs a request; 0 otherwise.
         client = 1;
         started_us = 2;
         /// When harakiri is due on the monotonic clock; 0: never.

@@ -99,10 +99,10 @@ pub fn send_raw(fd: RawFd, bytes: &[u8]) {
     }
 }
 
-/// Writes a NUL byte to a pipe by its number; for signal handlers.
-pub fn write_mark(fd: RawFd) {
+/// Writes a NUL byte to a pipe by its number; for signal handlers. `false`: it took none.
+pub fn write_mark(fd: RawFd) -> bool {
     // SAFETY: one byte of a live array.
-    unsafe { libc::write(fd, [0u8].as_ptr().cast(), 1) };
+    unsafe { libc::write(fd, [0u8].as_ptr().cast(), 1) == 1 }
 }
 
 /// sendfile(2) from `offset`; returns how much went out.
@@ -152,6 +152,12 @@ pub fn position(file: BorrowedFd<'_>) -> Option<u64> {
 pub fn shutdown_send(fd: BorrowedFd<'_>) {
     // SAFETY: no pointers; a peer that is gone already is no news.
     unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) };
+}
+
+/// Ends a wait for bytes on a socket, by its number, as if its peer had closed. A number that is no socket is left alone.
+pub fn shutdown_receive(fd: RawFd) {
+    // SAFETY: no pointers.
+    unsafe { libc::shutdown(fd, libc::SHUT_RD) };
 }
 
 /// Writes all of it, waiting where it must: for logs and files.

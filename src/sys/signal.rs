@@ -202,7 +202,7 @@ pub fn kick_on_input(pipe: BorrowedFd<'_>) -> Result<()> {
 const F_SETSIG: libc::c_int = 10;
 const F_SETOWN_EX: libc::c_int = 15;
 
-/// What runs after a stack dump. The hook may use atomics and `send` alone: it runs inside a signal handler.
+/// What runs after a stack dump. The hook may use atomics, `send` and `write` alone: it runs inside a signal handler.
 pub fn set_dump(hook: fn()) -> Result<()> {
     ON_DUMP.store(hook as *mut (), Ordering::Release);
     install(dump(), dumped as *const () as libc::sighandler_t, libc::SA_RESTART)

@@ -3,6 +3,7 @@
 
 use super::spare;
 use super::tls::{Failure, Service, Session};
+use crate::shm::board::ENCRYPTED;
 use crate::sys::io;
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -194,9 +195,10 @@ impl Client {
         self.tls.as_mut().map_or(packed.is_empty(), |tls| tls.resume(packed))
     }
 
-    /// What the handlers of signals may write to, by its number. They cannot encrypt.
-    pub fn raw_number(&self) -> Option<i32> {
-        (!self.is_tls()).then(|| self.socket.as_raw_fd())
+    /// What the handlers of signals know of it: by the number of its socket they may write there. They cannot encrypt.
+    pub fn on_board(&self) -> u64 {
+        let encrypted = if self.is_tls() { ENCRYPTED } else { 0 };
+        (self.socket.as_raw_fd() as u64 + 1) | encrypted
     }
 
     /// Why receiving has failed, where TLS knows.

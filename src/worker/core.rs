@@ -86,13 +86,15 @@ impl Core {
         slot.end();
         slot.tid().store(process::thread_id() as u64, Relaxed);
         let mut request = Request::default();
+        let exchange = Arc::new(Mutex::new(Exchange::new(slot, shared.slot, shared.settings.clone())));
+        shared.show_exchange(index, &exchange);
         request.text.reserve(shared.settings.buffer_size.min(16 * 1024) + uwsgi::HEAD_LEN);
         Core {
             index,
             slot,
             request,
             app: None,
-            exchange: Arc::new(Mutex::new(Exchange::new(slot, shared.slot, shared.settings.clone()))),
+            exchange,
             mounts,
             intake: Intake::new(&shared),
             http: Http::new(&shared.settings),

@@ -42,7 +42,7 @@ impl Core {
         self.started_us = now;
         self.running = true;
         let deadline = self.shared.settings.harakiri.map_or(0, |time| now + time.as_micros() as u64);
-        let client = self.lock().client().and_then(Client::raw_number).map_or(0, |number| number as u64 + 1);
+        let client = self.lock().client().map_or(0, Client::on_board);
         let request = &self.request;
         let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
         self.slot.begin(client, now, deadline, method, uri);

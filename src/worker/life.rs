@@ -78,7 +78,7 @@ fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Resul
     // The template, whose log it has, may be older than the file.
     shared.follow_log();
     shared.slot.app_signals().store(host.app_signals(&REPLACEABLE), Relaxed);
-    rescue::prepare(setup.board, setup.slot, setup.dumps.as_raw_fd(), &shared.own_headers);
+    rescue::prepare(&shared, setup.dumps.as_raw_fd());
     signal::set_dump(rescue::after_dump)?;
     host.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
     host.serve(&shared, mounts);

@@ -110,6 +110,8 @@ pub struct Shared {
     pub tiers: Arc<Vec<Epoll>>,
     pub letters: Arc<Vec<handover::Letters>>,
     watcher: watcher::Watcher,
+    /// For each core its exchange, where another thread may have to answer in its place; empty elsewhere.
+    exchanges: rescue::Exchanges,
     /// The worker's own epoll: connections, and the listeners too where there are no tiers.
     pub epoll: Epoll,
     /// Watches nothing but the master: for workers on pause.
@@ -174,6 +176,9 @@ impl Shared {
             setup.id,
             pid as u64,
         );
+        let service = |bound: &Bound| tls::Service::of(settings, bound.number);
+        let services: Vec<_> = setup.listeners.iter().map(service).collect();
+        let needs_rescue = settings.harakiri.is_some() && services.iter().any(Option::is_some);
         Ok(Arc::new(Shared {
             settings: settings.clone(),
             board: setup.board,
@@ -181,7 +186,8 @@ impl Shared {
             slot_index: setup.slot,
             id: setup.id,
             pid,
-            services: setup.listeners.iter().map(|bound| tls::Service::of(settings, bound.number)).collect(),
+            services,
+            exchanges: rescue::exchanges(if needs_rescue { setup.board.threads() } else { 0 }),
             listeners: setup.listeners.clone(),
             tiers: setup.tiers.clone(),
             letters: setup.letters.clone(),

@@ -1,11 +1,28 @@
-//! What a worker does for its clients in its last moment: the stack-dump signal runs this, inside the handler.
+//! What a worker does for its clients in its last moment: the stack-dump signal runs this, inside the handler. TLS is not
+//! for handlers. Where it is spoken, a thread waits for the handler's word and answers those clients; the application's
+//! threads may be anywhere.
 
+use super::exchange::Exchange;
+use super::{Shared, log};
+use crate::base::reason::reason;
 use crate::proto::http::status::Plain;
-use crate::shm::board::Board;
-use crate::sys::{clock, io};
-use std::os::fd::RawFd;
-use std::sync::OnceLock;
+use crate::shm::board::{Board, CoreSlot, ENCRYPTED, Phase};
+use crate::sys::{clock, io, signal};
+use std::os::fd::{AsFd, IntoRawFd, RawFd};
 use std::sync::atomic::Ordering::*;
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::time::Duration;
+
+/// How long the thread tries to get at an exchange that another thread holds. All of it stays within the master's patience.
+const MOMENT_US: u64 = 200_000;
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
+
+/// A place for each core.
+pub type Exchanges = Box<[OnceLock<Arc<Mutex<Exchange>>>]>;
+
+pub fn exchanges(cores: usize) -> Exchanges {
+    std::iter::repeat_with(OnceLock::new).take(cores).collect()
+}
 
 struct Rescue {
     board: Board,
@@ -13,42 +30,147 @@ struct Rescue {
     expired: Vec<u8>,
     bystander: Vec<u8>,
     mark: RawFd,
+    /// The pipe that the thread reads, if there is one.
+    thread: Option<RawFd>,
 }
 
 static RESCUE: OnceLock<Rescue> = OnceLock::new();
 
-/// Readies the answers, each with these header lines. `mark` gets one NUL byte after each dump, so that its reader knows where the dump ends.
-pub fn prepare(board: Board, slot: usize, mark: RawFd, headers: &[u8]) {
+/// Readies the answers, and the thread where one is needed. `mark` gets one NUL byte after each dump, so that its reader
+/// knows where the dump ends.
+pub fn prepare(shared: &Arc<Shared>, mark: RawFd) {
     let plain = |status| {
         let mut out = Vec::new();
-        Plain::last(status, headers).push_to(&mut out);
+        Plain::last(status, &shared.own_headers).push_to(&mut out);
         out
     };
-    let _ = RESCUE.set(Rescue { board, slot, expired: plain(504), bystander: plain(503), mark });
+    let thread = if shared.exchanges.is_empty() { Ok(None) } else { start_thread(shared).map(Some) };
+    if let Err(error) = &thread {
+        let why = reason(error);
+        log::say(&format!("worker {}: harakiri will leave TLS clients without an answer: {why}", shared.id));
+    }
+    let _ = RESCUE.set(Rescue {
+        board: shared.board,
+        slot: shared.slot_index,
+        expired: plain(504),
+        bystander: plain(503),
+        mark,
+        thread: thread.unwrap_or_default(),
+    });
 }
 
 /// Runs inside a signal handler: atomics, send and write only.
 pub fn after_dump() {
     let Some(rescue) = RESCUE.get() else { return };
-    let worker = rescue.board.worker(rescue.slot);
-    if worker.rescue().load(Acquire) != 0 {
-        answer_all(rescue);
+    let is_last = rescue.board.worker(rescue.slot).rescue().load(Acquire) != 0;
+    let others_wait = is_last && rescue.answer_plain_clients();
+    if !(others_wait && rescue.thread.is_some_and(io::write_mark)) {
+        rescue.finish();
     }
-    io::write_mark(rescue.mark);
-    worker.dumps().fetch_add(1, Release);
 }
 
-/// Answers every request whose answer has not begun: 504 to those whose time is up, 503 to the others, which die with
-/// the process.
-fn answer_all(rescue: &Rescue) {
-    let now = clock::monotonic_us();
-    for core in rescue.board.cores(rescue.slot) {
-        let client = core.client().load(Acquire);
-        let deadline = core.deadline_us().load(Acquire);
-        if client == 0 || !core.expire() {
-            continue;
+impl Rescue {
+    /// Answers every request whose answer has not begun, but those over TLS. `true`: there are some.
+    fn answer_plain_clients(&self) -> bool {
+        let mut others_wait = false;
+        for core in self.board.cores(self.slot) {
+            let client = core.client().load(Acquire);
+            if client & ENCRYPTED != 0 {
+                others_wait |= core.phase() == Phase::Running;
+            } else if client != 0 {
+                let answer = self.answer(core);
+                if core.expire() {
+                    io::send_raw(client as RawFd - 1, answer);
+                }
+            }
         }
-        let late = deadline != 0 && deadline <= now;
-        io::send_raw(client as RawFd - 1, if late { &rescue.expired } else { &rescue.bystander });
+        others_wait
     }
+
+    /// 504 for a request whose time is up, 503 for the others, which die with the process.
+    fn answer(&self, core: CoreSlot) -> &[u8] {
+        let deadline = core.deadline_us().load(Acquire);
+        let is_late = deadline != 0 && deadline <= clock::monotonic_us();
+        if is_late { &self.expired } else { &self.bystander }
+    }
+
+    /// The master may go on.
+    fn finish(&self) {
+        io::write_mark(self.mark);
+        self.board.worker(self.slot).dumps().fetch_add(1, Release);
+    }
+}
+
+/// The answer of a request that has been claimed for good, if that is so.
+pub fn claimed(core: CoreSlot) -> Option<&'static [u8]> {
+    let rescue = RESCUE.get().filter(|_| core.phase() == Phase::Expired)?;
+    Some(rescue.answer(core))
+}
+
+// ── the thread ──
+
+fn start_thread(shared: &Arc<Shared>) -> std::io::Result<RawFd> {
+    let (reading, writing) = io::pipe(false)?;
+    let shared = shared.clone();
+    let wait_and_answer = move || {
+        let _ = signal::block_all();
+        while matches!(io::read(reading.as_fd(), &mut [0]), Ok(1..)) {
+            shared.answer_encrypted_clients();
+            RESCUE.get().into_iter().for_each(Rescue::finish);
+        }
+    };
+    let builder = std::thread::Builder::new().name("rwsgi rescue".to_owned()).stack_size(256 * 1024);
+    builder.spawn(wait_and_answer)?;
+    // The handler keeps the number for as long as the process lives.
+    Ok(writing.into_raw_fd())
+}
+
+impl Shared {
+    /// A core is there.
+    pub fn show_exchange(&self, core: usize, exchange: &Arc<Mutex<Exchange>>) {
+        if let Some(place) = self.exchanges.get(core) {
+            let _ = place.set(exchange.clone());
+        }
+    }
+
+    fn answer_encrypted_clients(&self) {
+        let mut left: Vec<_> = self.board.cores(self.slot_index).zip(&*self.exchanges).collect();
+        left.retain(|(core, _)| core.client().load(Acquire) & ENCRYPTED != 0);
+        try_to_answer(&mut left);
+        for (core, _) in &left {
+            // Before the answer has begun an exchange is held for long by nothing but a read that waits for the body.
+            // That read ends here, and its thread gives the answer.
+            if core.expire() {
+                io::shutdown_receive((core.client().load(Acquire) & !ENCRYPTED) as RawFd - 1);
+            }
+        }
+        try_to_answer(&mut left);
+    }
+}
+
+/// Answers those that can be had within a moment; what is left has an answer to come, and somebody holds it.
+fn try_to_answer(left: &mut Vec<(CoreSlot, &OnceLock<Arc<Mutex<Exchange>>>)>) {
+    let until = clock::monotonic_us() + MOMENT_US;
+    loop {
+        left.retain(|(core, exchange)| exchange.get().is_some_and(|exchange| !is_settled(*core, exchange)));
+        if left.is_empty() || clock::monotonic_us() >= until {
+            return;
+        }
+        std::thread::sleep(BETWEEN_TRIES);
+    }
+}
+
+/// Answers the request, unless its answer has begun; `false`: another thread has it in its hands.
+fn is_settled(core: CoreSlot, exchange: &Mutex<Exchange>) -> bool {
+    let mut exchange = match exchange.try_lock() {
+        Ok(exchange) => exchange,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // It sends, perhaps to a slow client, and what it sends is the answer.
+        Err(TryLockError::WouldBlock) => return matches!(core.phase(), Phase::Idle | Phase::Answering),
+    };
+    core.expire();
+    if let Some(answer) = claimed(core) {
+        exchange.say_last(answer);
+    }
+    true
 }

@@ -3,20 +3,35 @@
 use super::{Exchange, Gone};
 use crate::proto::http::status;
 use crate::worker::body::BodyError;
+use crate::worker::client::Client;
+use crate::worker::rescue;
 
 impl Exchange {
     /// Reads of the body, waiting where it must: up to `most` bytes, or one line of them.
     pub fn read(&mut self, most: u64, line: bool, out: &mut Vec<u8>) -> Result<(), BodyError> {
         self.invite_body()?;
         let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        self.body.read(client, most, line, self.timeout, out)
+        let read = self.body.read(client, most, line, self.timeout, out);
+        self.after_read(read)
     }
 
     /// Reads as many bytes as the body's `known_length` has told.
     pub fn fill(&mut self, out: &mut [u8]) -> Result<(), BodyError> {
         self.invite_body()?;
         let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        self.body.fill(client, out, self.timeout)
+        let filled = self.body.fill(client, out, self.timeout);
+        self.after_read(filled)
+    }
+
+    /// A read that has failed may have been ended so that the client gets its answer before the worker is killed.
+    fn after_read(&mut self, read: Result<(), BodyError>) -> Result<(), BodyError> {
+        if read.is_err()
+            && self.client.as_ref().is_some_and(Client::is_tls)
+            && let Some(answer) = rescue::claimed(self.slot)
+        {
+            self.say_last(answer);
+        }
+        read
     }
 
     /// Sends `100 Continue` to a client that waits for it, once, unless the answer has begun.
