@@ -372,17 +372,19 @@ def test_a_reload_meanwhile(two):
     until(lambda: not set(old) & set(server.server.worker_pids()), "the old workers to leave")
 
 
+@pytest.mark.parametrize("reads", [False, True], ids=["runs", "reads"])
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
-def test_a_late_request_of_a_moved_connection_is_504(two, tmp_path, version):
-    server = two(harakiri=3)
+def test_a_late_request_of_a_moved_connection_is_504(two, tmp_path, version, reads):
+    server = two(harakiri=3, http_stream_body=True)
     connection = server.connect(version)
     server.move(connection)
     never = tmp_path / "never"
     os.mkfifo(never)
-    connection.send(request(f"/hold?{never}"))
+    body = {"method": "POST", "body": b"some", "Content_Length": "1000"} if reads else {}
+    connection.send(request(f"/hold?{never}", **body))
     assert connection.answer().status == 504
     assert connection.is_closed()
     log = server.server.log
-    log.wait(r"HARAKIRI ON WORKER \d .*GET /hold")
+    log.wait(r"HARAKIRI ON WORKER \d .*/hold")
     log.wait(r"worker \d \(pid \d+\) was killed by harakiri; replacing it")
     log.wait(r"worker \d \(pid \d+\) is ready")
