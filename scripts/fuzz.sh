@@ -31,5 +31,5 @@ for target; do
     # shellcheck disable=SC2086
     RUSTFLAGS=$coverage cargo run --quiet --release --manifest-path tests/fuzz/Cargo.toml --target "$triple" \
         --bin "$target" -- -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 \
-        -artifact_prefix=tests/fuzz/artifacts/ "tests/fuzz/corpus/$target" $seeds
+        ${CI:+-verbosity=0} -artifact_prefix=tests/fuzz/artifacts/ "tests/fuzz/corpus/$target" $seeds
 done

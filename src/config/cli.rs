@@ -29,7 +29,17 @@ pub fn read(low: &mut Low<'_>, arguments: &[String]) -> Result<(), ConfigError> 
             return Ok(());
         }
     }
-    positional.into_iter().try_for_each(|argument| read_positional(low, argument))
+    positional.into_iter().try_for_each(|argument| {
+        let option = option_before(arguments, argument);
+        read_positional(low, argument, option)
+    })
+}
+
+/// The option in front of an argument whose value is optional, and so is not taken from the next word.
+fn option_before<'a>(arguments: &'a [String], argument: &str) -> Option<&'a str> {
+    let before = arguments.windows(2).find(|pair| pair[1] == argument)?[0].as_str();
+    let row = registry::find(before.strip_prefix("--")?)?;
+    (row.arg == Arg::Optional).then_some(before)
 }
 
 fn read_long<'a>(
@@ -110,7 +120,7 @@ fn push<'a>(
     low.push(name, value, HERE)
 }
 
-fn read_positional(low: &mut Low<'_>, argument: &str) -> Result<(), ConfigError> {
+fn read_positional(low: &mut Low<'_>, argument: &str, option: Option<&str>) -> Result<(), ConfigError> {
     let path = argument.rsplit_once(':').map_or(argument, |(path, _)| path);
     if argument.starts_with('[') {
         // How an emperor names the process.
@@ -123,6 +133,7 @@ fn read_positional(low: &mut Low<'_>, argument: &str) -> Result<(), ConfigError>
         low.push("module", Some(argument), HERE)
     } else {
         let remedy = match registry::find(argument) {
+            _ if let Some(option) = option => format!("write {option}={argument}"),
             Some(row) => format!("write --{}", row.name),
             None if argument.bytes().all(|byte| byte.is_ascii_digit()) => format!("write --http :{argument}"),
             None => "name a file that ends in .ini or .py, or a module:callable".to_owned(),
@@ -198,6 +209,10 @@ mod tests {
             (
                 "show-config",
                 "command line: \"show-config\" is neither an option nor a configuration; write --show-config",
+            ),
+            (
+                "--http-livez /livez",
+                "command line: \"/livez\" is neither an option nor a configuration; write --http-livez=/livez",
             ),
             ("8000", "command line: \"8000\" is neither an option nor a configuration; write --http :8000"),
             ("x.yaml", "command line: cannot read \"x.yaml\": No such file"),
