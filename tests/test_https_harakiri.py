@@ -10,6 +10,7 @@ from ssl import TLSVersion
 
 import pytest
 
+from harness import procs
 from harness.http import Connection as Plain
 from harness.http import request
 from harness.packet import Response
@@ -144,3 +145,25 @@ def test_a_client_that_does_not_read_holds_nobody_up(boot_https, connect, tmp_pa
     server.log.wait("HARAKIRI ON WORKER 1 .*GET /large")
     expect_kill(server)
     assert "did not answer in time" not in server.log.entry("HARAKIRI").text
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
+def test_who_goes_on_after_the_exception_is_killed(boot_https, connect, version):
+    server = boot_https("late", harakiri_graceful_timeout=1)
+    connection = connect(server, version)
+    connection.send(request("/late?stubborn=60"))
+    assert last_answer(connection).status == 504
+    server.log.wait("^shrugs off HarakiriTimeout$")
+    server.log.wait("GET /late.*raising HarakiriTimeout in it")
+    server.log.wait("GET /late.*the worker is killed")
+    expect_kill(server)
+
+
+def test_a_thread_more_where_it_is_needed(boot, authority):
+    """And nowhere else."""
+    counts = []
+    for options in ({"http": True, "harakiri": 60}, {"https": authority.sign()}):
+        (worker,) = boot("late", uwsgi=False, **options).worker_pids()
+        counts.append(procs.threads(worker))
+    (worker,) = boot("late", uwsgi=False, harakiri=60, https=authority.sign()).worker_pids()
+    assert [*counts, procs.threads(worker)] == [1, 1, 2]
