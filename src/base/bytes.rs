@@ -108,21 +108,21 @@ pub fn parse_decimal(bytes: &[u8]) -> Option<u64> {
 
 /// Appends `number` in decimal.
 pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
-    push_radix(out, number, 10);
+    push_radix::<10>(out, number);
 }
 
 /// Appends `number` in lower-case hexadecimal without leading zeros.
 pub fn push_hex(out: &mut Vec<u8>, number: u64) {
-    push_radix(out, number, 16);
+    push_radix::<16>(out, number);
 }
 
-fn push_radix(out: &mut Vec<u8>, mut number: u64, radix: u64) {
+fn push_radix<const RADIX: u64>(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     loop {
         at -= 1;
-        digits[at] = b"0123456789abcdef"[(number % radix) as usize];
-        number /= radix;
+        digits[at] = b"0123456789abcdef"[(number % RADIX) as usize];
+        number /= RADIX;
         if number == 0 {
             break;
         }

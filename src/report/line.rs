@@ -1,5 +1,6 @@
 //! The request log line, as uWSGI writes it (spec: process-model §14).
 
+use crate::base::bytes::push_decimal;
 use std::io::Write;
 
 /// What a line tells of one request.
@@ -38,42 +39,28 @@ fn push_text(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 /// Appends the line, newline included.
 pub fn push(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let text = |out: &mut Vec<u8>, part: &str| out.extend_from_slice(part.as_bytes());
     text(out, "[pid: ");
-    push_number(out, entry.pid as u64);
+    push_decimal(out, entry.pid as u64);
     text(out, "|app: ");
     match entry.app {
-        Some(app) => push_number(out, app as u64),
+        Some(app) => push_decimal(out, app as u64),
         None => text(out, "-1"),
     }
     text(out, "|req: ");
-    push_number(out, entry.requests);
+    push_decimal(out, entry.requests);
     out.push(b'/');
-    push_number(out, entry.total);
+    push_decimal(out, entry.total);
     text(out, "] ");
     push_text(out, entry.addr);
     text(out, " (");
     push_text(out, entry.user);
     text(out, ") {");
-    push_number(out, 2 * entry.vars as u64);
+    push_decimal(out, 2 * entry.vars as u64);
     text(out, " vars in ");
-    push_number(out, entry.vars_bytes as u64);
+    push_decimal(out, entry.vars_bytes as u64);
     text(out, " bytes} [");
     text(out, entry.date);
     text(out, "] ");
@@ -81,20 +68,20 @@ pub fn push(out: &mut Vec<u8>, entry: &Entry<'_>) {
     out.push(b' ');
     push_text(out, entry.uri);
     text(out, " => generated ");
-    push_number(out, entry.body_bytes);
+    push_decimal(out, entry.body_bytes);
     text(out, " bytes in ");
-    push_number(out, if entry.in_micros { entry.micros } else { entry.micros / 1000 });
+    push_decimal(out, if entry.in_micros { entry.micros } else { entry.micros / 1000 });
     text(out, if entry.in_micros { " micros" } else { " msecs" });
     text(out, if entry.by_sendfile { " via sendfile() (" } else { " (" });
     push_text(out, entry.protocol);
     out.push(b' ');
-    push_number(out, entry.status.into());
+    push_decimal(out, entry.status.into());
     text(out, ") ");
-    push_number(out, entry.headers.into());
+    push_decimal(out, entry.headers.into());
     text(out, " headers in ");
-    push_number(out, entry.head_bytes);
+    push_decimal(out, entry.head_bytes);
     text(out, " bytes (1 switches on core ");
-    push_number(out, entry.core as u64);
+    push_decimal(out, entry.core as u64);
     text(out, ")\n");
 }
 

@@ -6,6 +6,7 @@ use super::core::Core;
 use super::exchange::Speaks;
 use super::forwarded;
 use super::tls;
+use crate::base::bytes::push_decimal;
 use crate::base::date::{HttpDate, http_date};
 use crate::config::Settings;
 use crate::proto::http::environ::{self, Connection, Options};
@@ -14,6 +15,7 @@ use crate::proto::http::{Body, Framing, Reject, Request as HttpRequest, framing}
 use crate::proto::uwsgi::{self, push_var};
 use crate::sys::clock;
 use std::io::{ErrorKind, Write};
+use std::net::{IpAddr, SocketAddr};
 
 /// Received at most in one step.
 const STEP: usize = 16 * 1024;
@@ -26,12 +28,35 @@ pub struct Http {
     pub(super) head: Head,
     pub(super) limits: head::Limits,
     scratch: Vec<u8>,
-    /// The peer's address and port as text.
-    remote: Vec<u8>,
+    remote: Remote,
     host_name: Vec<u8>,
     /// A buffer without an owner, to be the next connection's.
     spare: Vec<u8>,
     date: (i64, HttpDate),
+}
+
+/// The peer of a request as text.
+#[derive(Default)]
+struct Remote {
+    ip: Option<IpAddr>,
+    address: Vec<u8>,
+    port: Vec<u8>,
+}
+
+impl Remote {
+    /// Most requests come from where the one before came from, a proxy: its address is not written anew.
+    fn set(&mut self, peer: Option<SocketAddr>) {
+        let ip = peer.map(|peer| peer.ip());
+        if self.ip != ip {
+            self.address.clear();
+            self.ip = ip;
+            let _ = ip.map(|ip| write!(self.address, "{ip}"));
+        }
+        self.port.clear();
+        if let Some(peer) = peer {
+            push_decimal(&mut self.port, peer.port().into());
+        }
+    }
 }
 
 impl Http {
@@ -42,7 +67,7 @@ impl Http {
             head: Head::default(),
             limits: head::Limits { request_line: http.request_line, headers: http.headers, head },
             scratch: Vec::new(),
-            remote: Vec::new(),
+            remote: Remote::default(),
             host_name: crate::sys::user::host_name().into_bytes(),
             spare: Vec::with_capacity(STEP),
             date: (0, http_date(0)),
@@ -265,20 +290,14 @@ impl Core {
     fn make_vars(&mut self, conn: &mut Conn, decoded_length: Option<u64>) -> bool {
         let http = &mut self.http;
         let request = HttpRequest::new(&conn.buf, &http.head);
-        let (mut addr_len, remote) = (0, &mut http.remote);
-        remote.clear();
-        if let Some(peer) = conn.peer {
-            let _ = write!(remote, "{}", peer.ip());
-            addr_len = remote.len();
-            let _ = write!(remote, "{}", peer.port());
-        }
+        http.remote.set(conn.peer);
         let listener = &self.shared.listeners[conn.listener];
         let connection = Connection {
             script_name: b"",
             server_name: &http.host_name,
             server_port: listener.port.as_bytes(),
-            remote_addr: &remote[..addr_len],
-            remote_port: &remote[addr_len..],
+            remote_addr: &http.remote.address,
+            remote_port: &http.remote.port,
             https: false,
         };
         let text = &mut self.request.text;
@@ -295,5 +314,23 @@ impl Core {
         }
         let end = self.request.text.len();
         fits && self.request.index(end, usize::MAX).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_follows_the_peer() {
+        let mut remote = Remote::default();
+        for peer in ["192.0.2.1:80", "192.0.2.1:65535", "[2001:db8::1]:1", "192.0.2.1:9"] {
+            let peer: SocketAddr = peer.parse().unwrap();
+            remote.set(Some(peer));
+            assert_eq!(remote.address, peer.ip().to_string().into_bytes());
+            assert_eq!(remote.port, peer.port().to_string().into_bytes());
+        }
+        remote.set(None);
+        assert!(remote.address.is_empty() && remote.port.is_empty());
     }
 }
