@@ -62,11 +62,14 @@ impl Shared {
         }
     }
 
-    /// A connection is closed, or was never in the table.
+    /// The table has nothing to do with a connection any more, or never had.
     pub(super) fn forget(&self, conn: &Conn) {
-        if let Some(key) = conn.key {
-            self.conns().release(key);
+        let Some(key) = conn.key else { return };
+        // Closing the socket does not end its events while a process that the application has forked holds it, too.
+        if let Some(client) = conn.client.as_ref().filter(|_| conn.events != 0) {
+            let _ = self.epoll.remove(client);
         }
+        self.conns().release(key);
     }
 
     /// May answers keep their connection open?
