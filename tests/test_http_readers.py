@@ -203,6 +203,31 @@ def test_a_download_goes_on_in_a_worker_that_is_to_leave(boot, root, tmp_path, e
         assert server.wait_exit() == 0
 
 
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+@pytest.mark.parametrize("ends", ["stop", "reload"])
+def test_what_was_asked_behind_a_download_is_answered_by_a_worker_that_leaves(boot, root, tmp_path, ends, is_busy):
+    server = boot("held", uwsgi=False, http=True, static_map=f"/static={root}", reload_mercy=30)
+    with Narrow(server.http_address) as reader, ExitStack() as stack:
+        reader.send(request("/static/large") + request("/static/small"))
+        while b"\r\n\r\n" not in reader._held:
+            assert reader._more()
+        reader._held = reader._held.partition(b"\r\n\r\n")[2]
+        if is_busy:
+            stack.enter_context(held(server, tmp_path / "go"))
+        if ends == "reload":
+            server.reload(wait_for_old=False)
+        else:
+            server.signal(signal.SIGTERM)
+            server.log.wait("SIGTERM: stopping")
+        assert reader.rest(len(LARGE)) == digest(LARGE)
+        stack.close()
+        answer = reader.answer()
+        assert (answer.body, answer.header("Connection")) == (b"small", "close")
+        assert reader.is_closed()
+    if ends == "stop":
+        assert server.wait_exit() == 0
+
+
 def test_a_download_and_an_upload_go_on_on_pause(boot, root):
     server = boot("held", uwsgi=False, http=True, static_map=f"/static={root}")
     with Narrow(server.http_address) as reader, Narrow(server.http_address) as sender:

@@ -207,7 +207,7 @@ pub(super) fn awaited(conn: &mut Conn) -> u32 {
 }
 
 /// Is there something of the next request?
-fn has_begun(conn: &mut Conn) -> bool {
+pub(super) fn has_begun(conn: &mut Conn) -> bool {
     let Some(client) = &mut conn.client else { return false };
     !is_empty_line(&conn.buf) || client.holds() || io::has_bytes(client.as_fd())
 }
