@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import packet
+from harness import packet, procs
 from harness.http import Connection, request
 from harness.server import Server
 from harness.tls import Authority
@@ -342,3 +342,15 @@ def test_a_front_end_that_stalls_is_cut_off_where_threads_stand_in_line(boot, ro
     with Narrow(server.address) as stalled:
         stalled.send(packet.packet(packet.variables("/static/large")))
         server.log.wait("a client read nothing for http-timeout = 1 s; its answer was cut off")
+
+
+def test_a_full_table_keeps_no_thread_busy_where_threads_stand_in_line(boot, root):
+    """Who comes while it is full waits in the backlog."""
+    server = boot("hello", static_map=f"/static={root}", processes=2, threads=2, http_connections=16)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(Narrow(server.address)) for _ in range(40)]
+        for client in slow:
+            client.send(packet.packet(packet.variables("/static/large")))
+        server.log.request("/static/large", 32)
+        assert procs.work(server.worker_pids()) < 0.3
+    assert server.request("/app").body == b"hello"
