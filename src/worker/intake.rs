@@ -173,12 +173,8 @@ impl Intake {
 
     /// Goes to the end of the kernel's order when this worker has served more than its neighbours.
     pub fn step_back(&mut self, shared: &Shared, listener: usize) {
-        if !shared.own_epoll() || !self.wakes.is_multiple_of(8) || !self.is_ahead(shared) {
-            return;
-        }
-        let fd = &shared.listeners[listener].fd;
-        if shared.epoll.remove(fd).is_ok() {
-            let _ = listen_to(&shared.epoll, &shared.listeners[listener], listener);
+        if shared.own_epoll() && self.wakes.is_multiple_of(8) && self.is_ahead(shared) {
+            shared.step_back(listener);
         }
     }
 
