@@ -12,7 +12,7 @@ use super::waiting::SWEEP_US;
 use super::{Shared, log};
 use crate::config::Protocol;
 use crate::proto::uwsgi;
-use crate::shm::board::{CoreSlot, Order, Stage};
+use crate::shm::board::{CoreSlot, Order};
 use crate::sys::{clock, epoll, process, signal};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -162,7 +162,7 @@ impl Core {
                 if order == Order::Drain && self.drain_backlog() {
                     return Some(Step::Request);
                 }
-                if self.has_left_nothing() {
+                if self.has_left_nothing() && self.is_given_nothing() {
                     return Some(self.leave());
                 }
                 self.hot = None;
@@ -342,7 +342,6 @@ impl Core {
     }
 
     fn leave(&mut self) -> Step {
-        self.shared.slot.set_stage(Stage::Retiring);
         self.shared.kick_all();
         Step::Leave
     }

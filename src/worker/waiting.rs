@@ -7,9 +7,10 @@ use super::core::Core;
 use super::http::is_empty_line;
 use super::intake::CONNECTION;
 use crate::config::Protocol;
+use crate::shm::board::Stage;
 use crate::sys::{clock, epoll, io};
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{Ordering::*, fence};
 use std::time::Duration;
 
 /// How often waiting connections are looked over.
@@ -190,6 +191,13 @@ impl Core {
             }
         }
         self.shared.conns().is_empty()
+    }
+
+    /// The last look: who gives this worker a connection from here on sees that it leaves, and takes it back.
+    pub(super) fn is_given_nothing(&mut self) -> bool {
+        self.shared.slot.set_stage(Stage::Retiring);
+        fence(SeqCst);
+        self.has_left_nothing() && self.again.is_empty()
     }
 }
 
