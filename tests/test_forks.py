@@ -64,7 +64,7 @@ def test_a_child_on_an_http_socket_says_nothing_to_the_client(boot):
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_a_child_that_holds_connections_keeps_no_thread_busy(boot, tmp_path, options):
-    """It has all sockets that were open when it was forked, and they are readable for ever once their clients are gone."""
+    """It has all sockets that were open when it was forked, readable for ever once their clients are gone."""
     os.mkfifo(tmp_path / "pipe")
     server = boot("forks", uwsgi=False, http=True, **options)
     with Connection(server.http_address) as idle, Connection(server.http_address) as asking:
