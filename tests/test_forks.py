@@ -62,6 +62,20 @@ def test_a_child_on_an_http_socket_says_nothing_to_the_client(boot):
     server.log.wait(CAME_BACK)
 
 
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_a_child_that_holds_connections_keeps_no_thread_busy(boot, tmp_path, options):
+    """It has all sockets that were open when it was forked, readable for ever once their clients are gone."""
+    os.mkfifo(tmp_path / "pipe")
+    server = boot("forks", uwsgi=False, http=True, **options)
+    with Connection(server.http_address) as idle, Connection(server.http_address) as asking:
+        idle.send(request("/"))
+        assert idle.answer().status == 200
+        asking.send(request(f"/stays?{tmp_path / 'pipe'}"))
+        assert asking.answer().body == b"forked"
+    assert procs.work(server.worker_pids()) < 0.3
+    (tmp_path / "pipe").write_text("")
+
+
 # ── signals ──
 
 

@@ -10,7 +10,9 @@ from signal import Signals
 
 import pytest
 
+from harness import procs
 from harness.http import Connection, request
+from harness.wait import until
 
 pytestmark = pytest.mark.core
 
@@ -113,3 +115,28 @@ def test_a_killed_worker_takes_only_its_own_connections_along(boot):
         for connection in connections:
             connection.send(request("/"))
             assert connection.answer().status == 200
+
+
+def test_what_a_worker_was_given_and_had_not_taken_when_it_died_is_served(boot):
+    server = boot("slow:waits", uwsgi=False, http=True, processes=2, http_stream_body=True)
+    server.log.accept_anything()
+    # From now on a successor sits in another slot than whom it replaces.
+    server.reload()
+    with ExitStack() as stack:
+        connections = kept(stack, server, 3)
+        places = []
+        for connection in connections:
+            connection.send(request("/"))
+            places.append(int(connection.answer().body))
+        busy = Counter(places).most_common(1)[0][0]
+        holding, waiting = [connections[at] for at, place in enumerate(places) if place == busy][:2]
+        (stopped,) = set(server.worker_pids()) - {busy}
+        hold(server, holding, "/held")
+        os.kill(stopped, Signals.SIGSTOP)
+        had = len(procs.descriptors(busy))
+        waiting.send(request("/"))
+        until(lambda: len(procs.descriptors(busy)) < had, "the connection to be given away")
+        os.kill(stopped, Signals.SIGKILL)
+        assert int(waiting.answer().body) not in (busy, stopped)
+        holding.send(b".")
+        assert holding.answer().status == 200

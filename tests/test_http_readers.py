@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import packet
+from harness import packet, procs
 from harness.http import Connection, request
 from harness.server import Server
 from harness.tls import Authority
@@ -203,6 +203,31 @@ def test_a_download_goes_on_in_a_worker_that_is_to_leave(boot, root, tmp_path, e
         assert server.wait_exit() == 0
 
 
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+@pytest.mark.parametrize("ends", ["stop", "reload"])
+def test_what_was_asked_behind_a_download_is_answered_by_a_worker_that_leaves(boot, root, tmp_path, ends, is_busy):
+    server = boot("held", uwsgi=False, http=True, static_map=f"/static={root}", reload_mercy=30)
+    with Narrow(server.http_address) as reader, ExitStack() as stack:
+        reader.send(request("/static/large") + request("/static/small"))
+        while b"\r\n\r\n" not in reader._held:
+            assert reader._more()
+        reader._held = reader._held.partition(b"\r\n\r\n")[2]
+        if is_busy:
+            stack.enter_context(held(server, tmp_path / "go"))
+        if ends == "reload":
+            server.reload(wait_for_old=False)
+        else:
+            server.signal(signal.SIGTERM)
+            server.log.wait("SIGTERM: stopping")
+        assert reader.rest(len(LARGE)) == digest(LARGE)
+        stack.close()
+        answer = reader.answer()
+        assert (answer.body, answer.header("Connection")) == (b"small", "close")
+        assert reader.is_closed()
+    if ends == "stop":
+        assert server.wait_exit() == 0
+
+
 def test_a_download_and_an_upload_go_on_on_pause(boot, root):
     server = boot("held", uwsgi=False, http=True, static_map=f"/static={root}")
     with Narrow(server.http_address) as reader, Narrow(server.http_address) as sender:
@@ -317,3 +342,15 @@ def test_a_front_end_that_stalls_is_cut_off_where_threads_stand_in_line(boot, ro
     with Narrow(server.address) as stalled:
         stalled.send(packet.packet(packet.variables("/static/large")))
         server.log.wait("a client read nothing for http-timeout = 1 s; its answer was cut off")
+
+
+def test_a_full_table_keeps_no_thread_busy_where_threads_stand_in_line(boot, root):
+    """Who comes while it is full waits in the backlog."""
+    server = boot("hello", static_map=f"/static={root}", processes=2, threads=2, http_connections=16)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(Narrow(server.address)) for _ in range(40)]
+        for client in slow:
+            client.send(packet.packet(packet.variables("/static/large")))
+        server.log.request("/static/large", 32)
+        assert procs.work(server.worker_pids()) < 0.3
+    assert server.request("/app").body == b"hello"

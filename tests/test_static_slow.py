@@ -97,6 +97,17 @@ def test_a_slow_front_end_holds_no_thread(boot, root, threads):
             assert rest_of(slow)[1:] == (digest(root / "large"), LARGE)
 
 
+def test_a_slow_front_end_whose_packet_came_in_two_parts(boot, root):
+    """It has waited in the table before."""
+    server = boot("hello", http=True, static_map=f"/static={root}")
+    sent = packet.packet(packet.variables("/static/large"))
+    with narrow(server.address, sent[:50]) as slow:
+        assert server.request("/app").body == b"hello"
+        slow.sendall(sent[50:])
+        server.log.request("/static/large")
+        assert rest_of(slow)[1:] == (digest(root / "large"), LARGE)
+
+
 def test_a_large_file_comes_whole(boot, root):
     server = boot("hello", http=True, static_map=f"/static={root}")
     for address, sent in [

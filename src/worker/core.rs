@@ -12,7 +12,7 @@ use super::waiting::SWEEP_US;
 use super::{Shared, log};
 use crate::config::Protocol;
 use crate::proto::uwsgi;
-use crate::shm::board::{CoreSlot, Order, Stage};
+use crate::shm::board::{CoreSlot, Order};
 use crate::sys::{clock, epoll, process, signal};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -35,6 +35,8 @@ pub enum Step {
 const STREAK: u32 = 16;
 /// The longest that a thread goes straight to sleep after it has looked for a waiting connection in vain.
 const MOST_SKIPS: u32 = 32;
+/// How long a thread looks away while the table is full.
+const CROWDED: Duration = Duration::from_millis(20);
 /// How long a stopping worker takes what waits in the backlog.
 const DRAIN_US: u64 = 500_000;
 
@@ -162,7 +164,7 @@ impl Core {
                 if order == Order::Drain && self.drain_backlog() {
                     return Some(Step::Request);
                 }
-                if self.has_left_nothing() {
+                if self.has_left_nothing() && self.is_given_nothing() {
                     return Some(self.leave());
                 }
                 self.hot = None;
@@ -209,6 +211,11 @@ impl Core {
 
     fn handle(&mut self, arrival: Arrival) -> Option<Step> {
         match arrival {
+            // In the lines the listener cannot be passed over until there is room: it would wake its threads all the time.
+            Arrival::Listener(_) if !self.shared.own_epoll() && self.shared.is_crowded() => {
+                self.shared.log.flush();
+                self.intake.doze(&self.shared, CROWDED);
+            }
             Arrival::Listener(listener) => {
                 if !self.claim_alone() {
                     return self.share(listener).then_some(Step::Request);
@@ -337,7 +344,6 @@ impl Core {
     }
 
     fn leave(&mut self) -> Step {
-        self.shared.slot.set_stage(Stage::Retiring);
         self.shared.kick_all();
         Step::Leave
     }

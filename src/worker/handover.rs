@@ -5,11 +5,11 @@ use super::client::Client;
 use super::conns::{Conn, Waits};
 use super::tls;
 use crate::config::Protocol;
-use crate::shm::board::{Order, Stage};
+use crate::shm::board::{Board, Order, Stage};
 use crate::sys::{io, scm};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::Ordering::*;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{Ordering::*, fence};
 use zeroize::Zeroizing;
 
 /// The two ends of a slot's letter box.
@@ -131,26 +131,76 @@ impl Shared {
             return Some(conn);
         }
         let Some(client) = &conn.client else { return Some(conn) };
-        let handed = self.board.worker(slot).handed();
-        handed.fetch_add(1, Relaxed);
-        if scm::send(letters.giving.as_fd(), &pack(&conn), client.as_fd()).is_ok() {
-            conn.client.iter_mut().for_each(Client::let_go);
-            return None;
+        if !post(self.board, letters, slot, &pack(&conn), client.as_fd()) {
+            return Some(conn);
         }
-        handed.fetch_sub(1, Relaxed);
-        Some(conn)
+        conn.client.iter_mut().for_each(Client::let_go);
+        self.take_back(slot);
+        None
+    }
+
+    /// A worker that has left meanwhile takes nothing any more.
+    fn take_back(&self, slot: usize) {
+        fence(SeqCst);
+        while has_left(self.board, slot)
+            && let Some(conn) = self.take_from(slot)
+        {
+            self.keep(conn);
+        }
     }
 
     /// A connection that another worker has given.
     pub fn take_given(&self) -> Option<Conn> {
-        let letters = self.letters.get(self.slot_index)?;
+        self.take_from(self.slot_index)
+    }
+
+    fn take_from(&self, slot: usize) -> Option<Conn> {
         let mut bytes = Zeroizing::new(Vec::new());
-        let socket = scm::receive(letters.taking.as_fd(), &mut bytes, LONGEST).ok()?;
+        let socket = scm::receive(self.letters.get(slot)?.taking.as_fd(), &mut bytes, LONGEST).ok()?;
         // What a predecessor in this slot has left was not counted in it.
         let less = |handed: u64| Some(handed.saturating_sub(1));
-        let _ = self.slot.handed().fetch_update(Relaxed, Relaxed, less);
+        let _ = self.board.worker(slot).handed().fetch_update(Relaxed, Relaxed, less);
         unpack(&bytes, |listener| self.client(socket, listener))
             .filter(|conn| conn.listener < self.listeners.len())
+    }
+}
+
+/// Does the worker in a slot look into its letter box no more? One that boots will.
+fn has_left(board: Board, slot: usize) -> bool {
+    matches!(board.worker(slot).stage(), Stage::Retiring | Stage::Gone)
+}
+
+/// Puts a letter into the box of a slot, if there is room.
+fn post(board: Board, letters: &Letters, slot: usize, bytes: &[u8], fd: BorrowedFd<'_>) -> bool {
+    let handed = board.worker(slot).handed();
+    handed.fetch_add(1, Relaxed);
+    let is_sent = scm::send(letters.giving.as_fd(), bytes, fd).is_ok();
+    if !is_sent {
+        handed.fetch_sub(1, Relaxed);
+    }
+    is_sent
+}
+
+/// What a dead worker has not taken goes to one that serves, the least busy; without any it is closed.
+pub fn bequeath(board: Board, letters: &[Letters], dead: usize) {
+    let serves = |slot: &usize| {
+        let worker = board.worker(*slot);
+        worker.stage() == Stage::Ready && worker.order() == Order::Serve
+    };
+    let load = |slot: &usize| {
+        let worker = board.worker(*slot);
+        (worker.in_flight().load(Relaxed), worker.handed().load(Relaxed))
+    };
+    let Some(left) = letters.get(dead) else { return };
+    let mut bytes = Zeroizing::new(Vec::new());
+    while let Ok(socket) = scm::receive(left.taking.as_fd(), &mut bytes, LONGEST) {
+        let Some(heir) = (0..letters.len()).filter(serves).min_by_key(load) else { continue };
+        if post(board, &letters[heir], heir, &bytes, socket.as_fd()) {
+            fence(SeqCst);
+            if has_left(board, heir) {
+                bequeath(board, letters, heir);
+            }
+        }
     }
 }
 

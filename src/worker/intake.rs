@@ -157,22 +157,24 @@ impl Intake {
     /// Waits for nothing but time, or a signal: the listeners have connections that this process should not take yet.
     /// One thread that looks again is enough.
     pub fn rest(&mut self, shared: &Shared, time: Duration) {
-        (self.next, self.count) = (0, 0);
         if !shared.begin_rest() {
+            (self.next, self.count) = (0, 0);
             return self.sit(shared);
         }
-        let _ = shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask));
+        self.doze(shared, time);
         shared.end_rest();
+    }
+
+    /// The same for every thread.
+    pub fn doze(&mut self, shared: &Shared, time: Duration) {
+        (self.next, self.count) = (0, 0);
+        let _ = shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask));
     }
 
     /// Goes to the end of the kernel's order when this worker has served more than its neighbours.
     pub fn step_back(&mut self, shared: &Shared, listener: usize) {
-        if !shared.own_epoll() || !self.wakes.is_multiple_of(8) || !self.is_ahead(shared) {
-            return;
-        }
-        let fd = &shared.listeners[listener].fd;
-        if shared.epoll.remove(fd).is_ok() {
-            let _ = listen_to(&shared.epoll, &shared.listeners[listener], listener);
+        if shared.own_epoll() && self.wakes.is_multiple_of(8) && self.is_ahead(shared) {
+            shared.step_back(listener);
         }
     }
 

@@ -130,6 +130,8 @@ pub struct Shared {
     crowded: AtomicBool,
     /// Set once the listeners are out of the worker's own epoll.
     deaf: AtomicBool,
+    /// Held by the thread that takes them out or puts them back.
+    listening: Mutex<()>,
     /// The only thread waits in accept() as long as it has nothing else to look after.
     pub waits_in_accept: bool,
     /// Threads of the process can run application code at the same time.
@@ -202,6 +204,7 @@ impl Shared {
             crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
             deaf: AtomicBool::new(false),
+            listening: Mutex::default(),
             waits_in_accept: setup.waits_in_accept,
             parallel,
             rest_us: AtomicU64::new(0),
@@ -336,14 +339,33 @@ impl Shared {
 
     /// Takes the listeners out of the worker's own epoll, or puts them back.
     pub fn set_deaf(&self, deaf: bool) {
-        if self.own_epoll() && self.deaf.swap(deaf, AcqRel) != deaf {
-            for (index, listener) in self.listeners.iter().enumerate() {
-                let _ = match deaf {
-                    true => self.epoll.remove(&listener.fd),
-                    false => intake::listen_to(&self.epoll, listener, index),
-                };
-            }
+        if !self.own_epoll() || self.deaf.load(Acquire) == deaf {
+            return;
         }
+        let _turn = self.turn_to_listen();
+        if self.deaf.swap(deaf, AcqRel) == deaf {
+            return;
+        }
+        for (index, listener) in self.listeners.iter().enumerate() {
+            let _ = match deaf {
+                true => self.epoll.remove(&listener.fd),
+                false => intake::listen_to(&self.epoll, listener, index),
+            };
+        }
+    }
+
+    /// Goes to the end of the kernel's order of those who wait for a listener.
+    fn step_back(&self, listener: usize) {
+        let _turn = self.turn_to_listen();
+        let bound = &self.listeners[listener];
+        if !self.deaf.load(Acquire) && self.epoll.remove(&bound.fd).is_ok() {
+            let _ = intake::listen_to(&self.epoll, bound, listener);
+        }
+    }
+
+    /// Threads that take listeners out and put them back at the same time could leave them out for ever.
+    fn turn_to_listen(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.listening.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Opens the log's file anew if the master has done so since the last time.

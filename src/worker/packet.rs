@@ -29,38 +29,25 @@ enum Got {
 impl Core {
     /// Reads a packet from a connection that has bytes, or is new. `true`: there is a request to run.
     pub(super) fn read_packet(&mut self, mut conn: Conn) -> bool {
-        let Some(mut client) = conn.client.take() else { return false };
         self.request.clear();
-        if conn.buf.is_empty() {
-            let got = self.receive_packet(&mut client, YIELDS);
-            return self.packet_came(conn, client, got);
-        }
+        let yields = if conn.buf.is_empty() { YIELDS } else { 0 };
         self.request.text.append(&mut conn.buf);
-        let got = self.receive_packet(&mut client, 0);
-        self.packet_came(conn, client, got)
-    }
-
-    fn packet_came(&mut self, mut conn: Conn, mut client: Client, got: Result<Got>) -> bool {
-        let got = match got {
-            Ok(Got::Part) if !self.shared.own_epoll() => self.wait_for_packet(&mut client),
-            Ok(Got::Part) if conn.key.is_none() => self.wait_a_little(&mut client),
+        let Some(client) = &mut conn.client else { return false };
+        let got = match self.receive_packet(client, yields) {
+            Ok(Got::Part) if !self.shared.own_epoll() => self.wait_for_packet(client),
+            Ok(Got::Part) if conn.key.is_none() => self.wait_a_little(client),
             got => got,
         };
-        match got {
-            Ok(Got::Whole) => {
-                self.shared.forget(&conn);
-                self.take_packet(client)
-            }
-            Ok(Got::Part) => {
-                conn.buf = std::mem::take(&mut self.request.text);
-                conn.client = Some(client);
-                self.keep(conn);
-                false
-            }
-            Ok(Got::Closed) | Err(_) => {
-                self.shared.forget(&conn);
-                false
-            }
+        if let Ok(Got::Part) = got {
+            conn.buf = std::mem::take(&mut self.request.text);
+            self.keep(conn);
+            return false;
+        }
+        // Its request has it now: what is left of the answer comes as a new one.
+        self.shared.forget(&conn);
+        match (got, conn.client) {
+            (Ok(Got::Whole), Some(client)) => self.take_packet(client),
+            _ => false,
         }
     }
 

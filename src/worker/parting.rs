@@ -7,7 +7,7 @@ use super::core::Core;
 use super::exchange::After;
 use super::rest::Rest;
 use super::tls::Failure;
-use super::waiting::Tended;
+use super::waiting::{Tended, has_begun};
 use super::{Shared, log};
 use crate::base::date::http_date;
 use crate::config::Protocol;
@@ -128,9 +128,10 @@ impl Shared {
         if !left.rest.is_empty() || client.owes() {
             return Tended::Waits(conn);
         }
-        let keep = left.keep && self.keeps_connections();
+        let keep = left.keep;
         conn.leftover = None;
-        if keep {
+        // The answer did not say that it is the last: a request that came behind it is answered.
+        if keep && (self.keeps_connections() || has_begun(&mut conn)) {
             return Tended::Ready(conn);
         }
         self.see_off(conn);

@@ -7,9 +7,10 @@ use super::core::Core;
 use super::http::is_empty_line;
 use super::intake::CONNECTION;
 use crate::config::Protocol;
+use crate::shm::board::Stage;
 use crate::sys::{clock, epoll, io};
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{Ordering::*, fence};
 use std::time::Duration;
 
 /// How often waiting connections are looked over.
@@ -62,11 +63,14 @@ impl Shared {
         }
     }
 
-    /// A connection is closed, or was never in the table.
+    /// The table has nothing to do with a connection any more, or never had.
     pub(super) fn forget(&self, conn: &Conn) {
-        if let Some(key) = conn.key {
-            self.conns().release(key);
+        let Some(key) = conn.key else { return };
+        // Closing the socket does not end its events while a process that the application has forked holds it, too.
+        if let Some(client) = conn.client.as_ref().filter(|_| conn.events != 0) {
+            let _ = self.epoll.remove(client);
         }
+        self.conns().release(key);
     }
 
     /// May answers keep their connection open?
@@ -188,6 +192,13 @@ impl Core {
         }
         self.shared.conns().is_empty()
     }
+
+    /// The last look: who gives this worker a connection from here on sees that it leaves, and takes it back.
+    pub(super) fn is_given_nothing(&mut self) -> bool {
+        self.shared.slot.set_stage(Stage::Retiring);
+        fence(SeqCst);
+        self.has_left_nothing() && self.again.is_empty()
+    }
 }
 
 /// What a connection is to be watched for.
@@ -204,7 +215,7 @@ pub(super) fn awaited(conn: &mut Conn) -> u32 {
 }
 
 /// Is there something of the next request?
-fn has_begun(conn: &mut Conn) -> bool {
+pub(super) fn has_begun(conn: &mut Conn) -> bool {
     let Some(client) = &mut conn.client else { return false };
     !is_empty_line(&conn.buf) || client.holds() || io::has_bytes(client.as_fd())
 }

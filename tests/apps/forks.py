@@ -58,6 +58,12 @@ def application(environ, start_response):
         return iterates()
     if path == "/signal":
         return [str(ended_by(int(environ["QUERY_STRING"]))).encode()]
+    if path == "/stays":
+        if os.fork() == 0:
+            # Until the test opens the pipe.
+            open(environ["QUERY_STRING"]).read()
+            os._exit(0)
+        return [b"forked"]
     if path == "/program":
         return [subprocess.run(["cat", "/proc/self/status"], capture_output=True, check=True).stdout]
     if path == "/closed":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +61,18 @@ def descriptors(pid: int) -> list[str]:
             with suppress(FileNotFoundError):
                 found.append(os.readlink(PROC / f"{pid}/fd/{number}").split(":[")[0])
     return sorted(found)
+
+
+def work(pids: list[int], seconds: float = 1.0) -> float:
+    """How much of a processor these processes take together, on the average of some time."""
+    ticks = seconds * os.sysconf("SC_CLK_TCK")
+
+    def used() -> int:
+        return sum(sum(map(int, stat(pid)[11:13])) for pid in pids)
+
+    before = used()
+    time.sleep(seconds)
+    return (used() - before) / ticks
 
 
 def threads(pid: int) -> int:
