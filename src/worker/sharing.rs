@@ -1,8 +1,10 @@
 //! Which process takes a waiting connection: one with nothing in flight before one that is at work.
 
+use super::Shared;
 use super::core::Core;
+use crate::policy::balance;
 use crate::shm::board::Phase;
-use crate::sys::{clock, process};
+use crate::sys::{clock, process, signal};
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
@@ -70,5 +72,67 @@ impl Core {
         let cores = self.shared.board.cores(self.shared.slot_index);
         let running = cores.filter(|core| core.phase() != Phase::Idle);
         running.map(|core| core.tid().load(Relaxed)).any(|tid| process::is_runnable(tid as i32))
+    }
+}
+
+// The threads of one process stand in the lines of all processes, one in each at most, or sit on the bench.
+impl Shared {
+    pub(super) fn enter_line(&self) -> Option<usize> {
+        let tiers = self.tiers.len();
+        let mut taken = self.lines_taken.load(Acquire);
+        loop {
+            let line = balance::line(self.slot.in_flight().load(Acquire), taken, tiers)?;
+            match self.lines_taken.compare_exchange(taken, taken | 1 << line, AcqRel, Acquire) {
+                Ok(_) => return Some(line),
+                Err(now) => taken = now,
+            }
+        }
+    }
+
+    pub(super) fn leave_line(&self, line: usize) {
+        self.lines_taken.fetch_and(!(1 << line), AcqRel);
+    }
+
+    /// Lets one thread of the process rest; `false`: another does already.
+    pub(super) fn begin_rest(&self) -> bool {
+        self.lines_taken.fetch_or(balance::RESTING, AcqRel) & balance::RESTING == 0
+    }
+
+    pub(super) fn end_rest(&self) {
+        self.lines_taken.fetch_and(!balance::RESTING, AcqRel);
+    }
+
+    /// Is a thread that has nothing to do needed in a line?
+    fn needs_another(&self) -> bool {
+        let (in_flight, taken) = (self.slot.in_flight().load(Acquire), self.lines_taken.load(Acquire));
+        balance::line(in_flight, taken, self.tiers.len()).is_some()
+    }
+
+    /// Puts the calling thread on the bench: [`Shared::call_successor`] kicks it when it is needed. `false`: it is needed
+    /// now. The kick is blocked until the thread waits, so that none is lost.
+    pub(super) fn sit_down(&self) -> bool {
+        let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.needs_another() {
+            return false;
+        }
+        bench.push(process::thread_id());
+        true
+    }
+
+    pub(super) fn stand_up(&self) {
+        let me = process::thread_id();
+        self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).retain(|&tid| tid != me);
+    }
+
+    /// A thread has taken a connection: another may be needed in line for the next.
+    pub(super) fn call_successor(&self) {
+        let in_flight = self.slot.in_flight().load(Acquire).min(63);
+        if self.lines_taken.load(Acquire) >> in_flight != 0 {
+            return;
+        }
+        let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(tid) = bench.pop() {
+            process::signal_thread(tid, signal::kick());
+        }
     }
 }
