@@ -1,5 +1,6 @@
 #!/bin/sh
-# install_wheel.sh VENV [CARGO_TARGET_DIR]: build the wheel for the Python of that virtualenv and install it there.
+# install_wheel.sh VENV [CARGO_TARGET_DIR [PROFILE]]: build the wheel for the Python of that virtualenv and install it
+# there.
 set -eu
 venv=$1
 export CARGO_TARGET_DIR="${2:-target}"
@@ -9,6 +10,6 @@ command -v cargo >/dev/null || {
     exit 1
 }
 rm -rf "$venv/wheel"
-PATH="$PWD/.venv/bin:$PATH" maturin build --release --quiet --compatibility linux \
+PATH="$PWD/.venv/bin:$PATH" maturin build --profile "${3:-release}" --quiet --compatibility linux \
     --interpreter "$venv/bin/python" --out "$venv/wheel"
 "$venv/bin/python" -m pip install --quiet --force-reinstall --no-deps "$venv"/wheel/*.whl
