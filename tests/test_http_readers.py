@@ -186,17 +186,21 @@ def test_an_upload_goes_on(boot, tmp_path, tls):
         assert sender.answer().body == BLOCK
 
 
+def tell_to_leave(server: Server, ends: str) -> None:
+    if ends == "reload":
+        server.reload(wait_for_old=False)
+    else:
+        server.signal(signal.SIGTERM)
+        server.log.wait("SIGTERM: stopping")
+
+
 @pytest.mark.parametrize("ends", ["stop", "reload"])
 def test_a_download_goes_on_in_a_worker_that_is_to_leave(boot, root, tmp_path, ends):
     server = boot("held", uwsgi=False, http=True, static_map=f"/static={root}", reload_mercy=30)
     with Narrow(server.http_address) as reader, Connection(server.http_address) as holding:
         reader.begin("/static/large")
         with held(server, tmp_path / "go", on=[holding]):
-            if ends == "reload":
-                server.reload(wait_for_old=False)
-            else:
-                server.signal(signal.SIGTERM)
-                server.log.wait("SIGTERM: stopping")
+            tell_to_leave(server, ends)
             assert reader.rest(len(LARGE)) == digest(LARGE)
             assert reader.is_closed()
     if ends == "stop":
@@ -214,11 +218,7 @@ def test_what_was_asked_behind_a_download_is_answered_by_a_worker_that_leaves(bo
         reader._held = reader._held.partition(b"\r\n\r\n")[2]
         if is_busy:
             stack.enter_context(held(server, tmp_path / "go"))
-        if ends == "reload":
-            server.reload(wait_for_old=False)
-        else:
-            server.signal(signal.SIGTERM)
-            server.log.wait("SIGTERM: stopping")
+        tell_to_leave(server, ends)
         assert reader.rest(len(LARGE)) == digest(LARGE)
         stack.close()
         answer = reader.answer()
