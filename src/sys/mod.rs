@@ -4,6 +4,7 @@ pub mod clock;
 pub mod epoll;
 pub mod files;
 pub mod io;
+pub mod listeners;
 pub mod process;
 pub mod proctitle;
 pub mod scm;

@@ -38,6 +38,18 @@ fn set_backlog(fd: BorrowedFd<'_>, backlog: u32) -> Result<()> {
     check(unsafe { libc::listen(fd.as_raw_fd(), backlog.min(i32::MAX as u32) as i32) }).map(drop)
 }
 
+/// A socket that listens nowhere and is connected to nobody, close-on-exec.
+pub fn unconnected() -> Result<OwnedFd> {
+    // SAFETY: no pointers; the descriptor that comes back is ours alone.
+    unsafe {
+        Ok(OwnedFd::from_raw_fd(check(libc::socket(
+            libc::AF_UNIX,
+            libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+            0,
+        ))?))
+    }
+}
+
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no pointers.
     unsafe {
