@@ -1,7 +1,7 @@
 //! All that the master knows of a child process.
 
 use super::recycle::Why;
-use crate::shm::board::{Board, Stage, WorkerSlot};
+use crate::shm::board::{Assignment, Board, Stage, WorkerSlot};
 use crate::sys::{process, signal};
 use std::sync::atomic::Ordering::*;
 
@@ -27,6 +27,7 @@ pub struct Child {
     pub slot: usize,
     pub id: u32,
     pub generation: u64,
+    pub assignment: Assignment,
     /// Unknown until the template has told.
     pub pid: Option<i32>,
     pub spawned_us: u64,
@@ -38,6 +39,8 @@ pub struct Child {
     pub was_ready: bool,
     /// The slot of the worker that takes its place when it is ready (recycling).
     pub successor: Option<usize>,
+    /// Not replaced before: the last successor did not get ready.
+    pub replace_after_us: u64,
     /// Why it is to be replaced.
     pub why: Option<Why>,
 }
@@ -48,6 +51,7 @@ impl Child {
             slot,
             id,
             generation,
+            assignment: Assignment::default(),
             pid: None,
             spawned_us: now,
             leaving: None,
@@ -55,6 +59,7 @@ impl Child {
             was_killed: false,
             was_ready: false,
             successor: None,
+            replace_after_us: 0,
             why: None,
         }
     }

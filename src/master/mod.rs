@@ -235,8 +235,7 @@ impl<H: Host> Master<'_, H> {
 
     fn toggle_pause(&mut self) {
         self.paused = !self.paused;
-        // Who was on pause has not heard that the log was opened anew.
-        let order = if self.paused { Order::Pause } else { Order::ReopenLog };
+        let order = if self.paused { Order::Pause } else { Order::Serve };
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
             child.on(&self.board).set_order(order);
             child.signal(signal::kick());
@@ -254,9 +253,7 @@ impl<H: Host> Master<'_, H> {
         }
         self.base.log_epoch = self.board.log_epoch().fetch_add(1, AcqRel) + 1;
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
-            if child.on(&self.board).replace_order(Order::Serve, Order::ReopenLog) {
-                child.signal(signal::kick());
-            }
+            child.signal(signal::kick());
         }
         // Whoever reads this may rely on it.
         log::say(&format!("{cause}: {} opened anew", path.display()));

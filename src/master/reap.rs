@@ -2,7 +2,6 @@
 
 use super::child::{Child, Leaving};
 use super::{Due, Master, Phase};
-use crate::shm::board::Stage;
 use crate::sys::process::{self, Ended};
 use crate::sys::{clock, io, signal};
 use crate::worker::host::Host;
@@ -41,7 +40,7 @@ impl<H: Host> Master<'_, H> {
         let _ = self.lines.slot(child.slot).flush(io::stderr(), false);
         let slot = child.on(&self.board);
         let served = child.served(&self.board);
-        slot.set_stage(Stage::Gone);
+        slot.unassign();
         slot.pid().store(0, std::sync::atomic::Ordering::Release);
         for core in self.board.cores(child.slot) {
             core.end();

@@ -20,6 +20,10 @@ pub enum Why {
     Requests,
     Exception,
     Lifetime,
+    /// It was told to leave, by a signal or by the application.
+    Told,
+    /// It cannot take connections any more.
+    Broken,
     /// Bytes that it has, and the option that forbids them.
     Memory(u64, &'static str),
 }
@@ -50,7 +54,7 @@ impl<H: Host> Master<'_, H> {
 
     fn reason_to_recycle(&self, index: usize, now: u64) -> Option<Why> {
         let child = &self.children[index];
-        if !child.is_up() || child.successor.is_some() {
+        if !child.is_up() || child.successor.is_some() || now < child.replace_after_us {
             return None;
         }
         let recycle = &self.settings.recycle;
@@ -58,11 +62,17 @@ impl<H: Host> Master<'_, H> {
         let wish = match child.on(&self.board).wish() {
             Wish::MaxRequests => Some(Why::Requests),
             Wish::Exception => Some(Why::Exception),
+            Wish::Leave => Some(Why::Told),
+            Wish::Broken => Some(Why::Broken),
             Wish::None | Wish::Reload => None,
         };
         let why = wish.or(child.why).or(is_old(recycle, child.id, age).then_some(Why::Lifetime))?;
-        let shortest = if matches!(why, Why::Memory(..)) { SHORTEST_LIFE } else { Duration::ZERO };
-        (age >= recycle.min_lifetime.unwrap_or(shortest)).then_some(why)
+        let shortest = match why {
+            Why::Told | Why::Broken => Duration::ZERO,
+            Why::Memory(..) => recycle.min_lifetime.unwrap_or(SHORTEST_LIFE),
+            _ => recycle.min_lifetime.unwrap_or_default(),
+        };
+        (age >= shortest).then_some(why)
     }
 
     /// Looks at the memory of each worker, where the configuration has a limit.
@@ -106,6 +116,8 @@ impl<H: Host> Master<'_, H> {
             Some(Why::Exception) => {
                 "has raised an exception that asks for it (reload-on-exception)".to_owned()
             }
+            Some(Why::Told) => "was told to leave".to_owned(),
+            Some(Why::Broken) => "cannot take connections any more".to_owned(),
             Some(Why::Lifetime) => "has lived for max-worker-lifetime".to_owned(),
             Some(Why::Memory(bytes, option)) => format!("has {} MB, more than {option} allows", bytes >> 20),
         };

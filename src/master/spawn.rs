@@ -1,13 +1,17 @@
 //! Starting processes: templates and workers.
 
 use super::child::Child;
-use super::template::{self, News, Template};
+use super::template::{self, Birth, News, Template};
+use crate::shm::board::Assignment;
 use super::{Due, Master, Phase, TEMPLATE};
 use crate::base::reason::reason;
 use crate::sys::{clock, epoll, io, process, signal};
 use crate::worker::host::Host;
 use crate::worker::{Setup, life, log};
 use std::os::fd::{AsFd, AsRawFd};
+
+/// Until another successor is tried for one that did not get ready.
+const RETRY_US: u64 = 1_000_000;
 
 impl<H: Host> Master<'_, H> {
     /// A slot that no child sits in.
@@ -87,16 +91,19 @@ impl<H: Host> Master<'_, H> {
                 }
                 return None;
             };
-            self.board.worker(slot).assign(id.into(), self.generation);
-            if let Err(error) = template.order(slot, id) {
+            let assignment = self.board.next_assignment();
+            self.board.worker(slot).assign(id.into(), self.generation, assignment);
+            if let Err(error) = template.order(Birth { slot, id, assignment }) {
+                self.board.worker(slot).unassign();
                 self.cannot_start(&format!("worker {id}"), &error);
                 return None;
             }
-            self.add_child(slot, id, None);
+            self.add_child(slot, id, assignment, None);
             return Some(slot);
         }
-        self.board.worker(slot).assign(id.into(), self.generation);
-        let setup = Setup { slot, id, ..self.base.clone() };
+        let assignment = self.board.next_assignment();
+        self.board.worker(slot).assign(id.into(), self.generation, assignment);
+        let setup = Setup { slot, id, assignment, ..self.base.clone() };
         let private = self.private();
         let hooks = self.host.hooks();
         let host = &mut *self.host;
@@ -105,20 +112,21 @@ impl<H: Host> Master<'_, H> {
             life::live(host, &setup, None)
         }) {
             Ok(pid) => {
-                self.add_child(slot, id, Some(pid));
+                self.add_child(slot, id, assignment, Some(pid));
                 Some(slot)
             }
             Err(error) => {
+                self.board.worker(slot).unassign();
                 self.cannot_start(&format!("worker {id}"), &error);
                 None
             }
         }
     }
 
-    fn add_child(&mut self, slot: usize, id: u32, pid: Option<i32>) {
+    fn add_child(&mut self, slot: usize, id: u32, assignment: Assignment, pid: Option<i32>) {
         let now = clock::monotonic_us();
         let mut child = Child::new(slot, id, self.generation, now);
-        child.pid = pid;
+        (child.pid, child.assignment) = (pid, assignment);
         child.kill_at = self.settings.boot_timeout.map(|time| now + time.as_micros() as u64);
         self.children.push(child);
     }
@@ -132,8 +140,8 @@ impl<H: Host> Master<'_, H> {
         for (generation, news) in all {
             match news {
                 News::Ready => self.template_is_ready(generation),
-                News::Spawned { slot, pid } => self.has_pid(slot, pid),
-                News::NotSpawned { slot } => self.was_not_spawned(slot),
+                News::Spawned { assignment, pid } => self.has_pid(assignment, pid),
+                News::NotSpawned { assignment } => self.was_not_spawned(assignment),
             }
         }
     }
@@ -156,8 +164,8 @@ impl<H: Host> Master<'_, H> {
         }
     }
 
-    fn has_pid(&mut self, slot: usize, pid: i32) {
-        if let Some(child) = self.children.iter_mut().find(|child| child.slot == slot) {
+    fn has_pid(&mut self, assignment: Assignment, pid: i32) {
+        if let Some(child) = self.children.iter_mut().find(|child| child.assignment == assignment) {
             child.pid = Some(pid);
             // What was ordered while the pid was unknown reaches the worker now.
             if child.leaving.is_some() {
@@ -166,27 +174,32 @@ impl<H: Host> Master<'_, H> {
         }
     }
 
-    fn was_not_spawned(&mut self, slot: usize) {
-        let Some(index) = self.children.iter().position(|child| child.slot == slot) else { return };
+    fn was_not_spawned(&mut self, assignment: Assignment) {
+        let Some(index) = self.children.iter().position(|child| child.assignment == assignment) else { return };
         let child = self.children.swap_remove(index);
-        self.board.worker(slot).set_stage(crate::shm::board::Stage::Gone);
-        self.lose_successor(slot);
+        child.on(&self.board).unassign();
+        self.lose_successor(child.slot);
         self.due.push(Due { id: child.id, at_us: clock::monotonic_us() + 1_000_000 });
     }
 
-    /// Workers that were ordered of a template and never forked will not come: it is gone.
+    /// Workers that were ordered of a template will not come, since it is gone. One that it has forked and not told of finds
+    /// that its slot is not its own.
     pub(super) fn forget_unborn(&mut self, generation: u64) {
         let is_unborn = |child: &Child| child.pid.is_none() && child.generation == generation;
         let slots: Vec<usize> =
             self.children.iter().filter(|child| is_unborn(child)).map(|child| child.slot).collect();
         self.children.retain(|child| !is_unborn(child));
-        slots.into_iter().for_each(|slot| self.lose_successor(slot));
+        for slot in slots {
+            self.board.worker(slot).unassign();
+            self.lose_successor(slot);
+        }
     }
 
-    /// Somebody who recycled may have lost the successor it waited for: it asks again.
+    /// A worker may have lost the successor that it waits for: it gets another in a while.
     pub(super) fn lose_successor(&mut self, slot: usize) {
         for other in self.children.iter_mut().filter(|other| other.successor == Some(slot)) {
             other.successor = None;
+            other.replace_after_us = clock::monotonic_us() + RETRY_US;
         }
     }
 

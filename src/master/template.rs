@@ -4,7 +4,8 @@
 //! happens here, and a reload is a fresh import in a new template, while the old generation serves on.
 
 use crate::base::reason::reason;
-use crate::sys::{io, process, proctitle};
+use crate::shm::board::Assignment;
+use crate::sys::{io, orphan, process, proctitle};
 use crate::worker::host::Host;
 use crate::worker::life::{self, EXIT_BROKEN};
 use crate::worker::mounts::Mounts;
@@ -28,50 +29,78 @@ pub struct Template {
 pub enum News {
     /// The application is loaded.
     Ready,
-    /// The worker for this slot has this pid.
-    Spawned { slot: usize, pid: i32 },
-    /// The worker for this slot could not be forked.
-    NotSpawned { slot: usize },
+    /// The worker with this assignment has this pid.
+    Spawned { assignment: Assignment, pid: i32 },
+    /// The worker with this assignment could not be forked.
+    NotSpawned { assignment: Assignment },
 }
 
+/// An assignment and a number of 32 bits.
+const NEWS_LEN: usize = 12;
+
 impl News {
-    fn to_bytes(self) -> [u8; 8] {
-        let (slot, pid) = match self {
-            News::Ready => (u32::MAX, 0),
-            News::Spawned { slot, pid } => (slot as u32, pid),
-            News::NotSpawned { slot } => (slot as u32, -1),
+    fn to_bytes(self) -> [u8; NEWS_LEN] {
+        let (assignment, pid) = match self {
+            News::Ready => (Assignment::default(), 0),
+            News::Spawned { assignment, pid } => (assignment, pid),
+            News::NotSpawned { assignment } => (assignment, -1),
         };
-        let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&slot.to_le_bytes());
-        bytes[4..].copy_from_slice(&pid.to_le_bytes());
+        let mut bytes = [0; NEWS_LEN];
+        bytes[..8].copy_from_slice(&assignment.to_bytes());
+        bytes[8..].copy_from_slice(&pid.to_le_bytes());
         bytes
     }
 
-    fn from_bytes(bytes: [u8; 8]) -> News {
-        let [a, b, c, d, e, f, g, h] = bytes;
-        let (slot, pid) = (u32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]));
-        match (slot, pid) {
-            (u32::MAX, _) => News::Ready,
-            (slot, -1) => News::NotSpawned { slot: slot as usize },
-            (slot, pid) => News::Spawned { slot: slot as usize, pid },
+    fn from_bytes(bytes: [u8; NEWS_LEN]) -> News {
+        let [a, b, c, d, e, f, g, h, pid @ ..] = bytes;
+        let assignment = Assignment::from_bytes([a, b, c, d, e, f, g, h]);
+        match (assignment, i32::from_le_bytes(pid)) {
+            (none, _) if none == Assignment::default() => News::Ready,
+            (assignment, -1) => News::NotSpawned { assignment },
+            (assignment, pid) => News::Spawned { assignment, pid },
+        }
+    }
+}
+
+/// What the master asks a template for: a worker with this number, in this slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth {
+    pub slot: usize,
+    pub id: u32,
+    pub assignment: Assignment,
+}
+
+const BIRTH_LEN: usize = 16;
+
+impl Birth {
+    fn to_bytes(self) -> [u8; BIRTH_LEN] {
+        let mut bytes = [0; BIRTH_LEN];
+        bytes[..4].copy_from_slice(&(self.slot as u32).to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.id.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.assignment.to_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: [u8; BIRTH_LEN]) -> Birth {
+        let [a, b, c, d, e, f, g, h, assignment @ ..] = bytes;
+        Birth {
+            slot: u32::from_le_bytes([a, b, c, d]) as usize,
+            id: u32::from_le_bytes([e, f, g, h]),
+            assignment: Assignment::from_bytes(assignment),
         }
     }
 }
 
 impl Template {
-    /// Asks for a worker with this number in this slot.
-    pub fn order(&self, slot: usize, id: u32) -> std::io::Result<()> {
-        let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&(slot as u32).to_le_bytes());
-        bytes[4..].copy_from_slice(&id.to_le_bytes());
-        io::send(self.socket.as_fd(), &bytes).map(drop)
+    pub fn order(&self, birth: Birth) -> std::io::Result<()> {
+        io::send(self.socket.as_fd(), &birth.to_bytes()).map(drop)
     }
 
     /// What it has told since the last look; never waits.
     pub fn news(&self) -> Vec<News> {
-        let mut bytes = [0; 8];
+        let mut bytes = [0; NEWS_LEN];
         let mut all = Vec::new();
-        while let Ok(8) = io::recv_slice(self.socket.as_fd(), &mut bytes) {
+        while let Ok(NEWS_LEN) = io::recv_slice(self.socket.as_fd(), &mut bytes) {
             all.push(News::from_bytes(bytes));
         }
         all
@@ -94,6 +123,10 @@ pub fn live(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
     }
     if !privileges::leave_to_master(&setup.settings) {
         return EXIT_BROKEN;
+    }
+    // An import that never ends must not outlive the master.
+    if orphan::end_with(setup.master, || life::has_lost_its_master(setup)).is_err() {
+        return EXIT_DONE;
     }
     let mounts = match host.load(&setup.settings) {
         Ok(points) => Mounts::new(points, &setup.settings),
@@ -119,24 +152,23 @@ fn warn_of_threads() {
 }
 
 fn obey(host: &mut dyn Host, setup: &Setup, socket: OwnedFd, mounts: &Arc<Mounts>) -> i32 {
-    let mut order = [0; 8];
+    let mut order = [0; BIRTH_LEN];
     loop {
         match host.read(socket.as_fd(), &mut order) {
-            Ok(8) => {}
+            Ok(BIRTH_LEN) => {}
             // The master has closed its end, or is gone.
             _ => return EXIT_DONE,
         }
-        let [a, b, c, d, e, f, g, h] = order;
-        let slot = u32::from_le_bytes([a, b, c, d]) as usize;
-        let worker = Setup { slot, id: u32::from_le_bytes([e, f, g, h]), ..setup.clone() };
+        let Birth { slot, id, assignment } = Birth::from_bytes(order);
+        let worker = Setup { slot, id, assignment, ..setup.clone() };
         let forked = process::fork_orphan(
             host.hooks(),
-            |pid| tell(socket.as_fd(), News::Spawned { slot, pid }),
+            |pid| tell(socket.as_fd(), News::Spawned { assignment, pid }),
             || life::live(host, &worker, Some(mounts.clone())),
         );
         if let Err(error) = forked {
             log::say(&format!("template: cannot fork worker {}: {}", worker.id, reason(error)));
-            tell(socket.as_fd(), News::NotSpawned { slot });
+            tell(socket.as_fd(), News::NotSpawned { assignment });
         }
     }
 }
@@ -147,8 +179,11 @@ mod tests {
 
     #[test]
     fn news_survive_the_socket() {
-        for news in [News::Ready, News::Spawned { slot: 7, pid: 4242 }, News::NotSpawned { slot: 3 }] {
+        let assignment = Assignment::from_bytes([7, 0, 0, 0, 0, 1, 0, 0]);
+        for news in [News::Ready, News::Spawned { assignment, pid: 4242 }, News::NotSpawned { assignment }] {
             assert_eq!(News::from_bytes(news.to_bytes()), news);
         }
+        let birth = Birth { slot: 300, id: 5, assignment };
+        assert_eq!(Birth::from_bytes(birth.to_bytes()), birth);
     }
 }

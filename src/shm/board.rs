@@ -39,16 +39,37 @@ pub enum Order {
     Retire = 2,
     /// The same, but nobody else will: serve what waits in the backlog first.
     Drain = 3,
-    /// Open the log anew, then serve on.
-    ReopenLog = 4,
 }
 
 impl Order {
     /// Does the worker take requests, and go on doing so?
     pub fn serves(self) -> bool {
-        matches!(self, Order::Serve | Order::ReopenLog)
+        self == Order::Serve
+    }
+
+    /// May an answer leave its connection open? A worker that leaves passes plain connections on to one that serves; a TLS
+    /// session cannot be passed on.
+    pub fn keeps_connections(self, is_tls: bool) -> bool {
+        self.serves() || (self == Order::Retire && !is_tls)
     }
 }
+
+/// Names one process in one slot: no two processes of a server ever have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Assignment(u64);
+
+impl Assignment {
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
+    pub fn from_bytes(bytes: [u8; 8]) -> Assignment {
+        Assignment(u64::from_le_bytes(bytes))
+    }
+}
+
+/// Of the word with the order, the bits of the order itself; above them stands the assignment.
+const ORDER_BITS: u32 = 8;
 
 /// Why a worker asks to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +81,10 @@ pub enum Wish {
     Exception = 2,
     /// Not the worker alone, everything: a module has changed (`py-autoreload`).
     Reload = 3,
+    /// A signal told this worker to leave, or the application did.
+    Leave = 4,
+    /// It cannot wait for connections any more.
+    Broken = 5,
 }
 
 /// What a core does. The step from `Running` to `Answering` is the request thread's, the one from `Running` to
@@ -129,6 +154,11 @@ impl Board {
     pub fn generation(&self) -> &AtomicU64 {
         &self.head[1]
     }
+
+    /// An assignment that no process has had.
+    pub fn next_assignment(&self) -> Assignment {
+        Assignment(self.head[3].fetch_add(1, Relaxed) + 1)
+    }
 }
 
 /// One worker's slot. Counters belong to the process that sits in it and begin at 0 with each.
@@ -171,6 +201,10 @@ impl WorkerSlot {
         rescue = 25;
         /// Connections that others have given it and it has not taken yet.
         handed = 31;
+        /// When it last took one, or was given one with none before it.
+        mailbox_us = 30;
+        /// Not 0: it has no room for connections of others.
+        table_full = 29;
         /// What its neighbours had served when it began, so that a newcomer does not have to catch up.
         handicap = 24;
     }
@@ -180,9 +214,10 @@ impl WorkerSlot {
         self.requests().load(Relaxed) + self.handicap().load(Relaxed)
     }
 
-    /// Clears the slot for a new process.
-    pub fn assign(&self, id: u64, generation: u64) {
+    /// Clears the slot for a new process, which has to leave when the slot does not name it any more.
+    pub fn assign(&self, id: u64, generation: u64, assignment: Assignment) {
         self.words.iter().for_each(|word| word.store(0, Relaxed));
+        self.order_word().store(assignment.0 << ORDER_BITS, Relaxed);
         self.id().store(id, Relaxed);
         self.generation().store(generation, Relaxed);
         self.stage_word().store(Stage::Booting as u64, Release);
@@ -202,22 +237,37 @@ impl WorkerSlot {
     }
 
     pub fn order(&self) -> Order {
-        match self.order_word().load(Acquire) {
+        match self.order_word().load(Acquire) & ((1 << ORDER_BITS) - 1) {
             1 => Order::Pause,
             2 => Order::Retire,
             3 => Order::Drain,
-            4 => Order::ReopenLog,
             _ => Order::Serve,
         }
     }
 
-    pub fn set_order(&self, order: Order) {
-        self.order_word().store(order as u64, Release);
+    /// The order as it holds for one process: one that is not in its slot any more has to leave.
+    #[inline]
+    pub fn order_for(&self, assignment: Assignment) -> Order {
+        if self.is_assigned(assignment) { self.order() } else { Order::Retire }
     }
 
-    /// Another order, if this one still holds.
-    pub fn replace_order(&self, old: Order, new: Order) -> bool {
-        self.order_word().compare_exchange(old as u64, new as u64, AcqRel, Acquire).is_ok()
+    /// Is this slot the one of the process with this assignment?
+    #[inline]
+    pub fn is_assigned(&self, assignment: Assignment) -> bool {
+        self.order_word().load(Acquire) >> ORDER_BITS == assignment.0
+    }
+
+    /// Only the master gives orders while it lives; a worker without a master gives its own.
+    pub fn set_order(&self, order: Order) {
+        let word = self.order_word();
+        let assigned = word.load(Relaxed) >> ORDER_BITS << ORDER_BITS;
+        word.store(assigned | order as u64, Release);
+    }
+
+    /// Nobody is in the slot: a process that still believes it is there leaves.
+    pub fn unassign(&self) {
+        self.order_word().store(0, Release);
+        self.set_stage(Stage::Gone);
     }
 
     pub fn wish(&self) -> Wish {
@@ -225,6 +275,8 @@ impl WorkerSlot {
             1 => Wish::MaxRequests,
             2 => Wish::Exception,
             3 => Wish::Reload,
+            4 => Wish::Leave,
+            5 => Wish::Broken,
             _ => Wish::None,
         }
     }
@@ -388,6 +440,20 @@ mod tests {
         core.begin(8, 0, 0, &[b'M'; 100], &[b'u'; 5000]);
         let shown = core.shown().unwrap();
         assert_eq!((shown.method.len(), shown.target.len()), (32, TEXT_LEN - 32));
+    }
+
+    #[test]
+    fn a_process_that_lost_its_slot_has_to_leave() {
+        let board = Board::new(1, 1).unwrap();
+        let (slot, first, second) = (board.worker(0), board.next_assignment(), board.next_assignment());
+        slot.assign(1, 1, first);
+        slot.set_order(Order::Pause);
+        assert_eq!((slot.order_for(first), slot.order_for(second)), (Order::Pause, Order::Retire));
+        slot.assign(1, 1, second);
+        slot.set_order(Order::Drain);
+        assert_eq!((slot.order_for(first), slot.order_for(second)), (Order::Retire, Order::Drain));
+        slot.unassign();
+        assert!(!slot.is_assigned(second));
     }
 
     #[test]

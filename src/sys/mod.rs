@@ -5,6 +5,7 @@ pub mod epoll;
 pub mod files;
 pub mod io;
 pub mod listeners;
+pub mod orphan;
 pub mod process;
 pub mod proctitle;
 pub mod scm;

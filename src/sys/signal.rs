@@ -28,6 +28,11 @@ pub fn interrupt() -> i32 {
     libc::SIGRTMIN() + 4
 }
 
+/// The kernel tells a worker that the master is dead.
+pub fn orphaned() -> i32 {
+    libc::SIGRTMIN() + 5
+}
+
 /// Waits for a signal that every thread blocks.
 pub fn wait_for(signal: i32) -> Result<()> {
     let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
@@ -45,6 +50,7 @@ static PENDING: AtomicU64 = AtomicU64::new(0);
 static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
 static KICK_SELF: AtomicI32 = AtomicI32::new(0);
 static ON_DUMP: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static ON_ORPHANED: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The process whose signals are handled here; 0 while it is on its way. A child of the application's comes into the world
 /// with the same handlers.
@@ -113,9 +119,17 @@ extern "C" fn pass_over(signal: libc::c_int) {
 extern "C" fn nothing(_: libc::c_int) {}
 
 extern "C" fn dumped(_: libc::c_int) {
-    let hook = ON_DUMP.load(Ordering::Acquire);
+    run_hook(&ON_DUMP);
+}
+
+extern "C" fn lost_master(_: libc::c_int) {
+    run_hook(&ON_ORPHANED);
+}
+
+fn run_hook(place: &AtomicPtr<()>) {
+    let hook = place.load(Ordering::Acquire);
     if !hook.is_null() {
-        // SAFETY: only `set_dump` stores here, and it stores nothing but a `fn()`.
+        // SAFETY: only `set_dump` and `on_orphaned` store in such a place, and they store nothing but a `fn()`.
         keeping_errno(unsafe { std::mem::transmute::<*mut (), fn()>(hook) });
     }
 }
@@ -206,6 +220,12 @@ const F_SETOWN_EX: libc::c_int = 15;
 pub fn set_dump(hook: fn()) -> Result<()> {
     ON_DUMP.store(hook as *mut (), Ordering::Release);
     install(dump(), dumped as *const () as libc::sighandler_t, libc::SA_RESTART)
+}
+
+/// What runs when the signal [`orphaned`] comes; inside its handler, like the hook of a dump.
+pub fn on_orphaned(hook: fn()) -> Result<()> {
+    ON_ORPHANED.store(hook as *mut (), Ordering::Release);
+    install(orphaned(), lost_master as *const () as libc::sighandler_t, libc::SA_RESTART)
 }
 
 /// The calling thread gets no signals: others do.

@@ -224,6 +224,56 @@ pub fn listen_abstract(name: &[u8], backlog: u32) -> Result<OwnedFd> {
     Ok(listener.into())
 }
 
+/// Lets nobody connect to a listener any more; connections that wait in its backlog stay. A unix socket refuses connects at
+/// once. A TCP socket drops SYN segments, so that a handshake that has begun can end and no new one begins: a client that
+/// tries meets nobody, and is refused at its next try, when the listener is closed.
+///
+/// # Errors
+/// The kernel takes no filter; the listener is as it was.
+pub fn refuse_new(listener: BorrowedFd<'_>) -> Result<()> {
+    match get_option(listener, libc::SOL_SOCKET, libc::SO_DOMAIN)? {
+        libc::AF_UNIX => shutdown(listener, libc::SHUT_RD),
+        _ => drop_syns(listener),
+    }
+}
+
+/// Ends a listener for every process that has it. What waits in the backlog of a TCP socket is reset.
+pub fn end_listening(listener: BorrowedFd<'_>) -> Result<()> {
+    shutdown(listener, libc::SHUT_RDWR)
+}
+
+fn shutdown(fd: BorrowedFd<'_>, how: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::shutdown(fd.as_raw_fd(), how) }).map(drop)
+}
+
+/// A classic BPF program that sees a segment from its TCP header on (RFC 9293 §3.1: the flags are the byte at 13).
+fn drop_syns(listener: BorrowedFd<'_>) -> Result<()> {
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const SYN_OR_ACK: u32 = 0x12;
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, SYN_OR_ACK),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, SYN),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the value is a live sock_fprog whose length is that of its program, and its size is given.
+    check(unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
 /// Checks that an inherited descriptor is a listening stream socket and readies it.
 pub fn take_listener(fd: BorrowedFd<'_>) -> Result<()> {
     if get_option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 1 {

@@ -1,0 +1,140 @@
+//! The end of a server. First nobody can connect any more, and what has connected already goes to the workers; then they
+//! finish and leave.
+
+use super::child::{Child, Leaving};
+use super::{Master, Phase};
+use crate::config::Protocol;
+use crate::shm::board::{Order, Stage};
+use crate::sys::{clock, signal, socket};
+use crate::worker::conns::Conn;
+use crate::worker::handover::{self, Message};
+use crate::worker::host::Host;
+use crate::worker::{Bound, intake, log};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How often the backlogs are looked at until the listeners are closed.
+const LOOK: Duration = Duration::from_millis(10);
+/// Where the kernel cannot keep new connections out, the backlog is not waited for any longer.
+const UNFILTERED_US: u64 = 500_000;
+
+/// The listeners of a server that stops, and what the master has taken from them.
+#[derive(Default)]
+pub(super) struct Closing {
+    /// Those that are not closed yet, by index, and when they will be at the latest.
+    open: Vec<(usize, Option<u64>)>,
+    /// A connection for which no worker has had room.
+    undelivered: Option<Message>,
+}
+
+impl Closing {
+    pub(super) fn look(&self) -> Option<Duration> {
+        (!self.open.is_empty()).then_some(LOOK)
+    }
+}
+
+impl<H: Host> Master<'_, H> {
+    /// The first time gracefully, the second time at once.
+    pub(super) fn stop(&mut self, noted: u64) {
+        let name = [signal::SIGINT, signal::SIGTERM, signal::SIGQUIT]
+            .into_iter()
+            .find(|&signal| signal::is_in(noted, signal))
+            .map_or_else(String::new, signal::name);
+        if self.phase == Phase::Stopping {
+            log::say(&format!("{name} again: stopping at once"));
+            self.children.iter_mut().for_each(Child::kill);
+            self.end_templates(0);
+            return;
+        }
+        log::say(&format!(
+            "{name}: stopping; requests in flight have {} s (worker-reload-mercy)",
+            self.settings.worker_reload_mercy.as_secs()
+        ));
+        self.begin_stop(0);
+    }
+
+    /// Lets every worker finish and leaves with this status.
+    pub(super) fn begin_stop(&mut self, status: i32) {
+        self.notifier.tell("STOPPING=1");
+        self.phase = Phase::Stopping;
+        self.exit_status = status;
+        self.due.clear();
+        self.end_templates(1_000_000);
+        self.refuse_connections();
+        self.close_listeners();
+        for index in 0..self.children.len() {
+            self.retire(index, Leaving::Stopped);
+        }
+    }
+
+    pub(super) fn end_templates(&mut self, grace_us: u64) {
+        let now = clock::monotonic_us();
+        if let Some(template) = self.template.take() {
+            self.let_template_go(template);
+        }
+        for template in &mut self.old_templates {
+            template.kill_at = Some(now + grace_us);
+        }
+    }
+
+    /// An inherited socket is left as it is: whoever has made it (systemd, supervisor) holds it for the next server.
+    fn refuse_connections(&mut self) {
+        let now = clock::monotonic_us();
+        let own = self.base.listeners.iter().enumerate().filter(|(_, bound)| !bound.inherited);
+        self.closing.open = own
+            .map(|(index, bound)| match socket::refuse_new(bound.fd.as_fd()) {
+                Ok(()) => (index, None),
+                Err(_) => (index, Some(now + UNFILTERED_US)),
+            })
+            .collect();
+    }
+
+    /// Closes the listeners that nobody waits at any more. On those of HTTP the master itself takes what waits and gives it to
+    /// the workers, all of which may be busy for long.
+    pub(super) fn close_listeners(&mut self) {
+        if self.closing.open.is_empty() {
+            return;
+        }
+        let (listeners, now) = (self.base.listeners.clone(), clock::monotonic_us());
+        let mut open = std::mem::take(&mut self.closing.open);
+        open.retain(|&(index, until)| {
+            let bound = &listeners[index];
+            let is_empty = match self.base.mailboxes.is_empty() {
+                false if bound.protocol == Protocol::Http => self.deliver_backlog(index, bound),
+                _ => socket::backlog(bound.fd.as_fd()).is_some_and(|queue| queue.waiting == 0),
+            };
+            let ends = is_empty || until.is_some_and(|until| until <= now);
+            if ends {
+                // It may be closed already: nothing is left to do then.
+                let _ = socket::end_listening(bound.fd.as_fd());
+            }
+            !ends
+        });
+        self.closing.open = open;
+    }
+
+    /// `true`: nothing waits there any more.
+    fn deliver_backlog(&mut self, index: usize, bound: &Bound) -> bool {
+        loop {
+            if let Some(message) = self.closing.undelivered.take()
+                && let Err(message) = self.deliver(message)
+            {
+                self.closing.undelivered = Some(message);
+                return false;
+            }
+            let Some((socket, peer)) = intake::accept(bound) else { return true };
+            let client = crate::worker::client::Client::plain(socket);
+            let conn = Conn::accepted(client, bound, index, peer, &self.settings.http);
+            self.closing.undelivered = Message::of(conn);
+        }
+    }
+
+    /// Gives a connection to the worker that has the least to do, or hands it back.
+    fn deliver(&self, message: Message) -> Result<(), Message> {
+        let takes = |slot: &usize| {
+            let worker = self.board.worker(*slot);
+            worker.stage() == Stage::Ready && worker.order() != Order::Pause
+        };
+        handover::deliver(self.board, &self.base.mailboxes, message, takes)
+    }
+}

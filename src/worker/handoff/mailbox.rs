@@ -1,0 +1,212 @@
+//! Mailboxes: a socket pair for each slot of the scoreboard, made before the first fork, through which any process gives the
+//! worker in a slot a connection. What a worker has not read can be taken back by everybody.
+
+use super::encode::{MAX_MESSAGE, encode, is_movable};
+use crate::shm::board::{Board, Stage};
+use crate::sys::{clock, io, scm};
+use crate::worker::client::Client;
+use crate::worker::conns::Conn;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{Ordering::*, fence};
+
+/// The two ends of a slot's mailbox.
+#[derive(Debug)]
+pub struct Mailbox {
+    pub taking: OwnedFd,
+    giving: OwnedFd,
+}
+
+/// A mailbox for each slot.
+pub fn make(slots: usize) -> std::io::Result<Vec<Mailbox>> {
+    let one = |_| io::packet_pair().map(|(taking, giving)| Mailbox { taking, giving });
+    (0..slots).map(one).collect()
+}
+
+/// Messages that may lie unread in one mailbox.
+const MAX_UNREAD: u64 = 128;
+/// A worker that has not read for so long is stopped, or cannot look: it is given nothing more.
+const STALE_US: u64 = 20_000;
+/// What has not been read for so long is taken back.
+pub const TAKE_BACK_US: u64 = 100_000;
+
+/// A connection on its way from one process to another.
+#[derive(Debug)]
+pub struct Message {
+    bytes: Vec<u8>,
+    client: Client,
+}
+
+impl Message {
+    /// `None`: the connection has to stay where it is.
+    pub fn of(mut conn: Conn) -> Option<Message> {
+        if !is_movable(&conn) {
+            return None;
+        }
+        let bytes = encode(&conn);
+        conn.client.take().map(|client| Message { bytes, client })
+    }
+}
+
+/// Has the worker in a slot read its mailbox for the last time? One that boots will read it.
+pub fn has_left(board: Board, slot: usize) -> bool {
+    matches!(board.worker(slot).stage(), Stage::Retiring | Stage::Gone)
+}
+
+/// For how long the worker in a slot has left messages unread.
+pub fn unread_for(board: Board, slot: usize, now_us: u64) -> Option<u64> {
+    let worker = board.worker(slot);
+    (worker.handed().load(Relaxed) > 0).then(|| now_us.saturating_sub(worker.mailbox_us().load(Relaxed)))
+}
+
+/// May the worker in a slot be given a connection, as far as its mailbox and its table go?
+pub fn has_room(board: Board, slot: usize, now_us: u64) -> bool {
+    let worker = board.worker(slot);
+    worker.table_full().load(Relaxed) == 0
+        && worker.handed().load(Relaxed) < MAX_UNREAD
+        && unread_for(board, slot, now_us).is_none_or(|time| time < STALE_US)
+}
+
+/// Puts a message into the mailbox of a slot, if there is room.
+pub fn post(board: Board, mailbox: &Mailbox, slot: usize, bytes: &[u8], fd: BorrowedFd<'_>) -> bool {
+    let worker = board.worker(slot);
+    if worker.handed().fetch_add(1, Relaxed) == 0 {
+        worker.mailbox_us().store(clock::monotonic_us(), Relaxed);
+    }
+    let is_sent = scm::send(mailbox.giving.as_fd(), bytes, fd).is_ok();
+    if !is_sent {
+        worker.handed().fetch_sub(1, Relaxed);
+    }
+    is_sent
+}
+
+/// Takes a message out of the mailbox of a slot.
+pub fn take(board: Board, mailboxes: &[Mailbox], slot: usize) -> Option<(Vec<u8>, OwnedFd)> {
+    let mut bytes = Vec::new();
+    let socket = scm::receive(mailboxes.get(slot)?.taking.as_fd(), &mut bytes, MAX_MESSAGE).ok()?;
+    let worker = board.worker(slot);
+    // What a predecessor in this slot has left was not counted in it.
+    let less = |unread: u64| Some(unread.saturating_sub(1));
+    let _ = worker.handed().fetch_update(Relaxed, Relaxed, less);
+    worker.mailbox_us().store(clock::monotonic_us(), Relaxed);
+    Some((bytes, socket))
+}
+
+/// Gives a message to the one of these workers that has the least to do, or hands it back when none has room.
+pub fn deliver(
+    board: Board,
+    mailboxes: &[Mailbox],
+    mut message: Message,
+    takes: impl Fn(usize) -> bool,
+) -> Result<(), Message> {
+    let (load, now) = (|slot: &usize| load(board, *slot), clock::monotonic_us());
+    let fits = |&slot: &usize| takes(slot) && has_room(board, slot, now);
+    let mut slots: Vec<usize> = (0..mailboxes.len()).filter(fits).collect();
+    slots.sort_by_key(load);
+    for slot in slots {
+        if !post(board, &mailboxes[slot], slot, &message.bytes, message.client.as_fd()) {
+            continue;
+        }
+        message.client.release();
+        fence(SeqCst);
+        if !has_left(board, slot) {
+            return Ok(());
+        }
+        // It left meanwhile: this message, or another, is still there.
+        let Some((bytes, socket)) = take(board, mailboxes, slot) else { return Ok(()) };
+        message = Message { bytes, client: Client::plain(socket) };
+    }
+    Err(message)
+}
+
+fn load(board: Board, slot: usize) -> (u64, u64) {
+    let worker = board.worker(slot);
+    (worker.in_flight().load(Relaxed), worker.handed().load(Relaxed))
+}
+
+/// What lies unread in the mailbox of a slot goes to these workers; returns what none of them has room for.
+pub fn forward_undelivered(
+    board: Board,
+    mailboxes: &[Mailbox],
+    from: usize,
+    takes: impl Fn(usize) -> bool,
+) -> Vec<Message> {
+    let mut left = Vec::new();
+    while let Some((bytes, socket)) = take(board, mailboxes, from) {
+        let message = Message { bytes, client: Client::plain(socket) };
+        left.extend(deliver(board, mailboxes, message, |slot| slot != from && takes(slot)).err());
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Protocol;
+    use crate::shm::board::Order;
+
+    fn server(slots: usize) -> (Board, Vec<Mailbox>) {
+        let board = Board::new(slots, 1).unwrap();
+        for slot in 0..slots {
+            board.worker(slot).assign(1 + slot as u64, 1, board.next_assignment());
+            board.worker(slot).set_stage(Stage::Ready);
+        }
+        (board, make(slots).unwrap())
+    }
+
+    fn message(bytes: &[u8]) -> Message {
+        let (_, writing) = io::pipe(true).unwrap();
+        let mut conn = Conn::new(Client::plain(writing), Protocol::Http, 0, 0);
+        conn.buf = bytes.to_vec();
+        Message::of(conn).unwrap()
+    }
+
+    fn serves(board: Board) -> impl Fn(usize) -> bool {
+        move |slot| board.worker(slot).stage() == Stage::Ready && board.worker(slot).order() == Order::Serve
+    }
+
+    #[test]
+    fn messages_spread_over_those_who_have_room() {
+        let (board, mailboxes) = server(3);
+        board.worker(1).table_full().store(1, Relaxed);
+        for _ in 0..10 {
+            deliver(board, &mailboxes, message(b"x"), serves(board)).unwrap();
+        }
+        let unread: Vec<u64> = (0..3).map(|slot| board.worker(slot).handed().load(Relaxed)).collect();
+        assert_eq!(unread, [5, 0, 5]);
+    }
+
+    #[test]
+    fn what_a_dead_worker_left_goes_to_the_living() {
+        let (board, mailboxes) = server(2);
+        for number in 0..3 {
+            assert!(deliver(board, &mailboxes, message(&[number]), |slot| slot == 0).is_ok());
+        }
+        board.worker(0).unassign();
+        assert_eq!(forward_undelivered(board, &mailboxes, 0, serves(board)).len(), 0);
+        for number in 0..3 {
+            assert_eq!(take(board, &mailboxes, 1).unwrap().0.last(), Some(&number));
+        }
+        assert!(take(board, &mailboxes, 1).is_none());
+    }
+
+    #[test]
+    fn nothing_is_lost_when_nobody_takes_it() {
+        let (board, mailboxes) = server(1);
+        assert!(deliver(board, &mailboxes, message(b"x"), serves(board)).is_ok());
+        board.worker(0).set_order(Order::Retire);
+        let left = forward_undelivered(board, &mailboxes, 0, serves(board));
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].bytes.last(), Some(&b'x'));
+    }
+
+    #[test]
+    fn a_worker_that_does_not_read_is_given_no_more() {
+        let (board, mailboxes) = server(1);
+        assert!(deliver(board, &mailboxes, message(b"x"), serves(board)).is_ok());
+        let then = board.worker(0).mailbox_us().load(Relaxed);
+        assert!(has_room(board, 0, then + STALE_US - 1) && !has_room(board, 0, then + STALE_US));
+        assert_eq!(unread_for(board, 0, then + 5), Some(5));
+        take(board, &mailboxes, 0).unwrap();
+        assert!(has_room(board, 0, then + 2 * STALE_US));
+    }
+}

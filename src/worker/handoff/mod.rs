@@ -1,0 +1,101 @@
+//! Connections that go from one worker to another: from a busy one to an idle one, and from one that leaves to those that
+//! stay.
+
+pub mod encode;
+pub mod mailbox;
+
+use super::Shared;
+use super::client::Client;
+use super::conns::Conn;
+use crate::shm::board::{Order, Stage};
+use crate::sys::clock;
+use encode::is_movable;
+use std::cmp::Reverse;
+use std::os::fd::AsFd;
+use std::sync::atomic::{Ordering::*, fence};
+
+/// Connections that a busy worker puts into the mailbox of one that idles: more would wait there in turn.
+const MAX_FOR_IDLE: u64 = 8;
+/// How often the master is told that there are unread messages: it takes back what stays unread.
+const TELL_US: u64 = 50_000;
+
+impl Shared {
+    /// Does the worker in another slot serve?
+    fn neighbour_serves(&self, slot: usize) -> bool {
+        let worker = self.board.worker(slot);
+        slot != self.slot_index && worker.stage() == Stage::Ready && worker.order() == Order::Serve
+    }
+
+    /// Are there, beside this one, workers that serve?
+    pub(super) fn has_successor(&self) -> bool {
+        (0..self.mailboxes.len()).any(|slot| self.neighbour_serves(slot))
+    }
+
+    /// A worker that runs nothing, in whose mailbox there is room; the emptiest first.
+    pub(super) fn idle_neighbour(&self) -> Option<usize> {
+        let now = clock::monotonic_us();
+        let unread = |slot: usize| self.board.worker(slot).handed().load(Relaxed);
+        let is_idle = |&slot: &usize| {
+            self.neighbour_serves(slot)
+                && self.board.worker(slot).in_flight().load(Relaxed) == 0
+                && unread(slot) < MAX_FOR_IDLE
+                && mailbox::has_room(self.board, slot, now)
+        };
+        (0..self.mailboxes.len()).filter(is_idle).min_by_key(|&slot| (unread(slot), slot))
+    }
+
+    /// The worker that takes over what this one leaves: of the newest generation, the one with the least to do.
+    pub(super) fn successor(&self) -> Option<usize> {
+        let now = clock::monotonic_us();
+        let order = |&slot: &usize| {
+            let worker = self.board.worker(slot);
+            let load = (worker.handed().load(Relaxed), worker.in_flight().load(Relaxed));
+            (Reverse(worker.generation().load(Relaxed)), load)
+        };
+        let takes = |&slot: &usize| self.neighbour_serves(slot) && mailbox::has_room(self.board, slot, now);
+        (0..self.mailboxes.len()).filter(takes).min_by_key(order)
+    }
+
+    /// Gives a connection to the worker in a slot, or hands it back. This worker's epoll must have forgotten it.
+    pub(super) fn give(&self, mut conn: Conn, slot: usize) -> Option<Conn> {
+        let Some(mailbox) = self.mailboxes.get(slot).filter(|_| is_movable(&conn)) else { return Some(conn) };
+        let Some(client) = &conn.client else { return Some(conn) };
+        if !mailbox::post(self.board, mailbox, slot, &encode::encode(&conn), client.as_fd()) {
+            return Some(conn);
+        }
+        conn.client.take().into_iter().for_each(Client::release);
+        self.take_back(slot);
+        self.tell_of_messages();
+        None
+    }
+
+    /// A worker that has left meanwhile takes nothing any more.
+    fn take_back(&self, slot: usize) {
+        fence(SeqCst);
+        while mailbox::has_left(self.board, slot)
+            && let Some(conn) = self.take_from(slot)
+        {
+            self.keep(conn);
+        }
+    }
+
+    /// A connection that another process has given.
+    pub(super) fn take_given(&self) -> Option<Conn> {
+        if self.is_assigned() { self.take_from(self.slot_index) } else { None }
+    }
+
+    fn take_from(&self, slot: usize) -> Option<Conn> {
+        let (bytes, socket) = mailbox::take(self.board, &self.mailboxes, slot)?;
+        encode::decode(&bytes, |listener| self.client(socket, listener))
+            .filter(|conn| conn.listener < self.listeners.len())
+    }
+
+    fn tell_of_messages(&self) {
+        let (now, last) = (clock::monotonic_us(), self.told_us.load(Relaxed));
+        if now.saturating_sub(last) >= TELL_US
+            && self.told_us.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
+        {
+            self.tell_master();
+        }
+    }
+}
