@@ -3,14 +3,12 @@
 use super::Shared;
 use super::client::Client;
 use super::conns::{Conn, Waits};
-use super::tls;
 use crate::config::Protocol;
 use crate::shm::board::{Board, Order, Stage};
 use crate::sys::{io, scm};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{Ordering::*, fence};
-use zeroize::Zeroizing;
 
 /// The two ends of a slot's letter box.
 #[derive(Debug)]
@@ -25,11 +23,11 @@ pub fn make(slots: usize) -> std::io::Result<Vec<Letters>> {
     (0..slots).map(one).collect()
 }
 
-/// Most bytes that go along of a request that has begun to arrive, and of the TLS session below it.
+/// Most bytes that go along of a request that has begun to arrive.
 const MOST: usize = 16 * 1024;
 const HEAD: usize = 4 + 8 + 8 + 1 + 16 + 2 + 2;
 /// The longest letter.
-const LONGEST: usize = HEAD + tls::FIXED + MOST;
+const LONGEST: usize = HEAD + MOST;
 /// Connections that wait in one letter box.
 const FULL: u64 = 8;
 
@@ -38,27 +36,17 @@ const AWAITS_PROXY: u8 = 2;
 const IDLE: u8 = 4;
 const HAS_PEER: u8 = 8;
 
-/// May a connection change its worker? One that is in the middle of a body or an answer may not.
-fn is_movable(conn: &Conn) -> bool {
-    waits_for_request(conn)
-        && conn.client.as_ref().and_then(Client::luggage).is_some_and(|tls| conn.buf.len() + tls <= MOST)
+/// May a connection change its worker? One that is in the middle of a body or an answer may not, nor one whose TLS session
+/// has begun: its keys stay where they were made.
+pub fn is_movable(conn: &Conn) -> bool {
+    conn.protocol == Protocol::Http
+        && matches!(conn.waits, Waits::Head | Waits::Idle)
+        && conn.buf.len() <= MOST
+        && conn.client.as_ref().is_some_and(Client::is_transferable)
 }
 
-/// The same, after what stands in its way has been read as far as it is here: the end of a TLS handshake, or of a record.
-pub fn is_movable_now(conn: &mut Conn) -> bool {
-    if waits_for_request(conn) {
-        conn.client.iter_mut().for_each(Client::read_on);
-    }
-    is_movable(conn)
-}
-
-fn waits_for_request(conn: &Conn) -> bool {
-    conn.protocol == Protocol::Http && matches!(conn.waits, Waits::Head | Waits::Idle)
-}
-
-/// A session's keys are in it: it is wiped, and never has to grow, which would leave a copy.
-fn pack(conn: &Conn) -> Zeroizing<Vec<u8>> {
-    let mut out = Zeroizing::new(Vec::with_capacity(LONGEST));
+fn pack(conn: &Conn) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEAD + conn.buf.len());
     let flag = |is: bool, bit: u8| if is { bit } else { 0 };
     out.extend_from_slice(&(conn.listener as u32).to_ne_bytes());
     out.extend_from_slice(&conn.requests.to_ne_bytes());
@@ -78,9 +66,6 @@ fn pack(conn: &Conn) -> Zeroizing<Vec<u8>> {
     out.extend_from_slice(&port.to_ne_bytes());
     out.extend_from_slice(&(conn.buf.len() as u16).to_ne_bytes());
     out.extend_from_slice(&conn.buf);
-    if let Some(client) = &conn.client {
-        client.pack(&mut out);
-    }
     out
 }
 
@@ -92,13 +77,9 @@ fn unpack(bytes: &[u8], client: impl FnOnce(usize) -> Client) -> Option<Conn> {
     let (octets, rest) = rest.split_first_chunk::<16>()?;
     let (port, rest) = rest.split_first_chunk::<2>()?;
     let (length, rest) = rest.split_first_chunk::<2>()?;
-    let (buf, tls) = rest.split_at_checked(u16::from_ne_bytes(*length).into())?;
+    let buf = rest.get(..u16::from_ne_bytes(*length).into())?;
     let listener = u32::from_ne_bytes(*listener) as usize;
-    let mut client = client(listener);
-    if !client.resume(tls) {
-        return None;
-    }
-    let mut conn = Conn::new(client, Protocol::Http, listener, u64::from_ne_bytes(*since));
+    let mut conn = Conn::new(client(listener), Protocol::Http, listener, u64::from_ne_bytes(*since));
     conn.requests = u64::from_ne_bytes(*requests);
     conn.trusted = flags & TRUSTED != 0;
     conn.awaits_proxy = flags & AWAITS_PROXY != 0;
@@ -125,16 +106,12 @@ impl Shared {
     }
 
     /// Gives a connection to the worker in a slot, or hands it back. This worker's epoll must have forgotten it.
-    pub fn give(&self, mut conn: Conn, slot: usize) -> Option<Conn> {
-        let Some(letters) = self.letters.get(slot) else { return Some(conn) };
-        if !conn.client.as_mut().is_some_and(Client::detach) || !is_movable(&conn) {
+    pub fn give(&self, conn: Conn, slot: usize) -> Option<Conn> {
+        let (Some(letters), Some(client)) = (self.letters.get(slot), &conn.client) else { return Some(conn) };
+        if !is_movable(&conn) || !post(self.board, letters, slot, &pack(&conn), client.as_fd()) {
             return Some(conn);
         }
-        let Some(client) = &conn.client else { return Some(conn) };
-        if !post(self.board, letters, slot, &pack(&conn), client.as_fd()) {
-            return Some(conn);
-        }
-        conn.client.iter_mut().for_each(Client::let_go);
+        drop(conn);
         self.take_back(slot);
         None
     }
@@ -155,7 +132,7 @@ impl Shared {
     }
 
     fn take_from(&self, slot: usize) -> Option<Conn> {
-        let mut bytes = Zeroizing::new(Vec::new());
+        let mut bytes = Vec::new();
         let socket = scm::receive(self.letters.get(slot)?.taking.as_fd(), &mut bytes, LONGEST).ok()?;
         // What a predecessor in this slot has left was not counted in it.
         let less = |handed: u64| Some(handed.saturating_sub(1));
@@ -192,7 +169,7 @@ pub fn bequeath(board: Board, letters: &[Letters], dead: usize) {
         (worker.in_flight().load(Relaxed), worker.handed().load(Relaxed))
     };
     let Some(left) = letters.get(dead) else { return };
-    let mut bytes = Zeroizing::new(Vec::new());
+    let mut bytes = Vec::new();
     while let Ok(socket) = scm::receive(left.taking.as_fd(), &mut bytes, LONGEST) {
         let Some(heir) = (0..letters.len()).filter(serves).min_by_key(load) else { continue };
         if post(board, &letters[heir], heir, &bytes, socket.as_fd()) {
