@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=$1
 shift
-[ $# -gt 0 ] || set -- http_head chunked uwsgi_packet proxy forwarded tls_records
+[ $# -gt 0 ] || set -- http_head chunked uwsgi_packet proxy forwarded
 
 # libFuzzer's view of the code, with the stable toolchain and without cargo-fuzz.
 coverage="-C passes=sancov-module --cfg fuzzing -C codegen-units=1"
@@ -22,8 +22,6 @@ for target; do
         chunked) seeds=$corpus/http/valid ;;
         uwsgi_packet) seeds="$corpus/uwsgi/valid $corpus/uwsgi/invalid" ;;
         proxy | forwarded) seeds=$corpus/$target ;;
-        # It makes its own records.
-        tls_records) seeds= ;;
         *) seeds="tests/fixtures/config tests/fixtures/seeds" ;;
     esac
     mkdir -p "tests/fuzz/corpus/$target" tests/fuzz/artifacts

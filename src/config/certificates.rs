@@ -135,8 +135,6 @@ fn context(identity: &Identity, warnings: &mut Vec<Warning>) -> Result<Context, 
     // Tickets that every worker of the generation can read; a ticket of one context is none of another's.
     config.ticketer = ring::Ticketer::new().map_err(failed)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    // So that a kept connection can go on in another worker.
-    config.enable_secret_extraction = true;
     Ok(Context(Arc::new(config)))
 }
 

@@ -153,46 +153,9 @@ impl Client {
         self.tls.is_some()
     }
 
-    /// Its keys have been used much: it should carry no other request.
-    pub fn is_worn(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.is_worn())
-    }
-
-    /// Bytes that go along when another worker takes it, besides those of every letter; `None`: it has to stay.
-    pub fn luggage(&self) -> Option<usize> {
-        self.tls.as_ref().map_or(Some(0), |tls| tls.luggage())
-    }
-
-    /// Bytes that stand in the way of moving it are received, without being given out.
-    pub fn read_on(&mut self) {
-        if let Some(tls) = &mut self.tls {
-            tls.read_on(self.socket.as_fd());
-        }
-    }
-
-    /// The last step of this worker before it writes down what goes along; `false`: it has to stay.
-    pub fn detach(&mut self) -> bool {
-        let socket = self.socket.as_fd();
-        self.tls.as_mut().is_none_or(|tls| tls.detach(socket))
-    }
-
-    /// What goes along with the socket.
-    pub fn pack(&self, out: &mut Vec<u8>) {
-        if let Some(tls) = &self.tls {
-            tls.pack(out);
-        }
-    }
-
-    /// Another worker has it.
-    pub fn let_go(&mut self) {
-        if let Some(tls) = &mut self.tls {
-            tls.let_go();
-        }
-    }
-
-    /// Goes on where another worker has stopped; `false`: it cannot.
-    pub fn resume(&mut self, packed: &[u8]) -> bool {
-        self.tls.as_mut().map_or(packed.is_empty(), |tls| tls.resume(packed))
+    /// Its bytes are the client's own, or all still in the socket: another worker can go on with the socket alone.
+    pub fn is_transferable(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.is_untouched())
     }
 
     /// What the handlers of signals know of it: by the number of its socket they may write there. They cannot encrypt.

@@ -230,12 +230,7 @@ impl Core {
     pub(super) fn may_stay(&self, conn: &Conn, framing: Framing) -> bool {
         let http = &self.shared.settings.http;
         let another = http.requests == 0 || conn.requests < http.requests;
-        let is_worn = conn.client.as_ref().is_some_and(Client::is_worn);
-        framing.keep_alive
-            && another
-            && !is_worn
-            && http.idle_timeout.is_some()
-            && self.shared.keeps_connections()
+        framing.keep_alive && another && http.idle_timeout.is_some() && self.shared.keeps_connections()
     }
 
     /// Takes the first bytes off a connection's buffer; an empty one is the core's again.

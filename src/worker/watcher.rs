@@ -6,7 +6,7 @@
 use super::body::Body;
 use super::client::Client;
 use super::conns::{Conn, Waits};
-use super::handover::is_movable_now;
+use super::handover::is_movable;
 use super::intake::{CONNECTION, GIVEN};
 use super::waiting::{SWEEP_US, Tended, awaited};
 use super::{Shared, log};
@@ -259,7 +259,7 @@ impl Shared {
         // What has been left to a core still is.
         let wanted = conn.events & !epoll::ONESHOT;
         if let Some(slot) = self.idle_neighbour()
-            && is_movable_now(&mut conn)
+            && is_movable(&conn)
             && let Some(client) = &conn.client
             && self.epoll.remove(client.as_fd()).is_ok()
         {

@@ -1,4 +1,4 @@
-"""For connections that change their worker: says who answers, is busy as long as the test wants, and moves bytes."""
+"""Says who answers, is busy as long as the test wants, and moves bytes."""
 
 import hashlib
 import json

@@ -1,22 +1,16 @@
-//! TLS on a connection: bytes of the socket in, bytes of the client out, and the other way round. Nothing here waits. rustls
-//! does the handshake and what follows, until the connection is handed over: then it goes on from its keys alone.
+//! TLS on a connection: bytes of the socket in, bytes of the client out, and the other way round. Nothing here waits. All of
+//! the protocol is rustls, and the keys never leave it.
 
-pub mod channel;
 mod facts;
-pub mod moved;
+mod failure;
 mod open;
-pub mod records;
-#[cfg(test)]
-mod tests;
 
 use crate::config::Settings;
 use crate::sys::io;
-pub use channel::Failure;
-use channel::{Channel, Trouble};
 use facts::Variables;
-pub use moved::FIXED;
-use moved::Moved;
-use open::{Fed, Open, Sink};
+pub use failure::Failure;
+use failure::RecvError;
+use open::{Open, Socket};
 use rustls::server::{Acceptor, ServerConfig};
 use std::fmt;
 use std::io::{Error, ErrorKind, Result};
@@ -50,11 +44,11 @@ impl Service {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "a connection boxes its session, and most are open")]
 enum State {
     /// The name that the client asks for is not known yet.
     Hello(Box<Hello>),
     Open(Open),
-    Moved(Moved),
     Broken(Failure),
 }
 
@@ -63,7 +57,6 @@ struct Hello {
     service: Arc<Service>,
     /// Received from the socket and not looked at.
     ahead: Vec<u8>,
-    fed: Fed,
     /// Some of the client's bytes have been taken.
     begun: bool,
 }
@@ -89,8 +82,7 @@ const STEP: usize = 4096;
 impl Session {
     pub fn new(service: Arc<Service>) -> Session {
         let exports_certificate = service.settings.tls.export_certificate;
-        let (acceptor, fed, ahead) = (Acceptor::default(), Fed::default(), Vec::new());
-        let hello = Hello { acceptor, service, ahead, fed, begun: false };
+        let hello = Hello { acceptor: Acceptor::default(), service, ahead: Vec::new(), begun: false };
         Session { state: State::Hello(Box::new(hello)), variables: None, exports_certificate }
     }
 
@@ -104,12 +96,8 @@ impl Session {
         }
     }
 
-    fn channel(&mut self) -> Option<&mut dyn Channel> {
-        match &mut self.state {
-            State::Open(open) => Some(open),
-            State::Moved(moved) => Some(moved),
-            State::Hello(..) | State::Broken(_) => None,
-        }
+    fn open(&mut self) -> Option<&mut Open> {
+        if let State::Open(open) = &mut self.state { Some(open) } else { None }
     }
 
     fn fail(&mut self, failure: Failure) -> Error {
@@ -117,33 +105,28 @@ impl Session {
         ErrorKind::InvalidData.into()
     }
 
-    fn trouble(&mut self, trouble: Trouble) -> Error {
-        match trouble {
-            Trouble::Io(error) => error,
-            Trouble::Failure(failure) => self.fail(failure),
+    fn recv_error(&mut self, error: RecvError) -> Error {
+        match error {
+            RecvError::Io(error) => error,
+            RecvError::Failure(failure) => self.fail(failure),
         }
     }
 
     // ── receiving ──
 
     /// Gives out up to `most` bytes; returns how many. 0: the client has closed.
-    pub fn recv(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        most: usize,
-        mut give: impl FnMut(&[u8]),
-    ) -> Result<usize> {
+    pub fn recv(&mut self, socket: BorrowedFd<'_>, most: usize, give: impl FnMut(&[u8])) -> Result<usize> {
         while let State::Hello(..) = self.state {
             if !self.greet(socket)? {
                 return Ok(0);
             }
         }
-        let Some(channel) = self.channel() else { return Err(ErrorKind::InvalidData.into()) };
-        if channel.owes() {
-            channel.flush(socket)?;
+        let Some(open) = self.open() else { return Err(ErrorKind::InvalidData.into()) };
+        if open.owes() {
+            open.flush(socket)?;
         }
-        let received = channel.recv(socket, most, &mut give);
-        received.map_err(|trouble| self.trouble(trouble))
+        let received = open.recv(socket, most, give);
+        received.map_err(|error| self.recv_error(error))
     }
 
     /// Reads on until the client has told which name it asks for; `false`: it has gone.
@@ -159,7 +142,6 @@ impl Session {
         let mut rest = &hello.ahead[..];
         hello.acceptor.read_tls(&mut rest)?;
         let taken = hello.ahead.len() - rest.len();
-        hello.fed.add(&hello.ahead[..taken]);
         hello.ahead.drain(..taken);
         let opened = match hello.acceptor.accept() {
             Ok(None) => return Ok(true),
@@ -169,16 +151,16 @@ impl Session {
             },
             Err(failed) => Err(failed),
         };
-        let (fed, ahead) = (std::mem::take(&mut hello.fed), std::mem::take(&mut hello.ahead));
+        let ahead = std::mem::take(&mut hello.ahead);
         match opened {
             Ok(session) => {
-                let mut open = Open::new(session, fed);
+                let mut open = Open::new(session);
                 let begun = open.feed(&ahead, socket);
                 self.state = State::Open(open);
-                begun.map(|()| true).map_err(|trouble| self.trouble(trouble))
+                begun.map(|()| true).map_err(|error| self.recv_error(error))
             }
             Err((error, mut alert)) => {
-                let _ = alert.write(&mut Sink(socket));
+                let _ = alert.write(&mut Socket(socket));
                 Err(self.fail(Failure::Tls(error)))
             }
         }
@@ -188,7 +170,8 @@ impl Session {
     pub fn holds(&mut self) -> bool {
         match &mut self.state {
             State::Hello(hello) => !hello.ahead.is_empty(),
-            _ => self.channel().is_some_and(|channel| channel.holds()),
+            State::Open(open) => open.holds(),
+            State::Broken(_) => false,
         }
     }
 
@@ -196,28 +179,24 @@ impl Session {
 
     /// Encrypts and sends as much as goes without waiting, a little more of it than the socket takes.
     pub fn send(&mut self, socket: BorrowedFd<'_>, parts: [&[u8]; 2]) -> Result<usize> {
-        let Some(channel) = self.channel() else { return Err(ErrorKind::NotConnected.into()) };
+        let Some(open) = self.open() else { return Err(ErrorKind::NotConnected.into()) };
         let [first, second] = parts;
         let (mut taken, whole) = (0, first.len() + second.len());
         loop {
-            if !channel.flush(socket)? {
+            if !open.flush(socket)? {
                 return if taken > 0 { Ok(taken) } else { Err(ErrorKind::WouldBlock.into()) };
             }
             if taken == whole {
                 return Ok(taken);
             }
-            taken += channel
-                .write([&first[taken.min(first.len())..], &second[taken.saturating_sub(first.len())..]])?;
+            taken +=
+                open.write([&first[taken.min(first.len())..], &second[taken.saturating_sub(first.len())..]])?;
         }
     }
 
     /// Encrypted and not yet sent.
     pub fn owes(&self) -> bool {
-        match &self.state {
-            State::Open(open) => open.owes(),
-            State::Moved(moved) => moved.owes(),
-            State::Hello(..) | State::Broken(_) => false,
-        }
+        matches!(&self.state, State::Open(open) if open.owes())
     }
 
     /// Nothing more is said, not even that nothing more comes: RFC 8446 §6.1 makes that a truncation.
@@ -227,78 +206,15 @@ impl Session {
 
     /// Says that nothing more comes.
     pub fn close(&mut self, socket: BorrowedFd<'_>) {
-        if let Some(channel) = self.channel() {
-            channel.close();
-            let _ = channel.flush(socket);
+        if let Some(open) = self.open() {
+            open.close();
+            let _ = open.flush(socket);
         }
     }
 
-    /// Its keys have been used much: the connection should end with the next answer.
-    pub fn is_worn(&self) -> bool {
-        matches!(&self.state, State::Moved(moved) if moved.is_worn())
-    }
-
-    // ── handing over ──
-
-    /// Bytes that go along to another worker besides [`FIXED`]; `None`: it has to stay, at least for now.
-    pub fn luggage(&self) -> Option<usize> {
-        match &self.state {
-            State::Hello(hello) => (!hello.begun && hello.ahead.is_empty()).then_some(0),
-            State::Open(open) => open.can_move().then(|| open.luggage()),
-            State::Moved(moved) => moved.can_move().then(|| moved.luggage()),
-            State::Broken(_) => None,
-        }
-    }
-
-    /// One that has to stay is read on, for as long as something is here: a handshake may come to its end, a record may
-    /// become whole.
-    pub fn read_on(&mut self, socket: BorrowedFd<'_>) {
-        if matches!(&self.state, State::Hello(hello) if hello.begun) && self.greet(socket).is_err() {
-            return;
-        }
-        if let State::Open(open) = &mut self.state
-            && let Err(trouble) = open.read_on(socket)
-        {
-            self.trouble(trouble);
-        }
-    }
-
-    /// Makes it one that [`Session::pack`] can write down; `false`: it has to stay.
-    pub fn detach(&mut self, socket: BorrowedFd<'_>) -> bool {
-        if let State::Open(open) = &mut self.state
-            && !(open.can_move() && open.settle(socket))
-        {
-            return false;
-        }
-        match std::mem::replace(&mut self.state, State::Broken(Failure::HandedOver)) {
-            State::Open(open) => match open.into_moved() {
-                Ok(moved) => self.state = State::Moved(moved),
-                Err(failure) => self.state = State::Broken(failure),
-            },
-            other => self.state = other,
-        }
-        self.luggage().is_some()
-    }
-
-    /// Nothing is written for a session that has not begun.
-    pub fn pack(&self, out: &mut Vec<u8>) {
-        if let State::Moved(moved) = &self.state {
-            moved.pack(out);
-        }
-    }
-
-    /// Another worker goes on with it: this one's keys must not be used again, not even to say goodbye.
-    pub fn let_go(&mut self) {
-        self.state = State::Broken(Failure::HandedOver);
-    }
-
-    /// Goes on where another worker has stopped; `false`: that cannot be read.
-    pub fn resume(&mut self, packed: &[u8]) -> bool {
-        if packed.is_empty() {
-            return true;
-        }
-        let moved = Moved::unpack(packed);
-        moved.map(|moved| self.state = State::Moved(moved)).is_some()
+    /// It has taken nothing from the socket: another worker can begin it in this one's place.
+    pub fn is_untouched(&self) -> bool {
+        matches!(&self.state, State::Hello(hello) if !hello.begun && hello.ahead.is_empty())
     }
 
     // ── what the application is told ──
@@ -306,7 +222,7 @@ impl Session {
     pub fn variables(&mut self) -> &[(&'static str, Vec<u8>)] {
         if self.variables.is_none() {
             let exports = self.exports_certificate;
-            let certificate = self.channel().and_then(|channel| channel.certificate());
+            let certificate = self.open().and_then(|open| open.certificate());
             self.variables = Some(facts::variables(certificate, exports));
         }
         self.variables.as_deref().unwrap_or_default()
