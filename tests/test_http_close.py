@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
 from signal import Signals
 
 import pytest
 
 from harness.http import Connection, request
+from harness.wait import until
 
 
 def boot_http(boot, app: str, **options):
     return boot(app, uwsgi=False, http=True, **options)
 
 
-def ends_in_a_request(server, number: Signals) -> None:
-    """Sends the signal while a request runs, and looks at its answer."""
+def stops_in_a_request(server) -> None:
+    """Stops the server while a request runs, and looks at its answer."""
     with Connection(server.http_address) as busy, Connection(server.http_address) as idle:
         idle.send(request(method="POST", body=b"x"))
         assert idle.answer().header("Connection") is None
         busy.send(request("/busy", "POST", Content_Length="1"))
         server.log.wait("waiting /busy")
-        server.signal(number)
+        server.signal(Signals.SIGTERM)
         # The worker knows, then.
         assert idle.is_closed()
         busy.send(b"x")
@@ -32,14 +35,39 @@ def ends_in_a_request(server, number: Signals) -> None:
 def test_a_request_that_runs_when_the_server_stops_is_told(boot):
     server = boot_http(boot, "slow:waits", threads=2, http_stream_body=True)
     server.log.expect("waiting")
-    ends_in_a_request(server, Signals.SIGTERM)
+    stops_in_a_request(server)
     assert server.wait_exit() == 0
 
 
-def test_a_request_that_runs_when_its_worker_retires_is_told(boot):
+def test_a_worker_that_retires_passes_its_connections_on(boot):
+    """Nobody has to connect anew: not who waits between two requests, nor who has one running, nor who has sent half."""
     server = boot_http(boot, "slow:waits", threads=2, http_stream_body=True)
-    server.log.expect("waiting", "SIGHUP: starting generation", "generation .* serves")
-    ends_in_a_request(server, Signals.SIGHUP)
+    server.log.expect("waiting")
+    with ExitStack() as stack:
+        busy, idle, half, new = (stack.enter_context(Connection(server.http_address)) for _ in range(4))
+        idle.send(request(method="POST", body=b"x"))
+        (old,) = (int(idle.answer().text.split()[1]),)
+        whole = request("/half", "POST", b"x")
+        half.send(whole[:9])
+        busy.send(request("/busy", "POST", Content_Length="1"))
+        server.log.wait("waiting /busy")
+        server.reload(wait_for_old=False)
+        half.send(whole[9:])
+        idle.send(request("/idle", "POST", b"x"))
+        new.send(request("/new", "POST", b"x"))
+        busy.send(b"x")
+        for connection in (half, idle, new, busy):
+            answer = connection.answer()
+            assert (answer.status, answer.header("Connection")) == (200, None)
+
+        def is_elsewhere(connection: Connection) -> bool:
+            connection.send(request("/again", "POST", b"x"))
+            answer = connection.answer()
+            assert (answer.status, answer.header("Connection")) == (200, None)
+            return int(answer.text.split()[1]) != old
+
+        for connection in (half, idle, new, busy):
+            until(partial(is_elsewhere, connection), "the new worker to answer")
 
 
 @pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}], ids=["sends", "asks first"])

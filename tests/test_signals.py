@@ -96,12 +96,11 @@ def test_ctrl_c_reaches_every_process_and_is_the_masters_business(boot):
 
 
 def test_a_supervisor_may_signal_the_whole_group(boot):
-    """Workers end of the signal, too: none of them counts as lost, even if the master is the last to hear of it."""
+    """Workers ask for successors; the master, even if it is the last to hear of the signal, stops them instead."""
     server = boot("hello", processes=4)
-    workers = server.worker_pids()
+    server.worker_pids()
     server.signal(Signals.SIGSTOP)
     os.killpg(server.pid, Signals.SIGTERM)
-    until(lambda: not any(procs.is_alive(pid) for pid in workers), "the workers to end")
     server.signal(Signals.SIGCONT)
     server.log.wait("SIGTERM: stopping")
     assert server.wait_exit() == 0
@@ -252,8 +251,8 @@ def test_a_worker_that_is_told_to_go_finishes_and_is_replaced(boot, number):
     with in_flight(server) as client:
         os.kill(old, number)
         assert finish(client) == f"done {old}".encode()
-    server.log.wait(rf"worker 1 \(pid {old}\) has ended by itself; replacing it")
-    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+    server.log.wait(rf"worker 1 \(pid {old}\) was told to leave; replaced")
+    server.log.wait(rf"worker 1 \(pid {old}\) has left after 1 requests")
     assert server.request("/again", "POST", b"").status == 200
     server.log.wait("^waiting /again$")
 
@@ -269,6 +268,7 @@ def test_a_worker_ignores(boot, number):
 
 def test_workers_end_when_the_master_is_gone(boot):
     server = boot("slow:waits", processes=2, threads=2, lazy_apps=True)
+    server.log.expect(*[f"worker {number}: the master is gone; leaving" for number in (1, 2)])
     with in_flight(server) as client:
         server.status = -signal.SIGKILL
         server.signal(Signals.SIGKILL)
@@ -280,6 +280,7 @@ def test_workers_end_when_the_master_is_gone(boot):
 
 def test_the_template_ends_when_the_master_is_gone(boot):
     server = boot("hello", processes=2)
+    server.log.expect(*[f"worker {number}: the master is gone; leaving" for number in (1, 2)])
     server.status = -signal.SIGKILL
     server.signal(Signals.SIGKILL)
     server.process.wait()
@@ -334,8 +335,8 @@ def test_a_handler_that_exits_ends_its_worker_in_good_order(boot):
     (pid,) = server.worker_pids()
     os.kill(pid, Signals.SIGUSR1)
     server.log.wait(f"^atexit in {pid}$")
-    server.log.wait(rf"worker 1 \(pid {pid}\) has ended by itself; replacing it")
-    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+    server.log.wait(rf"worker 1 \(pid {pid}\) was told to leave; replaced")
+    server.log.wait(rf"worker 1 \(pid {pid}\) has left after 0 requests")
 
 
 # ── the end of a worker's life ──

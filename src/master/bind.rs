@@ -131,7 +131,8 @@ fn add(
     let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
     let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
     let Listener { protocol, to_https, .. } = *listener;
-    sockets.bound.push(Bound { fd, protocol, number, to_https, name, port });
+    let inherited = matches!(listener.address, Address::Inherited(_));
+    sockets.bound.push(Bound { fd, protocol, inherited, number, to_https, name, port });
     Ok(())
 }
 

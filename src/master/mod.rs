@@ -6,6 +6,7 @@ pub mod child;
 mod dump;
 mod generation;
 mod harakiri;
+mod messages;
 pub mod notify;
 mod pidfile;
 mod reap;
@@ -14,6 +15,7 @@ pub mod reread;
 mod spawn;
 pub mod start;
 mod status;
+mod stopping;
 pub mod template;
 mod watch;
 
@@ -24,6 +26,7 @@ use crate::shm::board::{Board, Order, Stage};
 use crate::shm::lines::Lines;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::{clock, io, signal};
+use crate::worker::handoff::mailbox::Message;
 use crate::worker::host::Host;
 use crate::worker::log;
 use child::{Child, Leaving};
@@ -35,6 +38,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 use std::time::Duration;
+use stopping::Closing;
 use template::Template;
 use watch::Touches;
 
@@ -102,6 +106,9 @@ pub struct Master<'h, H: Host> {
     /// The settings of the generation that serves.
     proven: Arc<Settings>,
     touches: Touches,
+    closing: Closing,
+    /// Connections whose worker is gone and that no other has had room for.
+    undelivered: Vec<Message>,
     /// Pid files that are written when the server is ready.
     pidfiles: Vec<PidFile>,
     started_us: u64,
@@ -133,6 +140,8 @@ impl<H: Host> Master<'_, H> {
         self.obey_signals();
         self.look_at_board();
         self.tick();
+        self.close_listeners();
+        self.deliver_messages();
         self.spawn_due();
     }
 
@@ -151,7 +160,9 @@ impl<H: Host> Master<'_, H> {
     /// Until the nearest deadline, at most a second.
     fn timeout(&self) -> Duration {
         let now = clock::monotonic_us();
-        let mut until = now + self.tick_us();
+        let tick = Duration::from_micros(self.tick_us());
+        let look = [Some(tick), self.closing.look(), self.messages_wait()].into_iter().flatten().min();
+        let mut until = now + look.unwrap_or(tick).as_micros() as u64;
         let kills =
             self.children.iter().filter(|child| child.pid.is_some()).filter_map(|child| child.kill_at);
         let templates =
@@ -192,47 +203,6 @@ impl<H: Host> Master<'_, H> {
         }
     }
 
-    /// The first time gracefully, the second time at once.
-    fn stop(&mut self, noted: u64) {
-        let name = [signal::SIGINT, signal::SIGTERM, signal::SIGQUIT]
-            .into_iter()
-            .find(|&signal| signal::is_in(noted, signal))
-            .map_or_else(String::new, signal::name);
-        if self.phase == Phase::Stopping {
-            log::say(&format!("{name} again: stopping at once"));
-            self.children.iter_mut().for_each(Child::kill);
-            self.end_templates(0);
-            return;
-        }
-        log::say(&format!(
-            "{name}: stopping; requests in flight have {} s (worker-reload-mercy)",
-            self.settings.worker_reload_mercy.as_secs()
-        ));
-        self.begin_stop(0);
-    }
-
-    /// Lets every worker finish and leaves with this status.
-    fn begin_stop(&mut self, status: i32) {
-        self.notifier.tell("STOPPING=1");
-        self.phase = Phase::Stopping;
-        self.exit_status = status;
-        self.due.clear();
-        self.end_templates(1_000_000);
-        for index in 0..self.children.len() {
-            self.retire(index, Leaving::Stopped);
-        }
-    }
-
-    fn end_templates(&mut self, grace_us: u64) {
-        let now = clock::monotonic_us();
-        if let Some(template) = self.template.take() {
-            self.let_template_go(template);
-        }
-        for template in &mut self.old_templates {
-            template.kill_at = Some(now + grace_us);
-        }
-    }
-
     fn toggle_pause(&mut self) {
         self.paused = !self.paused;
         let order = if self.paused { Order::Pause } else { Order::Serve };
@@ -252,7 +222,7 @@ impl<H: Host> Master<'_, H> {
             return log::say(&format!("{cause}: cannot open {} anew: {}", path.display(), reason(error)));
         }
         self.base.log_epoch = self.board.log_epoch().fetch_add(1, AcqRel) + 1;
-        for child in self.children.iter().filter(|child| child.leaving.is_none()) {
+        for child in self.children.iter().filter(|child| child.is_up()) {
             child.signal(signal::kick());
         }
         // Whoever reads this may rely on it.

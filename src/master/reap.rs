@@ -5,7 +5,7 @@ use super::{Due, Master, Phase};
 use crate::sys::process::{self, Ended};
 use crate::sys::{clock, io, signal};
 use crate::worker::host::Host;
-use crate::worker::{EXIT_NO_APP, handover, log};
+use crate::worker::{EXIT_NO_APP, log};
 use std::time::Duration;
 
 /// Workers of a first generation that die before they are ready, in a row, until the server gives up.
@@ -45,7 +45,7 @@ impl<H: Host> Master<'_, H> {
         for core in self.board.cores(child.slot) {
             core.end();
         }
-        handover::bequeath(self.board, &self.base.letters, child.slot);
+        self.empty_mailbox(child.slot);
         self.tell_of_death(&child, ended, served);
         if self.phase == Phase::Stopping {
             return;

@@ -2,9 +2,9 @@
 
 use super::child::Child;
 use super::template::{self, Birth, News, Template};
-use crate::shm::board::Assignment;
 use super::{Due, Master, Phase, TEMPLATE};
 use crate::base::reason::reason;
+use crate::shm::board::Assignment;
 use crate::sys::{clock, epoll, io, process, signal};
 use crate::worker::host::Host;
 use crate::worker::{Setup, life, log};
@@ -175,7 +175,9 @@ impl<H: Host> Master<'_, H> {
     }
 
     fn was_not_spawned(&mut self, assignment: Assignment) {
-        let Some(index) = self.children.iter().position(|child| child.assignment == assignment) else { return };
+        let Some(index) = self.children.iter().position(|child| child.assignment == assignment) else {
+            return;
+        };
         let child = self.children.swap_remove(index);
         child.on(&self.board).unassign();
         self.lose_successor(child.slot);

@@ -4,16 +4,18 @@ use super::dump::Dumps;
 use super::notify::Notifier;
 use super::pidfile::{self, PidFile, When};
 use super::reread::Reread;
+use super::stopping::Closing;
 use super::watch::Touches;
 use super::{DUMP, Master, Phase, SIGNALS, WAKE, bind};
 use crate::base::reason::reason;
 use crate::config::{AppSource, Protocol, Settings};
 use crate::policy::backoff::Backoff;
-use crate::shm::board::Board;
+use crate::shm::board::{Assignment, Board};
 use crate::shm::lines::Lines;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::process::Resource;
-use crate::sys::{clock, io, process, proctitle, signal, socket};
+use crate::sys::{clock, io, listeners, process, proctitle, signal, socket};
+use crate::worker::handoff::mailbox;
 use crate::worker::host::Host;
 use crate::worker::privileges::Identity;
 use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, log, most_connections};
@@ -231,15 +233,17 @@ fn build<H: Host>(
     } else {
         Vec::new()
     };
-    let letters =
-        if !only_uwsgi && processes > 1 { crate::worker::handover::make(slots)? } else { Vec::new() };
+    // Even one process has a successor.
+    let mailboxes = if only_uwsgi { Vec::new() } else { mailbox::make(slots)? };
+    listeners::register(listeners.iter().map(|bound| bound.fd.as_fd()))?;
     let base = Setup {
         settings: settings.clone(),
         board,
         lines,
         listeners: Arc::new(listeners),
         tiers: Arc::new(tiers),
-        letters: Arc::new(letters),
+        mailboxes: Arc::new(mailboxes),
+        master: process::pid(),
         alive: Arc::new(alive_reading),
         waits_in_accept,
         news: Arc::new(news),
@@ -248,6 +252,7 @@ fn build<H: Host>(
         log_epoch: 0,
         slot: 0,
         id: 0,
+        assignment: Assignment::default(),
     };
     let now = clock::monotonic_us();
     Ok(Master {
@@ -274,6 +279,8 @@ fn build<H: Host>(
         pidfiles: Vec::new(),
         proven: settings.clone(),
         touches: Touches::new(&settings.watch),
+        closing: Closing::default(),
+        undelivered: Vec::new(),
         started_us: now,
         last_tick_us: now,
         last_second_us: now,

@@ -4,10 +4,10 @@
 use super::child::{Child, Leaving};
 use super::{Master, Phase};
 use crate::config::Protocol;
-use crate::shm::board::{Order, Stage};
 use crate::sys::{clock, signal, socket};
+use crate::worker::client::Client;
 use crate::worker::conns::Conn;
-use crate::worker::handover::{self, Message};
+use crate::worker::handoff::mailbox::Message;
 use crate::worker::host::Host;
 use crate::worker::{Bound, intake, log};
 use std::os::fd::AsFd;
@@ -18,13 +18,11 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Where the kernel cannot keep new connections out, the backlog is not waited for any longer.
 const UNFILTERED_US: u64 = 500_000;
 
-/// The listeners of a server that stops, and what the master has taken from them.
+/// The listeners of a server that stops.
 #[derive(Default)]
 pub(super) struct Closing {
     /// Those that are not closed yet, by index, and when they will be at the latest.
     open: Vec<(usize, Option<u64>)>,
-    /// A connection for which no worker has had room.
-    undelivered: Option<Message>,
 }
 
 impl Closing {
@@ -116,25 +114,13 @@ impl<H: Host> Master<'_, H> {
     /// `true`: nothing waits there any more.
     fn deliver_backlog(&mut self, index: usize, bound: &Bound) -> bool {
         loop {
-            if let Some(message) = self.closing.undelivered.take()
-                && let Err(message) = self.deliver(message)
-            {
-                self.closing.undelivered = Some(message);
+            self.deliver_messages();
+            if !self.undelivered.is_empty() {
                 return false;
             }
-            let Some((socket, peer)) = intake::accept(bound) else { return true };
-            let client = crate::worker::client::Client::plain(socket);
-            let conn = Conn::accepted(client, bound, index, peer, &self.settings.http);
-            self.closing.undelivered = Message::of(conn);
+            let Ok((socket, peer)) = intake::accept(bound) else { return true };
+            let conn = Conn::accepted(Client::plain(socket), bound, index, peer, &self.settings.http);
+            self.undelivered.extend(Message::of(conn));
         }
-    }
-
-    /// Gives a connection to the worker that has the least to do, or hands it back.
-    fn deliver(&self, message: Message) -> Result<(), Message> {
-        let takes = |slot: &usize| {
-            let worker = self.board.worker(*slot);
-            worker.stage() == Stage::Ready && worker.order() != Order::Pause
-        };
-        handover::deliver(self.board, &self.base.mailboxes, message, takes)
     }
 }

@@ -8,6 +8,7 @@ use crate::shm::board::Assignment;
 use crate::sys::{io, orphan, process, proctitle};
 use crate::worker::host::Host;
 use crate::worker::life::{self, EXIT_BROKEN};
+use crate::worker::lifecycle;
 use crate::worker::mounts::Mounts;
 use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, log, privileges};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -125,7 +126,7 @@ pub fn live(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
         return EXIT_BROKEN;
     }
     // An import that never ends must not outlive the master.
-    if orphan::end_with(setup.master, || life::has_lost_its_master(setup)).is_err() {
+    if orphan::end_with(setup.master, || lifecycle::has_lost_its_master(setup)).is_err() {
         return EXIT_DONE;
     }
     let mounts = match host.load(&setup.settings) {

@@ -120,6 +120,14 @@ pub fn rest(time: Duration) {
     unsafe { libc::poll(std::ptr::null_mut(), 0, time.as_millis().min(1000) as i32) };
 }
 
+/// Can a descriptor be read, as poll(2) has it with POLLIN? One that is only broken or hung up cannot.
+pub fn is_readable(fd: impl AsFd) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one pollfd, and the count says one.
+    let ready = unsafe { libc::poll(&mut poll, 1, 0) };
+    ready > 0 && poll.revents & libc::POLLIN != 0
+}
+
 /// Waits until one descriptor can be read (`write` = false) or written; `false` when the time is up.
 pub fn wait_one(fd: impl AsFd, write: bool, timeout: Duration) -> Result<bool> {
     let events = if write { libc::POLLOUT } else { libc::POLLIN };

@@ -1,6 +1,7 @@
 //! Listening sockets and what is accepted from them.
 
 use super::{check, retry};
+pub use libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC};
 use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};

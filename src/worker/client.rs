@@ -158,6 +158,11 @@ impl Client {
         self.tls.as_ref().is_none_or(|tls| tls.is_untouched())
     }
 
+    /// Another process has it now: this one closes its copy and says nothing to the peer.
+    pub fn release(mut self) {
+        self.tls = None;
+    }
+
     /// What the handlers of signals know of it: by the number of its socket they may write there. They cannot encrypt.
     pub fn on_board(&self) -> u64 {
         let encrypted = if self.is_tls() { ENCRYPTED } else { 0 };

@@ -1,11 +1,13 @@
 //! The connections that wait: for a request or the rest of one, for a client to read its answer, or to be closed in
 //! peace. No thread is spent on them.
 
+use super::Bound;
 use super::body::Body;
 use super::client::Client;
 use super::rest::Rest;
-use crate::config::Protocol;
+use crate::config::{Http, Protocol};
 use crate::proto::http::head::Progress;
+use crate::sys::clock;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -115,6 +117,21 @@ impl Conn {
         }
     }
 
+    /// One that was just accepted from a listener, whose number among the listeners is `index`.
+    pub fn accepted(
+        client: Client,
+        bound: &Bound,
+        index: usize,
+        peer: Option<SocketAddr>,
+        http: &Http,
+    ) -> Conn {
+        let mut conn = Conn::new(client, bound.protocol, index, clock::monotonic_us());
+        conn.peer = peer;
+        conn.trusted = peer.is_none_or(|peer| http.trusts(peer.ip()));
+        conn.awaits_proxy = http.proxy_protocol && conn.trusted && bound.protocol == Protocol::Http;
+        conn
+    }
+
     /// It can go on without the application: the watcher looks after it while every thread is busy.
     pub fn is_tended(&self) -> bool {
         matches!(self.waits, Waits::Body | Waits::Reader)
@@ -123,13 +140,6 @@ impl Conn {
     /// For lines of the log; nothing on unix sockets.
     pub fn from_whom(&self) -> String {
         self.peer.map_or_else(String::new, |peer| format!(" (from {peer})"))
-    }
-
-    /// A TLS client sends its request only after two or three messages each way.
-    fn may_be_shaking_hands(&self, now_us: u64) -> bool {
-        let is_new =
-            self.requests == 0 && now_us.saturating_sub(self.since_us) < HANDSHAKE.as_micros() as u64;
-        is_new && self.client.as_ref().is_some_and(Client::is_tls)
     }
 
     /// Why a connection has waited too long, if it has.
@@ -156,9 +166,6 @@ impl Conn {
         is_below(limits.rate, bytes, time.saturating_sub(limits.stall)).then_some(Overdue::Trickling)
     }
 }
-
-/// How long a worker that leaves waits for the first request of a new TLS client.
-const HANDSHAKE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overdue {
@@ -262,15 +269,10 @@ impl Conns {
         self.take_where(|conn| conn.overdue(now_us, limits).is_some())
     }
 
-    /// Those that nothing would be lost with.
-    pub fn take_idle(&mut self, now_us: u64) -> Vec<Conn> {
-        self.take_where(|conn| match conn.waits {
-            Waits::Idle | Waits::Close => true,
-            // Browsers open connections in advance.
-            Waits::Head => {
-                conn.buf.is_empty() && conn.protocol == Protocol::Http && !conn.may_be_shaking_hands(now_us)
-            }
-            Waits::Body | Waits::Reader => false,
+    /// Takes out all HTTP connections that wait for a request, or the rest of its head.
+    pub fn take_waiting(&mut self) -> Vec<Conn> {
+        self.take_where(|conn| {
+            conn.protocol == Protocol::Http && matches!(conn.waits, Waits::Head | Waits::Idle)
         })
     }
 

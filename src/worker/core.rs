@@ -9,7 +9,7 @@ use super::intake::{self, Arrival, Intake};
 use super::mounts::Mounts;
 use super::request::Request;
 use super::waiting::SWEEP_US;
-use super::{Shared, log};
+use super::{Shared, listening, log};
 use crate::config::Protocol;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order};
@@ -35,10 +35,10 @@ pub enum Step {
 const STREAK: u32 = 16;
 /// The longest that a thread goes straight to sleep after it has looked for a waiting connection in vain.
 const MOST_SKIPS: u32 = 32;
+/// How often a worker that leaves looks over what is left.
+const LEAVING: Duration = Duration::from_millis(10);
 /// How long a thread looks away while the table is full.
 const CROWDED: Duration = Duration::from_millis(20);
-/// How long a stopping worker takes what waits in the backlog.
-const DRAIN_US: u64 = 500_000;
 
 pub struct Core {
     pub shared: Arc<Shared>,
@@ -63,7 +63,7 @@ pub struct Core {
     pub(super) started_us: u64,
     pub(super) running: bool,
     /// The listener to look at first: that of the last request.
-    hot: Option<usize>,
+    pub(super) hot: Option<usize>,
     streak: u32,
     /// Looking for the next connection before sleeping costs a system call when there is none: after looks in vain,
     /// so many requests are ended without one.
@@ -73,7 +73,7 @@ pub struct Core {
     pub(super) counts_in_flight: bool,
     /// Until then no time is spent on waiting for the bytes of a new connection.
     pub(super) impatient_until_us: u64,
-    drain_until_us: Option<u64>,
+    pub(super) drain_until_us: Option<u64>,
     pub(super) claimed: bool,
 }
 
@@ -152,22 +152,14 @@ impl Core {
 
     /// Obeys the order that holds, and waits once for what comes.
     fn turn(&mut self) -> Option<Step> {
-        match self.shared.slot.order() {
-            Order::Serve => self.shared.set_deaf(self.shared.is_crowded()),
-            Order::ReopenLog => {
-                self.shared.follow_log();
-                self.shared.slot.replace_order(Order::ReopenLog, Order::Serve);
-                return None;
-            }
+        self.shared.follow_log();
+        match self.shared.order() {
+            Order::Serve => self.shared.set_listening(!self.shared.is_table_full()),
             Order::Pause => return self.rest(),
-            order @ (Order::Retire | Order::Drain) => {
-                if order == Order::Drain && self.drain_backlog() {
-                    return Some(Step::Request);
+            order => {
+                if let Some(step) = self.wind_down(order) {
+                    return Some(step);
                 }
-                if self.has_left_nothing() && self.is_given_nothing() {
-                    return Some(self.leave());
-                }
-                self.hot = None;
                 if !self.again.is_empty() {
                     return None;
                 }
@@ -212,7 +204,7 @@ impl Core {
     fn handle(&mut self, arrival: Arrival) -> Option<Step> {
         match arrival {
             // In the lines the listener cannot be passed over until there is room: it would wake its threads all the time.
-            Arrival::Listener(_) if !self.shared.own_epoll() && self.shared.is_crowded() => {
+            Arrival::Listener(_) if !self.shared.own_epoll() && self.shared.is_table_full() => {
                 self.shared.log.flush();
                 self.intake.doze(&self.shared, CROWDED);
             }
@@ -241,6 +233,7 @@ impl Core {
             Arrival::TimedOut => self.shared.log.flush(),
             Arrival::Orphaned => self.shared.set_orphaned(),
             Arrival::Interrupted => return Some(Step::Interrupted),
+            Arrival::Failed(error) => self.shared.cannot_wait(error),
         }
         None
     }
@@ -266,9 +259,7 @@ impl Core {
     /// Nothing but a new connection is of interest: no connection that waits, no order. Request lines wait for company as
     /// long as the wait lasts.
     fn may_wait_in_accept(&self) -> bool {
-        self.shared.waits_in_accept
-            && self.shared.slot.order() == Order::Serve
-            && self.shared.conns().is_empty()
+        self.shared.waits_in_accept && self.shared.order() == Order::Serve && self.shared.conns().is_empty()
     }
 
     fn wait_in_accept(&mut self) -> Option<Step> {
@@ -287,7 +278,11 @@ impl Core {
                 Some(Step::Interrupted)
             }
             Err(error) => {
-                intake::rest_after(&error);
+                if self.shared.has_lost_its_master() {
+                    self.shared.set_orphaned();
+                }
+                self.shared.accept_failed(&error);
+                epoll::rest(Duration::from_millis(10));
                 None
             }
         }
@@ -297,6 +292,10 @@ impl Core {
         // Lines are written when there is time for it, at the latest when they have waited a little.
         let timeout = if !self.shared.log.is_empty() {
             Some(log::IDLE)
+        } else if !self.shared.order().serves() && !self.shared.conns().is_empty() {
+            Some(LEAVING)
+        } else if self.shared.has_stopped_listening() && self.shared.order().serves() {
+            Some(listening::RETRY)
         } else if self.shared.own_epoll() && !self.shared.conns().is_empty() {
             Some(Duration::from_micros(SWEEP_US))
         } else {
@@ -307,57 +306,36 @@ impl Core {
 
     /// On pause: wait for another order.
     fn rest(&mut self) -> Option<Step> {
-        self.shared.set_deaf(true);
+        self.shared.set_listening(false);
         self.shared.rouse_watcher();
         match self.wait(true) {
             Arrival::Orphaned => self.shared.set_orphaned(),
             Arrival::Interrupted => return Some(Step::Interrupted),
+            Arrival::Failed(error) => self.shared.cannot_wait(error),
             _ => self.shared.log.flush(),
         }
         None
     }
 
-    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. Bounded in time,
-    /// since a front end that knows nothing of the stop goes on sending.
-    fn drain_backlog(&mut self) -> bool {
-        let now = clock::monotonic_us();
-        let until = *self.drain_until_us.get_or_insert(now + DRAIN_US);
-        if now >= until {
-            return false;
-        }
-        self.claim();
-        let has_one =
-            |listener: &super::Bound| epoll::wait_one(&listener.fd, false, Duration::ZERO).unwrap_or(false);
-        let shared = self.shared.clone();
-        // One that is accepted may not need the application, and others wait behind it.
-        while let Some(index) = shared.listeners.iter().position(has_one) {
-            if self.accept(index) {
-                return true;
-            }
-            if shared.is_crowded() || clock::monotonic_us() >= until {
-                break;
-            }
-            self.claim();
-        }
-        self.unclaim();
-        false
-    }
-
-    fn leave(&mut self) -> Step {
-        self.shared.kick_all();
-        Step::Leave
-    }
-
     /// Accepts from a listener and reads the request; `true` when there is one to run.
     pub(super) fn accept(&mut self, listener: usize) -> bool {
+        self.accept_one(listener) == Some(true)
+    }
+
+    /// The same; `None`: there was nothing to be accepted.
+    pub(super) fn accept_one(&mut self, listener: usize) -> Option<bool> {
         let shared = self.shared.clone();
-        if shared.is_crowded() || shared.is_doomed() {
-            return false;
+        if shared.is_table_full() || shared.is_doomed() {
+            return None;
         }
-        let Some(bound) = shared.listeners.get(listener) else { return false };
-        let Some((client, peer)) = intake::accept(bound) else {
-            self.streak = 0;
-            return false;
+        let bound = shared.listeners.get(listener)?;
+        let (client, peer) = match intake::accept(bound) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.streak = 0;
+                shared.accept_failed(&error);
+                return None;
+            }
         };
         self.streak += 1;
         if self.streak < STREAK && !shared.waits_in_accept {
@@ -366,11 +344,6 @@ impl Core {
             self.streak = 0;
         }
         let client = shared.client(client, listener);
-        let mut conn = Conn::new(client, bound.protocol, listener, clock::monotonic_us());
-        conn.peer = peer;
-        let http = &shared.settings.http;
-        conn.trusted = peer.is_none_or(|peer| http.trusts(peer.ip()));
-        conn.awaits_proxy = http.proxy_protocol && conn.trusted && bound.protocol == Protocol::Http;
-        self.read(conn)
+        Some(self.read(Conn::accepted(client, bound, listener, peer, &shared.settings.http)))
     }
 }

@@ -95,16 +95,7 @@ impl Core {
             (None, None) => {}
         }
         if shared.limit.is_some_and(|limit| served >= limit) {
-            self.wish(Wish::MaxRequests);
-        }
-    }
-
-    /// Asks the master for a successor, once.
-    pub fn wish(&self, wish: Wish) {
-        let shared = &self.shared;
-        if shared.slot.wish() == Wish::None {
-            shared.slot.set_wish(wish);
-            shared.tell_master();
+            self.shared.request_restart(Wish::MaxRequests);
         }
     }
 
@@ -235,7 +226,7 @@ impl Core {
     pub fn obey_signals(&mut self) {
         let noted = signal::take_noted();
         if signal::is_in(noted, signal::SIGTERM) || signal::is_in(noted, signal::SIGHUP) {
-            self.shared.retire();
+            self.shared.request_restart(Wish::Leave);
         }
     }
 }

@@ -230,7 +230,10 @@ impl Core {
     pub(super) fn may_stay(&self, conn: &Conn, framing: Framing) -> bool {
         let http = &self.shared.settings.http;
         let another = http.requests == 0 || conn.requests < http.requests;
-        framing.keep_alive && another && http.idle_timeout.is_some() && self.shared.keeps_connections()
+        framing.keep_alive
+            && another
+            && http.idle_timeout.is_some()
+            && self.shared.keeps_connections(conn.client.as_ref().is_some_and(Client::is_tls))
     }
 
     /// Takes the first bytes off a connection's buffer; an empty one is the core's again.

@@ -70,6 +70,8 @@ pub enum Arrival {
     /// A signal came: look at orders, let Python look at its handlers.
     Interrupted,
     TimedOut,
+    /// No wait is possible.
+    Failed(Error),
 }
 
 /// One thread's place to wait.
@@ -132,7 +134,7 @@ impl Intake {
                 self.pending().unwrap_or(Arrival::TimedOut)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Arrival::Interrupted,
-            Err(_) => Arrival::TimedOut,
+            Err(error) => Arrival::Failed(error),
         }
     }
 
@@ -149,7 +151,7 @@ impl Intake {
     /// Waits until this thread is needed in a line.
     fn sit(&mut self, shared: &Shared) {
         if shared.sit_down() {
-            let _ = shared.idle_epoll.wait(&mut self.events, Some(LONGEST_SIT), Some(&self.mask));
+            self.wait_idle(shared, LONGEST_SIT);
             shared.stand_up();
         }
     }
@@ -168,7 +170,14 @@ impl Intake {
     /// The same for every thread.
     pub fn doze(&mut self, shared: &Shared, time: Duration) {
         (self.next, self.count) = (0, 0);
-        let _ = shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask));
+        self.wait_idle(shared, time);
+    }
+
+    fn wait_idle(&mut self, shared: &Shared, time: Duration) {
+        match shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => shared.cannot_wait(error),
+            _ => {}
+        }
     }
 
     /// Goes to the end of the kernel's order when this worker has served more than its neighbours.
@@ -194,26 +203,19 @@ pub fn wait_accept(listener: &Bound) -> Result<OwnedFd> {
     socket::wait_accept(listener.fd.as_fd())
 }
 
-/// Takes a connection from a listener, or `None` when another process was quicker.
-pub fn accept(listener: &Bound) -> Option<(OwnedFd, Option<SocketAddr>)> {
+/// Takes a connection from a listener. `WouldBlock`: another process was quicker.
+pub fn accept(listener: &Bound) -> Result<(OwnedFd, Option<SocketAddr>)> {
     // Who sends uwsgi packets says in them for whom.
-    let accepted = match listener.protocol {
+    match listener.protocol {
         Protocol::Uwsgi => socket::accept(listener.fd.as_fd()).map(|client| (client, None)),
         Protocol::Http => socket::accept_from(listener.fd.as_fd()),
-    };
-    match accepted {
-        Ok(accepted) => Some(accepted),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => None,
-        Err(error) => {
-            rest_after(&error);
-            None
-        }
     }
 }
 
-/// EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the backlog; look again in a moment.
-pub fn rest_after(error: &Error) {
-    if error.kind() != ErrorKind::ConnectionAborted {
-        epoll::rest(Duration::from_millis(10));
-    }
+/// The system has run out of something that others may give back.
+pub fn is_shortage(error: &Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(socket::EMFILE | socket::ENFILE | socket::ENOBUFS | socket::ENOMEM | socket::ENOSPC)
+    )
 }

@@ -2,10 +2,9 @@
 
 use super::host::Host;
 use super::mounts::Mounts;
-use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, log, privileges, rescue};
+use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, log, privileges, rescue};
 use crate::base::reason::reason;
-use crate::shm::board::Stage;
-use crate::sys::{process, proctitle, signal};
+use crate::sys::{orphan, process, proctitle, signal};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
@@ -35,6 +34,10 @@ pub fn set_signals() -> std::io::Result<()> {
 pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> i32 {
     let slot = setup.board.worker(setup.slot);
     signal::own();
+    if !slot.is_assigned(setup.assignment) {
+        // The zygote died before it could tell of this process, and the master has given the slot to another.
+        return EXIT_DONE;
+    }
     slot.pid().store(process::pid() as u64, Release);
     if let Some(title) = title(setup) {
         proctitle::set(&title);
@@ -74,6 +77,8 @@ fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
 
 fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
     host.begin(&setup.settings);
+    let mercy = setup.settings.worker_reload_mercy;
+    orphan::arm(setup.master, mercy, || lifecycle::has_lost_its_master(setup))?;
     let shared = Shared::new(setup, host.is_parallel())?;
     // The template, whose log it has, may be older than the file.
     shared.follow_log();
@@ -83,9 +88,12 @@ fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Resul
     host.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
     host.serve(&shared, mounts);
     shared.log.flush();
-    shared.slot.set_stage(Stage::Retiring);
     host.wind_up();
     shared.log.flush();
+    if shared.is_broken() {
+        // Its descriptors may be closed already, or be another's.
+        std::mem::forget(shared);
+    }
     Ok(())
 }
 

@@ -8,11 +8,13 @@ pub mod core;
 mod course;
 pub mod exchange;
 mod forwarded;
-pub mod handover;
+pub mod handoff;
 pub mod host;
 mod http;
 pub mod intake;
 pub mod life;
+pub mod lifecycle;
+mod listening;
 pub mod log;
 pub mod mounts;
 mod own;
@@ -36,16 +38,16 @@ mod watcher;
 
 use crate::base::reason::reason;
 use crate::config::{Protocol, Settings};
-use crate::shm::board::{Board, Order, Stage, WorkerSlot};
+use crate::shm::board::{Assignment, Board, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::{clock, process, signal};
+use handoff::mailbox::Mailbox;
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 
 /// A worker's way to say that it retired as told, or that it could not load the application.
 pub const EXIT_DONE: i32 = 0;
@@ -57,6 +59,8 @@ pub const EXIT_NO_APP: i32 = 22;
 pub struct Bound {
     pub fd: OwnedFd,
     pub protocol: Protocol,
+    /// Made by whoever started the server, and perhaps held by it still.
+    pub inherited: bool,
     /// Its place among the listeners of the settings, of which one may stand for several sockets.
     pub number: usize,
     /// Its requests are sent on to https at this port.
@@ -76,8 +80,10 @@ pub struct Setup {
     pub listeners: Arc<Vec<Bound>>,
     /// Empty when each worker watches the listeners itself.
     pub tiers: Arc<Vec<Epoll>>,
-    /// Through which workers give each other connections; empty when there are no others, or no such connections.
-    pub letters: Arc<Vec<handover::Letters>>,
+    /// Through which workers are given connections; empty when there are only uwsgi sockets.
+    pub mailboxes: Arc<Vec<Mailbox>>,
+    /// The master's pid.
+    pub master: i32,
     /// Its other end is the master's alone: end of file means that the master is gone.
     pub alive: Arc<OwnedFd>,
     /// Workers wait in accept(): one thread, one listener, uwsgi.
@@ -93,6 +99,7 @@ pub struct Setup {
     pub slot: usize,
     /// The number people know the worker by, from 1.
     pub id: u32,
+    pub assignment: Assignment,
 }
 
 /// What the threads of a worker share.
@@ -107,7 +114,11 @@ pub struct Shared {
     /// For each listener, if TLS is spoken there.
     services: Vec<Option<Arc<tls::Service>>>,
     pub tiers: Arc<Vec<Epoll>>,
-    pub letters: Arc<Vec<handover::Letters>>,
+    pub mailboxes: Arc<Vec<Mailbox>>,
+    /// When the master was last told of unread messages.
+    told_us: AtomicU64,
+    assignment: Assignment,
+    pub(in crate::worker) leaving: lifecycle::Leaving,
     watcher: watcher::Watcher,
     /// For each core its exchange, where another thread may have to answer in its place; empty elsewhere.
     exchanges: rescue::Exchanges,
@@ -125,12 +136,7 @@ pub struct Shared {
     own_headers: Vec<u8>,
     /// Bytes of answers that wait for their clients.
     pub leftovers: Arc<AtomicUsize>,
-    /// The table of connections is full.
-    crowded: AtomicBool,
-    /// Set once the listeners are out of the worker's own epoll.
-    deaf: AtomicBool,
-    /// Held by the thread that takes them out or puts them back.
-    listening: Mutex<()>,
+    listening: listening::Listening,
     /// The only thread waits in accept() as long as it has nothing else to look after.
     pub waits_in_accept: bool,
     /// Threads of the process can run application code at the same time.
@@ -152,7 +158,6 @@ pub struct Shared {
     complained_us: AtomicU64,
     news: Arc<OwnedFd>,
     alive: Arc<OwnedFd>,
-    orphaned: AtomicBool,
     log_file: Option<Arc<PathBuf>>,
     log_epoch: AtomicU64,
 }
@@ -164,8 +169,8 @@ impl Shared {
         if setup.tiers.is_empty() {
             intake::watch(&epoll, &setup.listeners, &setup.alive)?;
         }
-        if let Some(letters) = setup.letters.get(setup.slot) {
-            epoll.add(&letters.taking, epoll::READ, intake::GIVEN)?;
+        if let Some(mailbox) = setup.mailboxes.get(setup.slot) {
+            epoll.add(&mailbox.taking, epoll::READ, intake::GIVEN)?;
         }
         intake::watch(&idle_epoll, &[], &setup.alive)?;
         let pid = process::pid();
@@ -191,7 +196,10 @@ impl Shared {
             exchanges: rescue::exchanges(if needs_rescue { setup.board.threads() } else { 0 }),
             listeners: setup.listeners.clone(),
             tiers: setup.tiers.clone(),
-            letters: setup.letters.clone(),
+            mailboxes: setup.mailboxes.clone(),
+            told_us: AtomicU64::new(0),
+            assignment: setup.assignment,
+            leaving: lifecycle::Leaving::default(),
             watcher: watcher::Watcher::default(),
             epoll,
             idle_epoll,
@@ -200,10 +208,8 @@ impl Shared {
             conns: Mutex::new(conns),
             own_headers: own::common_headers(settings),
             leftovers: Arc::default(),
-            crowded: AtomicBool::new(false),
             next_sweep_us: AtomicU64::new(0),
-            deaf: AtomicBool::new(false),
-            listening: Mutex::default(),
+            listening: listening::Listening::default(),
             waits_in_accept: setup.waits_in_accept,
             parallel,
             rest_us: AtomicU64::new(0),
@@ -216,7 +222,6 @@ impl Shared {
             complained_us: AtomicU64::new(0),
             news: setup.news.clone(),
             alive: setup.alive.clone(),
-            orphaned: AtomicBool::new(false),
             log_file: setup.log_file.clone(),
             log_epoch: AtomicU64::new(setup.log_epoch),
         }))
@@ -261,53 +266,6 @@ impl Shared {
         self.conns.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// No more connections fit into the table.
-    fn set_crowded(&self) {
-        self.crowded.store(true, Relaxed);
-        self.set_deaf(true);
-    }
-
-    /// Is the table full, or was it a moment ago?
-    fn is_crowded(&self) -> bool {
-        if !self.crowded.load(Relaxed) {
-            return false;
-        }
-        let crowded = !self.conns().has_room();
-        self.crowded.store(crowded, Relaxed);
-        crowded
-    }
-
-    /// Takes the listeners out of the worker's own epoll, or puts them back.
-    pub fn set_deaf(&self, deaf: bool) {
-        if !self.own_epoll() || self.deaf.load(Acquire) == deaf {
-            return;
-        }
-        let _turn = self.turn_to_listen();
-        if self.deaf.swap(deaf, AcqRel) == deaf {
-            return;
-        }
-        for (index, listener) in self.listeners.iter().enumerate() {
-            let _ = match deaf {
-                true => self.epoll.remove(&listener.fd),
-                false => intake::listen_to(&self.epoll, listener, index),
-            };
-        }
-    }
-
-    /// Goes to the end of the kernel's order of those who wait for a listener.
-    fn step_back(&self, listener: usize) {
-        let _turn = self.turn_to_listen();
-        let bound = &self.listeners[listener];
-        if !self.deaf.load(Acquire) && self.epoll.remove(&bound.fd).is_ok() {
-            let _ = intake::listen_to(&self.epoll, bound, listener);
-        }
-    }
-
-    /// Threads that take listeners out and put them back at the same time could leave them out for ever.
-    fn turn_to_listen(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.listening.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// Opens the log's file anew if the master has done so since the last time.
     pub fn follow_log(&self) {
         let epoch = self.board.log_epoch().load(Acquire);
@@ -320,42 +278,6 @@ impl Shared {
                 log::say(&format!("worker {}: cannot open the log anew: {}", self.id, reason(error)));
             }
         }
-    }
-
-    /// The worker finishes what it has begun and leaves.
-    pub fn retire(&self) {
-        self.slot.set_order(Order::Retire);
-    }
-
-    /// The master is about to kill it: nobody who comes now would get an answer.
-    fn is_doomed(&self) -> bool {
-        self.slot.order() == Order::Pause && self.slot.rescue().load(Acquire) != 0
-    }
-
-    pub fn set_orphaned(&self) {
-        self.orphaned.store(true, Relaxed);
-        self.retire();
-    }
-
-    /// The master's end of the pipe is closed.
-    pub fn has_lost_its_master(&self) -> bool {
-        crate::sys::epoll::wait_one(&*self.alive, false, Duration::ZERO).unwrap_or(false)
-    }
-
-    pub fn is_orphaned(&self) -> bool {
-        self.orphaned.load(Relaxed)
-    }
-
-    /// The worker is ready: the master may count on it.
-    pub fn announce(&self) {
-        let least = (0..self.board.slots())
-            .map(|slot| self.board.worker(slot))
-            .filter(|other| other.stage() == Stage::Ready)
-            .map(|other| other.served())
-            .min();
-        self.slot.handicap().store(least.unwrap_or(0), Relaxed);
-        self.slot.set_stage(Stage::Ready);
-        self.tell_master();
     }
 
     /// Makes the master look at the board now rather than at its next tick.

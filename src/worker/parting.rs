@@ -131,7 +131,8 @@ impl Shared {
         let keep = left.keep;
         conn.leftover = None;
         // The answer did not say that it is the last: a request that came behind it is answered.
-        if keep && (self.keeps_connections() || has_begun(&mut conn)) {
+        let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
+        if keep && (self.keeps_connections(is_tls) || has_begun(&mut conn)) {
             return Tended::Ready(conn);
         }
         self.see_off(conn);

@@ -6,11 +6,11 @@ use super::conns::{Conn, Limits, Overdue, Waits};
 use super::core::Core;
 use super::http::is_empty_line;
 use super::intake::CONNECTION;
+use crate::base::reason::reason;
 use crate::config::Protocol;
-use crate::shm::board::Stage;
-use crate::sys::{clock, epoll, io};
+use crate::sys::{epoll, io};
 use std::os::fd::AsFd;
-use std::sync::atomic::{Ordering::*, fence};
+use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
 /// How often waiting connections are looked over.
@@ -54,12 +54,15 @@ impl Shared {
         };
         match watched {
             Ok(()) => conns.put(key, conn),
-            Err(_) => conns.release(key),
+            Err(error) => {
+                conns.release(key);
+                self.complain(&format!("a connection cannot be watched: {}; it is closed", reason(error)));
+            }
         }
         let full = conns.is_full();
         drop(conns);
         if full {
-            self.set_crowded();
+            self.set_table_full();
         }
     }
 
@@ -73,9 +76,10 @@ impl Shared {
         self.conns().release(key);
     }
 
-    /// May answers keep their connection open?
-    pub(super) fn keeps_connections(&self) -> bool {
-        self.slot.order().serves() && !self.is_crowded()
+    /// May an answer keep its connection open?
+    pub(super) fn keeps_connections(&self, is_tls: bool) -> bool {
+        let order = self.order();
+        order.keeps_connections(is_tls) && !self.is_table_full() && (order.serves() || self.has_successor())
     }
 
     /// Closes the connections that have waited too long, once a second.
@@ -160,7 +164,7 @@ impl Core {
 
     /// Puts a connection into the table, unless there is more to be read at once.
     pub(super) fn keep(&mut self, mut conn: Conn) {
-        if conn.is_tended() || !self.shared.letters.is_empty() {
+        if conn.is_tended() || !self.shared.mailboxes.is_empty() {
             self.shared.need_watcher();
         }
         let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);
@@ -173,31 +177,6 @@ impl Core {
         if !self.shared.own_epoll() {
             self.shared.wake_watcher();
         }
-    }
-
-    /// On the way out: idle connections are closed, those with a request on its way are served first.
-    pub(super) fn has_left_nothing(&mut self) -> bool {
-        self.shared.set_deaf(true);
-        while let Some(conn) = self.shared.take_given() {
-            self.shared.keep(conn);
-        }
-        let idle = self.shared.conns().take_idle(clock::monotonic_us());
-        for mut conn in idle {
-            if conn.waits != Waits::Close && has_begun(&mut conn) {
-                conn.waits = Waits::Head;
-                self.again.push_back(conn);
-            } else {
-                self.shared.forget(&conn);
-            }
-        }
-        self.shared.conns().is_empty()
-    }
-
-    /// The last look: who gives this worker a connection from here on sees that it leaves, and takes it back.
-    pub(super) fn is_given_nothing(&mut self) -> bool {
-        self.shared.slot.set_stage(Stage::Retiring);
-        fence(SeqCst);
-        self.has_left_nothing() && self.again.is_empty()
     }
 }
 

@@ -6,7 +6,7 @@
 use super::body::Body;
 use super::client::Client;
 use super::conns::{Conn, Waits};
-use super::handover::is_movable;
+use super::handoff::encode::is_movable;
 use super::intake::{CONNECTION, GIVEN};
 use super::waiting::{SWEEP_US, Tended, awaited};
 use super::{Shared, log};
@@ -90,7 +90,7 @@ impl Shared {
     /// There is something for the watcher to do, or will be when all threads are busy.
     fn has_work(&self) -> bool {
         match self.own_epoll() {
-            true => !self.letters.is_empty() || self.has_tended(),
+            true => !self.mailboxes.is_empty() || self.has_tended(),
             false => !self.conns().is_empty(),
         }
     }
@@ -161,7 +161,7 @@ impl Shared {
     /// For how long no thread has looked at the table; `None`: one does, or will in a moment.
     fn unattended_for(&self) -> Option<u64> {
         // Threads on pause look at nothing.
-        let is_paused = self.slot.order() == Order::Pause && self.has_tended();
+        let is_paused = self.order() == Order::Pause && self.has_tended();
         if is_paused { Some(u64::MAX) } else { self.all_busy_for() }
     }
 
@@ -212,7 +212,7 @@ impl Shared {
             }
         }
         self.sweep(clock::monotonic_us());
-        if !self.slot.order().serves() && !self.has_work() {
+        if !self.order().serves() && !self.has_work() {
             // Those who wait for the last one to go.
             self.kick_all();
         }

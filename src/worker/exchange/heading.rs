@@ -3,6 +3,7 @@
 use super::{Exchange, Speaks};
 use crate::proto::http::response::{self, Delivery, HeadError};
 use crate::proto::http::status;
+use crate::worker::client::Client;
 use std::time::Duration;
 
 /// Most bytes of an unread body that are thrown away before the answer: the application waits.
@@ -49,7 +50,7 @@ impl Exchange {
     fn goes_on(&mut self, is_done: bool) -> bool {
         matches!(self.speaks, Speaks::Http { keep_alive: true, .. })
             && !self.close
-            && self.worker.order().serves()
+            && self.worker.order().keeps_connections(self.client.as_ref().is_some_and(Client::is_tls))
             && !self.leaves_body(is_done)
     }
 

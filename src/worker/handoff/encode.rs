@@ -22,7 +22,7 @@ pub fn is_movable(conn: &Conn) -> bool {
     conn.protocol == Protocol::Http
         && matches!(conn.waits, Waits::Head | Waits::Idle)
         && conn.buf.len() <= MAX_BUFFERED
-        && conn.client.as_ref().is_some_and(Client::is_movable)
+        && conn.client.as_ref().is_some_and(Client::is_transferable)
 }
 
 pub fn encode(conn: &Conn) -> Vec<u8> {

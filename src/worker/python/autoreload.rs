@@ -29,7 +29,7 @@ fn state(path: &Path) -> Option<(SystemTime, u64)> {
 pub fn start(shared: &Arc<Shared>, interval: Duration, mut known: Known) {
     let shared = shared.clone();
     let started = std::thread::Builder::new().name("rwsgi autoreload".to_owned()).spawn(move || {
-        while shared.slot.order() != Order::Retire && shared.slot.order() != Order::Drain {
+        while matches!(shared.order(), Order::Serve | Order::Pause) {
             look(&shared, &mut known);
             std::thread::sleep(interval);
         }
@@ -46,10 +46,7 @@ fn look(shared: &Shared, known: &mut Known) {
         let Some(now) = state(&path) else { continue };
         if known.insert(path.clone(), now).is_some_and(|before| before != now) {
             log::say(&format!("py-autoreload: {name} has changed ({})", path.display()));
-            if shared.slot.wish() == Wish::None {
-                shared.slot.set_wish(Wish::Reload);
-                shared.tell_master();
-            }
+            shared.request_restart(Wish::Reload);
         }
     }
 }

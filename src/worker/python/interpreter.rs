@@ -9,6 +9,7 @@ use super::run::{flush_streams, run_core, traceback};
 use super::timeout;
 use crate::base::reason::reason;
 use crate::config::Settings;
+use crate::shm::board::Wish;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::process::ForkHooks;
 use crate::sys::{io, signal};
@@ -57,7 +58,7 @@ impl Interpreter {
             run_core(py, &mut core, &self.apps.callables, &self.dynamic, (index == 0).then_some(&wakeup))
         {
             log::say(&format!("worker {} core {index}: cannot go on\n{}", shared.id, traceback(py, &error)));
-            shared.retire();
+            shared.request_restart(Wish::Broken);
         }
     }
 }

@@ -73,7 +73,7 @@ fn interrupted(py: Python<'_>, core: &Core, error: &PyErr) {
         let text = traceback(py, error);
         log::say(&format!("worker {}: a signal handler raised\n{text}", core.shared.id));
     }
-    core.shared.retire();
+    core.shared.request_restart(Wish::Leave);
 }
 
 /// The traceback as Python prints it, in one piece.
@@ -249,7 +249,7 @@ impl<'a> Engine<'a> {
         let line = format!("{name} in {}; {answer}", core.describe());
         report(py, &line, &stack);
         if exceptions::ask_for_reload(py, &core.shared.settings.recycle, error) {
-            core.wish(Wish::Exception);
+            core.shared.request_restart(Wish::Exception);
         }
     }
 }

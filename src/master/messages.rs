@@ -1,0 +1,49 @@
+//! Connections that lie unread in the mailbox of a worker that is dead, stopped or stuck: they go to another.
+
+use super::{Master, Phase};
+use crate::shm::board::{Order, Stage};
+use crate::sys::clock;
+use crate::worker::handoff::mailbox::{self, TAKE_BACK_US};
+use crate::worker::host::Host;
+use std::time::Duration;
+
+/// How often they are looked at while there are any.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl<H: Host> Master<'_, H> {
+    /// When unread messages are looked at next; `None`: there are none.
+    pub(super) fn messages_wait(&self) -> Option<Duration> {
+        let has_unread = |slot| mailbox::unread_for(self.board, slot, 0).is_some();
+        let waits = !self.undelivered.is_empty() || (0..self.base.mailboxes.len()).any(has_unread);
+        waits.then_some(LOOK)
+    }
+
+    /// Takes back what a worker has left unread for too long, and gives it to others.
+    pub(super) fn deliver_messages(&mut self) {
+        let now = clock::monotonic_us();
+        for slot in 0..self.base.mailboxes.len() {
+            if mailbox::unread_for(self.board, slot, now).is_some_and(|time| time >= TAKE_BACK_US) {
+                self.empty_mailbox(slot);
+            }
+        }
+        for message in std::mem::take(&mut self.undelivered) {
+            let takes = |slot| self.takes_messages(slot);
+            let left = mailbox::deliver(self.board, &self.base.mailboxes, message, takes);
+            self.undelivered.extend(left.err());
+        }
+    }
+
+    /// What lies in the mailbox of a slot goes to others.
+    pub(super) fn empty_mailbox(&mut self, slot: usize) {
+        let takes = |slot| self.takes_messages(slot);
+        let left = mailbox::forward_undelivered(self.board, &self.base.mailboxes, slot, takes);
+        self.undelivered.extend(left);
+    }
+
+    fn takes_messages(&self, slot: usize) -> bool {
+        let worker = self.board.worker(slot);
+        let order = worker.order();
+        let serves = order == Order::Serve || (self.phase == Phase::Stopping && order == Order::Drain);
+        worker.stage() == Stage::Ready && serves
+    }
+}

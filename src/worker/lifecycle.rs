@@ -1,0 +1,250 @@
+//! How a worker obeys the master, how it leaves without losing a connection, and what it does without a master.
+
+use super::conns::{Conn, Waits};
+use super::core::{Core, Step};
+use super::waiting::has_begun;
+use super::{Setup, Shared, log};
+use crate::shm::board::{Order, Stage, Wish};
+use crate::sys::{clock, epoll, listeners};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*, fence};
+use std::time::Duration;
+
+/// How long a worker that leaves waits for the next request of a client that no other worker can take over (TLS), until it
+/// closes the connection. Each answer meanwhile says `Connection: close`.
+const SILENT_US: u64 = 5_000_000;
+/// How long a stopping worker waits for the first byte of a new client.
+const FIRST_BYTE_US: u64 = 1_000_000;
+/// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
+const DRAIN_US: u64 = 500_000;
+/// How often connections are passed on: those who take them may have had no room.
+pub(super) const PASS_ON_US: u64 = 5_000;
+
+/// How long a thread that cannot wait for events does nothing instead.
+const BROKEN_WAIT: Duration = Duration::from_millis(50);
+
+/// What a worker remembers while it leaves.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct Leaving {
+    /// When it began to leave.
+    since_us: AtomicU64,
+    /// When its connections are looked over next.
+    next_us: AtomicU64,
+    /// It cannot wait for connections any more.
+    broken: AtomicBool,
+}
+
+/// The master's end of the pipe is closed.
+pub fn is_alone(alive: impl AsFd) -> bool {
+    epoll::wait_one(alive, false, Duration::ZERO).unwrap_or(false)
+}
+
+pub fn has_lost_its_master(setup: &Setup) -> bool {
+    is_alone(&*setup.alive)
+}
+
+impl Shared {
+    /// The order that holds for this process.
+    #[inline]
+    pub fn order(&self) -> Order {
+        self.slot.order_for(self.assignment)
+    }
+
+    /// Is this the process that the master knows in this slot? A zygote that was killed may have left another.
+    pub fn is_assigned(&self) -> bool {
+        self.slot.is_assigned(self.assignment)
+    }
+
+    /// Asks the master for a successor, once; the worker serves until that one is ready.
+    pub fn request_restart(&self, why: Wish) {
+        if self.slot.wish() == Wish::None {
+            self.slot.set_wish(why);
+            self.tell_master();
+        }
+    }
+
+    /// The master is about to kill it: nobody who comes now would get an answer.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.order() == Order::Pause && self.slot.rescue().load(Acquire) != 0
+    }
+
+    pub fn has_lost_its_master(&self) -> bool {
+        is_alone(&*self.alive)
+    }
+
+    /// The master is dead: nobody takes over what this worker leaves, and the port is free for another server. With no
+    /// master the worker is the only writer of its order.
+    pub fn set_orphaned(&self) {
+        if self.is_assigned() && self.order() != Order::Drain {
+            log::say(&format!(
+                "worker {}: the master is gone; leaving when its requests are answered",
+                self.id
+            ));
+            self.slot.set_order(Order::Drain);
+        }
+        self.set_listening(false);
+        listeners::close_all();
+    }
+
+    /// The worker is ready: the master may count on it. `false`: the master does not know it.
+    pub fn announce(&self) -> bool {
+        if !self.is_assigned() {
+            return false;
+        }
+        let least = (0..self.board.slots())
+            .map(|slot| self.board.worker(slot))
+            .filter(|other| other.stage() == Stage::Ready)
+            .map(|other| other.served())
+            .min();
+        self.slot.handicap().store(least.unwrap_or(0), Relaxed);
+        self.slot.set_stage(Stage::Ready);
+        self.tell_master();
+        true
+    }
+
+    /// It cannot wait for connections, and no later try would end otherwise: it has to be replaced.
+    pub(super) fn give_up(&self, why: &str) {
+        if !self.leaving.broken.swap(true, Relaxed) {
+            log::say(&format!("worker {}: {why}; it takes no more connections and is replaced", self.id));
+            self.request_restart(Wish::Broken);
+        }
+    }
+
+    /// A wait for events has failed: not because of a signal, and so it will again.
+    pub(super) fn cannot_wait(&self, error: std::io::Error) {
+        self.give_up(&format!("cannot wait for connections: {}", crate::base::reason::reason(error)));
+        epoll::rest(BROKEN_WAIT);
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.leaving.broken.load(Relaxed)
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        if self.is_assigned() {
+            self.slot.set_stage(stage);
+        }
+    }
+
+    /// Passes on or closes the connections that no request runs on, as far as that is possible now. Those that are
+    /// returned have something to be read.
+    fn clear_table(&self, order: Order) -> Vec<Conn> {
+        self.set_listening(false);
+        while let Some(conn) = self.take_given() {
+            self.keep(conn);
+        }
+        let now = clock::monotonic_us();
+        if now < self.leaving.next_us.load(Relaxed) {
+            return Vec::new();
+        }
+        self.leaving.next_us.store(now + PASS_ON_US, Relaxed);
+        let _ = self.leaving.since_us.compare_exchange(0, now, Relaxed, Relaxed);
+        let passes_on = order == Order::Retire && self.has_successor();
+        let waiting = self.conns().take_waiting();
+        let mut begun = Vec::new();
+        for conn in waiting {
+            let left = if passes_on { self.give_to_successor(conn) } else { Some(conn) };
+            if let Some(conn) = left {
+                begun.extend(self.settle(conn, now, passes_on));
+            }
+        }
+        begun
+    }
+
+    /// Gives a connection to a worker that stays, or hands it back.
+    fn give_to_successor(&self, mut conn: Conn) -> Option<Conn> {
+        if !super::handoff::encode::is_movable(&conn) {
+            return Some(conn);
+        }
+        let Some(slot) = self.successor() else { return Some(conn) };
+        let key = conn.key;
+        if let Some(client) = conn.client.as_ref().filter(|_| conn.events != 0) {
+            let _ = self.epoll.remove(client);
+            conn.events = 0;
+        }
+        let kept = self.give(conn, slot);
+        if kept.is_none() {
+            // Not before: a worker that leaves waits as long as a key is taken.
+            key.into_iter().for_each(|key| self.conns().release(key));
+        }
+        kept
+    }
+
+    /// What becomes of a connection that has to end here. `Some`: it has something to be read first.
+    fn settle(&self, mut conn: Conn, now: u64, passes_on: bool) -> Option<Conn> {
+        if has_begun(&mut conn) {
+            // A part of a request that was read already waits for the rest, within its time.
+            let is_here = conn.buf.is_empty() || conn.waits == Waits::Idle || self.has_bytes(&mut conn);
+            if is_here {
+                return Some(conn);
+            }
+            self.keep(conn);
+            return None;
+        }
+        let since = self.leaving.since_us.load(Relaxed).max(conn.since_us);
+        let patience = match conn.waits {
+            _ if passes_on => SILENT_US,
+            Waits::Head => FIRST_BYTE_US,
+            _ => 0,
+        };
+        if now.saturating_sub(since) < patience {
+            self.keep(conn)
+        } else {
+            self.forget(&conn)
+        }
+        None
+    }
+
+    fn has_bytes(&self, conn: &mut Conn) -> bool {
+        conn.client.as_mut().is_some_and(|client| client.holds() || crate::sys::io::has_bytes(client.as_fd()))
+    }
+}
+
+impl Core {
+    /// One step towards the end. `None`: the caller waits once for what comes, or reads on.
+    pub(super) fn wind_down(&mut self, order: Order) -> Option<Step> {
+        if order == Order::Drain && self.drain_backlog() {
+            return Some(Step::Request);
+        }
+        self.hot = None;
+        if self.has_left_nothing(order) && self.is_given_nothing(order) {
+            self.shared.kick_all();
+            return Some(Step::Leave);
+        }
+        None
+    }
+
+    fn has_left_nothing(&mut self, order: Order) -> bool {
+        self.again.extend(self.shared.clear_table(order));
+        self.again.is_empty() && (self.shared.conns().is_empty() || self.shared.is_broken())
+    }
+
+    /// The last look: who gives this worker a connection from here on sees that it leaves, and takes it back.
+    fn is_given_nothing(&mut self, order: Order) -> bool {
+        self.shared.set_stage(Stage::Retiring);
+        fence(SeqCst);
+        self.shared.leaving.next_us.store(0, Relaxed);
+        self.has_left_nothing(order)
+    }
+
+    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master lets
+    /// nobody else in; whoever made an inherited socket does, so that there this is bounded in time.
+    fn drain_backlog(&mut self) -> bool {
+        let now = clock::monotonic_us();
+        let until = *self.drain_until_us.get_or_insert(now + DRAIN_US);
+        let shared = self.shared.clone();
+        for (index, bound) in shared.listeners.iter().enumerate() {
+            self.claim();
+            // One that is accepted may not need the application, and others wait behind it.
+            while (!bound.inherited || now < until) && epoll::is_readable(&bound.fd) {
+                match self.accept_one(index) {
+                    Some(true) => return true,
+                    Some(false) => self.claim(),
+                    None => break,
+                }
+            }
+        }
+        self.unclaim();
+        false
+    }
+}

@@ -1,0 +1,148 @@
+//! Whether a worker takes new connections: its listeners are in its own epoll, and there is room in its table.
+
+use super::{Shared, intake, log};
+use crate::base::reason::reason;
+use crate::sys::{clock, epoll};
+use parking_lot::Mutex;
+use std::io::{Error, ErrorKind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::time::Duration;
+
+/// How long a worker without descriptors leaves new connections to others.
+const SHORTAGE_US: u64 = 100_000;
+/// When listeners that could not be put back into the epoll are tried again.
+pub(super) const RETRY: Duration = Duration::from_millis(100);
+/// How long a thread looks away from a closed listener.
+const CLOSED: Duration = Duration::from_millis(1);
+/// How often the log is told of the same trouble.
+const REPEAT_US: u64 = 60_000_000;
+
+#[derive(Debug, Default)]
+pub(in crate::worker) struct Listening {
+    /// The listeners are out of the worker's own epoll.
+    stopped: AtomicBool,
+    /// Held by the thread that takes them out or puts them back: two that cross could leave them out for ever.
+    changing: Mutex<()>,
+    /// The table is full, or was a moment ago.
+    full: AtomicBool,
+    /// Until then no descriptor is expected to be free.
+    short_until_us: AtomicU64,
+    said_us: AtomicU64,
+}
+
+impl Shared {
+    /// No more connections fit into the table.
+    pub(super) fn set_table_full(&self) {
+        self.listening.full.store(true, Relaxed);
+        self.slot.table_full().store(1, Relaxed);
+        self.set_listening(false);
+    }
+
+    /// Is the table full, or was it a moment ago?
+    #[inline]
+    pub(super) fn is_table_full(&self) -> bool {
+        self.listening.full.load(Relaxed) && self.is_still_full()
+    }
+
+    #[cold]
+    fn is_still_full(&self) -> bool {
+        let is_short = clock::monotonic_us() < self.listening.short_until_us.load(Relaxed);
+        let full = is_short || !self.conns().has_room();
+        self.listening.full.store(full, Relaxed);
+        self.slot.table_full().store(full.into(), Relaxed);
+        full
+    }
+
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM: connections stay in the backlog for others, or until something is free again.
+    pub(super) fn accept_failed(&self, error: &Error) {
+        if matches!(
+            error.kind(),
+            ErrorKind::WouldBlock | ErrorKind::ConnectionAborted | ErrorKind::Interrupted
+        ) {
+            return;
+        }
+        if error.kind() == ErrorKind::InvalidInput {
+            // EINVAL, accept(2): it does not listen any more. The master has closed it, and gives the order to stop next.
+            return epoll::rest(CLOSED);
+        }
+        let text = reason(error);
+        if !intake::is_shortage(error) {
+            return self.give_up(&format!("cannot accept: {text}"));
+        }
+        self.listening.short_until_us.store(clock::monotonic_us() + SHORTAGE_US, Relaxed);
+        self.complain(&format!(
+            "cannot accept connections: {text}; they wait in the backlog (see max-fd and http-connections)"
+        ));
+        self.set_table_full();
+    }
+
+    /// Trouble that comes again and again is said once a minute.
+    pub(super) fn complain(&self, what: &str) {
+        let (now, last) = (clock::monotonic_us(), self.listening.said_us.load(Relaxed));
+        let is_due = last == 0 || now.saturating_sub(last) > REPEAT_US;
+        if is_due && self.listening.said_us.compare_exchange(last, now, Relaxed, Relaxed).is_ok() {
+            log::say(&format!("worker {}: {what} (said once a minute)", self.id));
+        }
+    }
+
+    /// Are the listeners out of the epoll, though this worker would take connections?
+    pub(super) fn has_stopped_listening(&self) -> bool {
+        self.own_epoll() && self.listening.stopped.load(Relaxed)
+    }
+
+    /// Takes the listeners out of the worker's own epoll, or puts them back.
+    #[inline]
+    pub(super) fn set_listening(&self, on: bool) {
+        if self.own_epoll() && self.listening.stopped.load(Acquire) == on {
+            self.change_listening(on);
+        }
+    }
+
+    #[cold]
+    fn change_listening(&self, on: bool) {
+        let _turn = self.listening.changing.lock();
+        if self.listening.stopped.load(Acquire) != on {
+            return;
+        }
+        if on {
+            let back =
+                self.listeners.iter().enumerate().try_for_each(|(index, bound)| {
+                    match intake::listen_to(&self.epoll, bound, index) {
+                        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+                        result => result,
+                    }
+                });
+            if let Err(error) = back {
+                return self.cannot_listen(error);
+            }
+        } else {
+            for bound in self.listeners.iter() {
+                // One that is not there, or closed, is out of it already.
+                let _ = self.epoll.remove(&bound.fd);
+            }
+        }
+        self.listening.stopped.store(!on, Release);
+    }
+
+    /// What lacks memory is tried again soon; nothing else gets better by waiting.
+    fn cannot_listen(&self, error: Error) {
+        if intake::is_shortage(&error) {
+            self.complain(&format!("cannot listen: {}; trying again", reason(error)));
+        } else {
+            self.give_up(&format!("cannot listen: {}", reason(error)));
+        }
+    }
+
+    /// Goes to the end of the kernel's order of those who wait for a listener.
+    pub(super) fn step_back(&self, listener: usize) {
+        let _turn = self.listening.changing.lock();
+        let bound = &self.listeners[listener];
+        if self.listening.stopped.load(Acquire) || self.epoll.remove(&bound.fd).is_err() {
+            return;
+        }
+        if let Err(error) = intake::listen_to(&self.epoll, bound, listener) {
+            self.listening.stopped.store(true, Release);
+            self.cannot_listen(error);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+"""The end of a server and of single workers, on sockets of its own: nothing that it has taken is lost, and nobody waits at
+a door that stays shut."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from contextlib import ExitStack, suppress
+from signal import Signals
+
+import pytest
+
+from harness import procs
+from harness.http import Connection, request
+from harness.packet import Address
+from harness.wait import until
+
+THREADS = [{}, {"threads": 2}]
+
+
+def boot_own(boot, app: str, where: str, tmp_path, **options):
+    """A server that has bound its HTTP socket by itself; and its address."""
+    if where == "unix":
+        return boot(app, uwsgi=False, http_socket=tmp_path / "s", **options), str(tmp_path / "s")
+    server = boot(app, uwsgi=False, http_socket="127.0.0.1:0", **options)
+    line = server.log.wait(r"serves .* on http://127\.0\.0\.1:\d+ ")
+    return server, ("127.0.0.1", int(re.search(r"127\.0\.0\.1:(\d+)", line.string)[1]))
+
+
+def is_refused(address: Address) -> bool:
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(family) as client:
+        client.settimeout(0.3)
+        try:
+            client.connect(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        except TimeoutError:
+            # The kernel drops the first segment while the backlog is emptied; the next try is a second later.
+            return False
+        return False
+
+
+@pytest.mark.parametrize("options", THREADS, ids=str)
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_a_new_connection_has_a_second_for_its_request_when_the_server_stops(boot, tmp_path, where, options):
+    server, address = boot_own(boot, "hello", where, tmp_path, processes=2, **options)
+    with Connection(address) as late, Connection(address) as half:
+        half.send(request("/half")[:9])
+        server.signal(Signals.SIGTERM)
+        server.log.wait("SIGTERM: stopping")
+        until(lambda: is_refused(address), "the listener to be closed")
+        late.send(request("/late"))
+        half.send(request("/half")[9:])
+        for connection in (late, half):
+            answer = connection.answer()
+            assert (answer.status, answer.header("Connection")) == (200, "close")
+            assert connection.is_closed()
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_a_stop_keeps_nobody_waiting_for_who_says_nothing(boot, tmp_path, where):
+    server, address = boot_own(boot, "hello", where, tmp_path)
+    with Connection(address) as idle, Connection(address) as silent:
+        idle.send(request("/"))
+        idle.answer()
+        began = time.monotonic()
+        server.signal(Signals.SIGTERM)
+        assert idle.is_closed() and silent.is_closed()
+        assert server.wait_exit() == 0
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_connects_are_refused_while_a_slow_request_ends(boot, tmp_path, where):
+    """What waits in the backlog when the stop comes is answered; whoever comes later is told at once."""
+    server, address = boot_own(boot, "slow:waits", where, tmp_path, http_stream_body=True)
+    server.log.expect("^waiting /busy$", "^waiting /backlog$")
+    with Connection(address) as busy, ExitStack() as stack:
+        busy.send(request("/busy", "POST", Content_Length="1"))
+        server.log.wait("^waiting /busy$")
+        waiting = [stack.enter_context(Connection(address)) for _ in range(3)]
+        for connection in waiting:
+            connection.send(request("/backlog", "POST", b"x"))
+        server.signal(Signals.SIGTERM)
+        server.log.wait("SIGTERM: stopping")
+        until(lambda: is_refused(address), "the listener to be closed", 3)
+        busy.send(b"x")
+        assert busy.answer().status == 200
+        for connection in waiting:
+            assert connection.answer().text.startswith("x ")
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("options", THREADS, ids=str)
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_workers_without_a_master_leave_the_port_at_once_and_die_at_the_mercy(boot, tmp_path, where, options):
+    server, address = boot_own(boot, "slow", where, tmp_path, processes=2, worker_reload_mercy=1, **options)
+    server.log.accept_anything()
+    server.status = -signal.SIGKILL
+    if where == "unix":
+        server.gone.clear()
+    with Connection(address) as endless:
+        endless.send(request("/?spin=60"))
+        until(lambda: any(worker.stage == "ready" for worker in server.workers()), "a status")
+        server.log.expect("GET")
+        until(lambda: "GET /?spin=60 for" in _status(server), "the request to run")
+        before = time.monotonic()
+        server.signal(Signals.SIGKILL)
+        server.process.wait()
+        until(lambda: is_refused(address), "the listeners to be closed", 0.9)
+        until(lambda: not server.processes, "the workers to die", 5)
+        assert time.monotonic() - before > 0.9
+
+
+def _status(server) -> str:
+    before = len(server.log.lines)
+    server.signal(Signals.SIGUSR1)
+    return until(lambda: "\n".join(server.log.lines[before:]), "a status")
+
+
+@pytest.mark.parametrize("options", THREADS, ids=str)
+def test_an_answer_that_is_leaving_leaves_whole(boot, tmp_path, options):
+    """The client has not read its answer, nor sent all of its body, when the worker goes."""
+    server, address = boot_own(boot, "bodies:kib", "tcp", tmp_path, http_stream_body=True, **options)
+    with Connection(address) as slow:
+        slow.send(request("/?391", "POST", Content_Length="100000000"))
+        server.log.wait("POST /")
+        server.reload(wait_for_old=False)
+        assert len(slow.answer().body) == 391 * 1024
+
+
+def test_a_stopped_worker_keeps_nothing_that_it_was_given(boot, tmp_path):
+    """An idle worker that is frozen looks idle to the others."""
+    server, address = boot_own(boot, "slow", "tcp", tmp_path, processes=3)
+    with ExitStack() as stack:
+        kept = [stack.enter_context(Connection(address)) for _ in range(9)]
+        by_worker: dict[int, list[Connection]] = {}
+        for connection in kept:
+            connection.send(request("/"))
+            by_worker.setdefault(int(connection.answer().body), []).append(connection)
+        pids = server.worker_pids()
+        busy = max(by_worker, key=lambda pid: len(by_worker[pid]))
+        frozen = next(pid for pid in pids if pid != busy)
+        os.kill(frozen, Signals.SIGSTOP)
+        try:
+            first, *others = by_worker[busy]
+            first.send(request("/?sleep=4"))
+            for connection in others:
+                connection.send(request("/"))
+            for connection in others:
+                connection.socket.settimeout(3)
+                assert int(connection.answer().body) not in (frozen,)
+        finally:
+            os.kill(frozen, Signals.SIGCONT)
+        assert int(first.answer().body) == busy
+
+
+@pytest.mark.parametrize("options", [*THREADS, {"lazy_apps": True}], ids=str)
+@pytest.mark.parametrize("kind", ["http", "uwsgi"])
+def test_a_worker_whose_descriptors_are_closed_is_replaced(boot, kind, options):
+    server = boot(
+        "breaks:closes_what_it_does_not_know", uwsgi=kind == "uwsgi", http=kind == "http", processes=2, **options
+    )
+    server.may_keep_files = True
+
+    def ask(path: str) -> str | None:
+        with suppress(OSError, AssertionError):
+            if kind == "uwsgi":
+                return server.request(path).text
+            with Connection(server.http_address) as connection:
+                connection.send(request(path))
+                return connection.answer().text
+        return None
+
+    before = set(server.worker_pids())
+    assert ask("/close")
+    server.log.wait(
+        r"worker \d: cannot (wait for connections|accept|listen): .*; it takes no more connections and is replaced"
+    )
+    server.log.wait(r"cannot take connections any more; replaced")
+    server.log.accept_anything()
+    until(lambda: len(set(server.worker_pids()) - before) == 1, "the successor")
+    assert all(ask("/") for _ in range(20))
