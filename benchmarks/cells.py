@@ -35,9 +35,6 @@ ENDS = 10
 END_AFTER, REFUSALS = 0.5, 50
 # Clients of the modes that wait much of the time; 8 of the others.
 CLIENTS = {"late5": 32, "late100": 64, "think5": 32, "think100": 64}
-# HUP in the first second of uWSGI's start ends it; and gunicorn needs its time.
-HUP_EVERY = {"rwsgi": 0.5}
-HUP_EVERY_OF_PEERS = 2.0
 
 TRANSPORTS = ("http", "https", "unix", "nginx", "uwsgi", "nginx-uwsgi")
 UWSGI_MODES = ("new", "late5", "late100", "post")
@@ -91,12 +88,8 @@ def to_master(number: Signals, every: float, times: float = events.NEVER) -> Cal
     return lambda running: events.signal(running.server.pid, number, every, times)
 
 
-def hup(running: Running) -> events.Event:
-    return events.signal(running.server.pid, Signals.SIGHUP, HUP_EVERY.get(running.cell.peer, HUP_EVERY_OF_PEERS))
-
-
 HAPPENINGS = {
-    "hup": Happening(both("", gunicorn=""), hup),
+    "hup": Happening(both("", gunicorn=""), to_master(Signals.SIGHUP, 0.5)),
     "touch-reload": Happening(
         both("--touch-reload {dir}/touched"), lambda running: events.touch(running.directory / "touched", 1.2)
     ),

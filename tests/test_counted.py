@@ -18,7 +18,7 @@ from harness.wait import until
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 0.8
+SECONDS = 0.6
 SHORT = ["new", "late5", "kept", "think5", "post"]
 
 # What happens, with the options that make it happen, and how many workers must have answered.

@@ -43,6 +43,8 @@ class Books:
     # Kept connections that ended with `Connection: close`.
     closed_as_said: int = 0
     connections: int = 0
+    # Answers that took longer than a second.
+    slow: int = 0
     # Of the answers, in seconds, and how long after the last event the slowest one came.
     slowest: float = 0.0
     slowest_since_event: float | None = None
@@ -73,6 +75,7 @@ class Books:
             "closed_idle": self.closed_idle,
             "closed_as_said": self.closed_as_said,
             "connections": self.connections,
+            "slow": self.slow,
             "slowest_ms": round(self.slowest * 1000, 1),
             "seconds": round(self.seconds, 2),
             "rate": round(self.rate),
@@ -86,6 +89,7 @@ class Books:
         lines = [
             f"{self.begun} requests: {self.answered} answered, {self.refused} refused, {len(self.lost)} lost; "
             f"{self.closed_idle} connections closed while idle, {self.closed_as_said} as said; "
-            f"slowest {self.slowest * 1000:.0f} ms; {dict(self.events)}; {len(self.workers)} workers"
+            f"slowest {self.slowest * 1000:.0f} ms, {self.slow} over a second; "
+            f"{dict(self.events)}; {len(self.workers)} workers"
         ]
         return "\n".join([*lines, *map(str, self.lost[:10])])

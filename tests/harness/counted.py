@@ -24,6 +24,8 @@ from .packet import Address
 
 # A request that has no answer by then is lost.
 REQUEST_TIMEOUT = 10.0
+# An answer that took longer is counted as slow, too.
+SLOW = 1.0
 # How long a client waits after it was refused, and before it tries a unix socket again whose backlog is full.
 AFTER_REFUSAL = 0.01
 BACKLOG_FULL = 0.001
@@ -400,6 +402,7 @@ class Load:
         books = self.books
         books.answered += 1
         books.workers[worker] = now
+        books.slow += seconds > SLOW
         if seconds > books.slowest:
             books.slowest = seconds
             books.slowest_since_event = now - self.last_event[1] if self.last_event[0] else None

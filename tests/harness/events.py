@@ -91,10 +91,10 @@ def signal_worker(number: Signals, every: float) -> Event:
 
 
 class Freeze(Event):
-    """Stops a worker, and continues it when it is due the next time."""
+    """Stops a worker, and continues it when it is due the next time: after the last time when the load ends."""
 
-    def __init__(self, every: float) -> None:
-        super().__init__("STOP and CONT", every, self._turn)
+    def __init__(self, every: float, times: float = NEVER) -> None:
+        super().__init__("STOP and CONT", every, self._turn, times)
         self.frozen: int | None = None
 
     def _turn(self, books: Books, now: float) -> bool:
