@@ -21,12 +21,12 @@ pytestmark = pytest.mark.slow
 SECONDS = 0.6
 SHORT = ["new", "late5", "kept", "think5", "post"]
 
-# What happens, with the options that make it happen, and how many workers must have answered.
+# What happens, with the options that make it happen, and how many workers must have answered at least.
 EVENTS = {
-    "hup": ({}, 4),
+    "hup": ({}, 3),
     "max-requests": ({"max_requests": 50, "min_worker_lifetime": 0}, 3),
     "term-worker": ({}, 3),
-    "stop-cont": ({}, 2),
+    "stop-cont": ({}, 1),
 }
 
 
@@ -47,8 +47,9 @@ def start(boot, **options: object) -> Server:
 
 
 def nothing_lost(books: Books) -> None:
-    assert (len(books.lost), books.refused, books.closed_idle) == (0, 0, 0), str(books)
+    assert (len(books.lost), books.refused) == (0, 0), str(books)
     assert books.answered > 100, str(books)
+    assert all(count >= 2 for count in books.events.values()), str(books)
 
 
 def count(server: Server, event: str, mode: str, endpoint: Endpoint, seconds: float = SECONDS) -> Books:
@@ -64,7 +65,9 @@ def test_nothing_is_lost_over_http(boot, event, mode, threads):
     server = start(boot, http=True, threads=threads, **options)
     books = count(server, event, mode, Endpoint(server.http_address))
     nothing_lost(books)
-    assert len(books.workers) >= workers or mode in ("kept", "think5", "post"), str(books)
+    # The last answer of a connection says so.
+    assert books.closed_idle == 0, str(books)
+    assert len(books.workers) >= workers, str(books)
 
 
 @pytest.mark.parametrize("mode", ["new", "late5"])
@@ -116,6 +119,16 @@ def test_a_stop_loses_nothing(boot, mode, threads):
     """Who is accepted is answered, later ones are refused. An idle connection may be closed without a word before."""
     server = start(boot, http=True, threads=threads)
     books = load_until_the_end(server, Endpoint(server.http_address), MODES[mode], Signals.SIGTERM)
+    assert books.lost == [], str(books)
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("protocol", ["http", "uwsgi"])
+@pytest.mark.parametrize("mode", ["new", "late5"])
+def test_a_stop_loses_nothing_over_unix_sockets(boot, tmp_path, mode, protocol):
+    path = tmp_path / "socket"
+    server = start(boot, threads=4, **{"http_socket" if protocol == "http" else "socket": path})
+    books = load_until_the_end(server, Endpoint(str(path), protocol), MODES[mode], Signals.SIGTERM)
     assert books.lost == [], str(books)
     assert server.wait_exit() == 0
 
