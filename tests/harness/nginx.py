@@ -55,6 +55,25 @@ SERVER = """
     }}
 """
 
+# For an upstream that begins with http://; a location of it keeps connections.
+PROXY = """
+    upstream http{port} {{ server {upstream}; keepalive 16; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://http{port};
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_read_timeout 30s;
+        }}
+    }}
+"""
+
+
+def block(port: int, upstream: str) -> str:
+    kind, address = (PROXY, upstream[7:]) if upstream.startswith("http://") else (SERVER, upstream)
+    return kind.format(port=port, upstream=address)
+
 
 def free_ports(count: int) -> list[int]:
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -65,7 +84,8 @@ def free_ports(count: int) -> list[int]:
 
 
 class Nginx:
-    """One server block, on a port of its own, for each upstream."""
+    """One server block, on a port of its own, for each upstream: an address as uwsgi_pass has it, or with `http://`
+    before it, whose connections are kept."""
 
     def __init__(self, directory: Path, upstreams: list[str]) -> None:
         self.directory = directory
@@ -80,7 +100,7 @@ class Nginx:
         raise AssertionError(self.errors())
 
     def _start(self, upstreams: list[str]) -> None:
-        blocks = [SERVER.format(port=port, upstream=to) for port, to in zip(self.ports, upstreams, strict=True)]
+        blocks = [block(port, upstream) for port, upstream in zip(self.ports, upstreams, strict=True)]
         params = "\n    ".join(f"uwsgi_param {name} {value};" for name, value in PARAMS.items())
         text = CONFIGURATION.format(dir=self.directory, params=params, servers="".join(blocks))
         (self.directory / "nginx.conf").write_text(text)
