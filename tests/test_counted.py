@@ -117,7 +117,7 @@ def load_until_the_end(server: Server, endpoint: Endpoint, mode: Mode, number: S
 @pytest.mark.parametrize("mode", ["new", "late5", "late100", "kept", "think5", "post"])
 def test_a_stop_loses_nothing(boot, mode, threads):
     """Who is accepted is answered, later ones are refused. An idle connection may be closed without a word before."""
-    server = start(boot, http=True, threads=threads)
+    server = start(boot, binds=True, threads=threads)
     books = load_until_the_end(server, Endpoint(server.http_address), MODES[mode], Signals.SIGTERM)
     assert books.lost == [], str(books)
     assert server.wait_exit() == 0
@@ -135,7 +135,7 @@ def test_a_stop_loses_nothing_over_unix_sockets(boot, tmp_path, mode, protocol):
 
 def test_a_stop_refuses_while_a_request_runs(boot):
     """Nobody waits in the backlog for the end of a slow request."""
-    server = start(boot, http=True, processes=1)
+    server = start(boot, binds=True, processes=1)
     with Connection(server.http_address) as slow:
         slow.send(request("/sleep/2?slow"))
         with Load(Endpoint(server.http_address), MODES["new"]) as load:
@@ -148,7 +148,7 @@ def test_a_stop_refuses_while_a_request_runs(boot):
 
 @pytest.mark.parametrize("mode", ["new", "late5", "kept", "think5", "post"])
 def test_the_death_of_the_master_loses_nothing(boot, mode):
-    server = start(boot, http=True, threads=4)
+    server = start(boot, binds=True, threads=4)
     server.status = -Signals.SIGKILL
     books = load_until_the_end(server, Endpoint(server.http_address), MODES[mode], Signals.SIGKILL)
     assert books.lost == [], str(books)
@@ -157,7 +157,7 @@ def test_the_death_of_the_master_loses_nothing(boot, mode):
 
 def test_workers_without_a_master_are_gone_after_the_mercy(boot):
     """Whatever the application does: the one that sleeps is killed."""
-    server = start(boot, http=True, processes=2, worker_reload_mercy=1)
+    server = start(boot, binds=True, processes=2, worker_reload_mercy=1)
     server.status = -Signals.SIGKILL
     workers = server.worker_pids()
     with Connection(server.http_address) as slow:

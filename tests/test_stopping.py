@@ -4,7 +4,6 @@ a door that stays shut."""
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import time
@@ -25,9 +24,8 @@ def boot_own(boot, app: str, where: str, tmp_path, **options):
     """A server that has bound its HTTP socket by itself; and its address."""
     if where == "unix":
         return boot(app, uwsgi=False, http_socket=tmp_path / "s", **options), str(tmp_path / "s")
-    server = boot(app, uwsgi=False, http_socket="127.0.0.1:0", **options)
-    line = server.log.wait(r"serves .* on http://127\.0\.0\.1:\d+ ")
-    return server, ("127.0.0.1", int(re.search(r"127\.0\.0\.1:(\d+)", line.string)[1]))
+    server = boot(app, uwsgi=False, binds=True, **options)
+    return server, server.http_address
 
 
 def is_refused(address: Address) -> bool:

@@ -235,7 +235,7 @@ fn build<H: Host>(
     };
     // Even one process has a successor.
     let mailboxes = if only_uwsgi { Vec::new() } else { mailbox::make(slots)? };
-    listeners::register(listeners.iter().map(|bound| bound.fd.as_fd()))?;
+    listeners::register(listeners.iter().map(|bound| (bound.fd.as_fd(), bound.inherited)))?;
     let base = Setup {
         settings: settings.clone(),
         board,

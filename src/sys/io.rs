@@ -228,6 +228,14 @@ pub fn adopt(fd: RawFd) -> Option<OwnedFd> {
     unsafe { (libc::fcntl(fd, libc::F_GETFD) >= 0).then(|| OwnedFd::from_raw_fd(fd)) }
 }
 
+/// Is there a number left for another descriptor? Without one a descriptor that comes in a message is lost (unix(7)).
+pub fn has_spare_number() -> bool {
+    // SAFETY: no pointers; the copy is closed when it is dropped.
+    let copy = unsafe { libc::fcntl(2, libc::F_DUPFD_CLOEXEC, 0) };
+    // SAFETY: new, and ours alone.
+    (copy >= 0).then(|| unsafe { OwnedFd::from_raw_fd(copy) }).is_some()
+}
+
 /// The process's own error stream.
 pub fn stderr() -> BorrowedFd<'static> {
     // SAFETY: open_standard_streams() has made sure that 2 is open, and nothing closes it.

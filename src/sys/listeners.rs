@@ -3,36 +3,56 @@
 //! Closing means that a placeholder takes the descriptor's place (dup2(2)): the number stays open, so that nobody who still
 //! uses it ever meets another file, and the kernel closes the listening socket when no process has it any more.
 
-use super::check;
+use super::{check, socket};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::*};
 
 /// More addresses than any configuration has.
 const MAX_LISTENERS: usize = 256;
 
-static NUMBERS: [AtomicI32; MAX_LISTENERS] = [const { AtomicI32::new(-1) }; MAX_LISTENERS];
+struct Known {
+    number: AtomicI32,
+    /// Somebody else may go on listening there when the server is gone.
+    is_shared: AtomicBool,
+}
+
+static KNOWN: [Known; MAX_LISTENERS] =
+    [const { Known { number: AtomicI32::new(-1), is_shared: AtomicBool::new(false) } }; MAX_LISTENERS];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// A socket that listens nowhere and is connected to nobody.
 static PLACEHOLDER: AtomicI32 = AtomicI32::new(-1);
 
-/// Makes these the listeners that [`close_all`] closes. Once in a process, before it forks.
+/// Makes these the listeners of this process, each with the word whether another server may have it, too. Before the
+/// process forks.
 ///
 /// # Errors
 /// More listeners than there is room for, or no descriptor is left for the placeholder.
-pub fn register<'a>(listeners: impl Iterator<Item = BorrowedFd<'a>>) -> Result<()> {
+pub fn register<'a>(listeners: impl Iterator<Item = (BorrowedFd<'a>, bool)>) -> Result<()> {
     let mut count = 0;
-    for listener in listeners {
-        let place =
-            NUMBERS.get(count).ok_or_else(|| Error::new(ErrorKind::InvalidInput, "too many listeners"))?;
-        place.store(listener.as_raw_fd(), Relaxed);
+    for (listener, is_shared) in listeners {
+        let full = || Error::new(ErrorKind::InvalidInput, "too many listeners");
+        let place = KNOWN.get(count).ok_or_else(full)?;
+        place.number.store(listener.as_raw_fd(), Relaxed);
+        place.is_shared.store(is_shared, Relaxed);
         count += 1;
     }
     if PLACEHOLDER.load(Relaxed) < 0 {
-        PLACEHOLDER.store(super::socket::unconnected()?.into_raw_fd(), Relaxed);
+        PLACEHOLDER.store(socket::unconnected()?.into_raw_fd(), Relaxed);
     }
     COUNT.store(count, Release);
     Ok(())
+}
+
+/// Lets nobody connect any more to the listeners that are the server's alone. For signal handlers, too: it takes system
+/// calls and nothing else.
+pub fn refuse_new() {
+    for known in KNOWN[..COUNT.load(Acquire)].iter().filter(|known| !known.is_shared.load(Relaxed)) {
+        // SAFETY: open in this process since `register`, and borrowed for this call alone.
+        let listener = unsafe { BorrowedFd::borrow_raw(known.number.load(Relaxed)) };
+        // Where the kernel has no filter new connections come in until the listener is closed.
+        let _ = socket::refuse_new(listener);
+    }
 }
 
 /// Closes the listeners in this process alone. For signal handlers, too: dup2 is async-signal-safe (signal-safety(7)).
@@ -41,9 +61,9 @@ pub fn close_all() {
     if placeholder < 0 {
         return;
     }
-    for number in &NUMBERS[..COUNT.swap(0, AcqRel)] {
+    for known in &KNOWN[..COUNT.swap(0, AcqRel)] {
         // SAFETY: no pointers; both numbers are open in this process since `register`.
-        let _ = check(unsafe { libc::dup3(placeholder, number.load(Relaxed), libc::O_CLOEXEC) });
+        let _ = check(unsafe { libc::dup3(placeholder, known.number.load(Relaxed), libc::O_CLOEXEC) });
     }
 }
 
@@ -57,8 +77,11 @@ mod tests {
     fn who_connects_to_a_closed_listener_is_refused() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        register([listener.as_fd()].into_iter()).unwrap();
-        TcpStream::connect(address).unwrap();
+        register([(listener.as_fd(), false)].into_iter()).unwrap();
+        let early = TcpStream::connect(address).unwrap();
+        refuse_new();
+        // Who was there before is still to be accepted.
+        assert_eq!(listener.accept().unwrap().1, early.local_addr().unwrap());
         close_all();
         assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         // The number is not free for another file.

@@ -225,7 +225,7 @@ pub fn set_dump(hook: fn()) -> Result<()> {
 /// What runs when the signal [`orphaned`] comes; inside its handler, like the hook of a dump.
 pub fn on_orphaned(hook: fn()) -> Result<()> {
     ON_ORPHANED.store(hook as *mut (), Ordering::Release);
-    install(orphaned(), lost_master as *const () as libc::sighandler_t, libc::SA_RESTART)
+    install(orphaned(), lost_master as *const () as libc::sighandler_t, 0)
 }
 
 /// The calling thread gets no signals: others do.

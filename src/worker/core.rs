@@ -13,7 +13,7 @@ use super::{Shared, listening, log};
 use crate::config::Protocol;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order};
-use crate::sys::{clock, epoll, process, signal};
+use crate::sys::{clock, epoll, orphan, process, signal};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
@@ -153,6 +153,9 @@ impl Core {
     /// Obeys the order that holds, and waits once for what comes.
     fn turn(&mut self) -> Option<Step> {
         self.shared.follow_log();
+        if orphan::is_orphaned() {
+            self.shared.set_orphaned();
+        }
         match self.shared.order() {
             Order::Serve => self.shared.set_listening(!self.shared.is_table_full()),
             Order::Pause => return self.rest(),

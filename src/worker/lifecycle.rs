@@ -5,7 +5,7 @@ use super::core::{Core, Step};
 use super::waiting::has_begun;
 use super::{Setup, Shared, log};
 use crate::shm::board::{Order, Stage, Wish};
-use crate::sys::{clock, epoll, listeners};
+use crate::sys::{clock, epoll, listeners, orphan};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*, fence};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use std::time::Duration;
 /// How long a worker that leaves waits for the next request of a client that no other worker can take over (TLS), until it
 /// closes the connection. Each answer meanwhile says `Connection: close`.
 const SILENT_US: u64 = 5_000_000;
+/// How long a stopping worker waits for the next request of a client that has a connection open: it may be on its way.
+const NEXT_US: u64 = 100_000;
 /// How long a stopping worker waits for the first byte of a new client.
 const FIRST_BYTE_US: u64 = 1_000_000;
 /// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
@@ -72,8 +74,8 @@ impl Shared {
         is_alone(&*self.alive)
     }
 
-    /// The master is dead: nobody takes over what this worker leaves, and the port is free for another server. With no
-    /// master the worker is the only writer of its order.
+    /// The master is dead: nobody takes over what this worker leaves. With no master the worker is the only writer of its
+    /// order.
     pub fn set_orphaned(&self) {
         if self.is_assigned() && self.order() != Order::Drain {
             log::say(&format!(
@@ -83,7 +85,6 @@ impl Shared {
             self.slot.set_order(Order::Drain);
         }
         self.set_listening(false);
-        listeners::close_all();
     }
 
     /// The worker is ready: the master may count on it. `false`: the master does not know it.
@@ -185,7 +186,7 @@ impl Shared {
         let patience = match conn.waits {
             _ if passes_on => SILENT_US,
             Waits::Head => FIRST_BYTE_US,
-            _ => 0,
+            _ => NEXT_US,
         };
         if now.saturating_sub(since) < patience {
             self.keep(conn)
@@ -205,6 +206,10 @@ impl Core {
     pub(super) fn wind_down(&mut self, order: Order) -> Option<Step> {
         if order == Order::Drain && self.drain_backlog() {
             return Some(Step::Request);
+        }
+        if orphan::is_orphaned() {
+            // The port is free for another server.
+            listeners::close_all();
         }
         self.hot = None;
         if self.has_left_nothing(order) && self.is_given_nothing(order) {

@@ -8,8 +8,9 @@ use std::io::{Error, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::time::Duration;
 
-/// How long a worker without descriptors leaves new connections to others.
+/// How long a worker without descriptors leaves new connections to others, and how long a thread that has met it looks away.
 const SHORTAGE_US: u64 = 100_000;
+const SHORTAGE: Duration = Duration::from_millis(5);
 /// When listeners that could not be put back into the epoll are tried again.
 pub(super) const RETRY: Duration = Duration::from_millis(100);
 /// How long a thread looks away from a closed listener.
@@ -69,11 +70,17 @@ impl Shared {
         if !intake::is_shortage(error) {
             return self.give_up(&format!("cannot accept: {text}"));
         }
-        self.listening.short_until_us.store(clock::monotonic_us() + SHORTAGE_US, Relaxed);
+        self.out_of_descriptors();
         self.complain(&format!(
             "cannot accept connections: {text}; they wait in the backlog (see max-fd and http-connections)"
         ));
+    }
+
+    /// Connections stay where they are for a moment, for others or until something is free again.
+    pub(super) fn out_of_descriptors(&self) {
+        self.listening.short_until_us.store(clock::monotonic_us() + SHORTAGE_US, Relaxed);
         self.set_table_full();
+        epoll::rest(SHORTAGE);
     }
 
     /// Trouble that comes again and again is said once a minute.

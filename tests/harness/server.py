@@ -71,6 +71,7 @@ class Server:
         *arguments: str,
         uwsgi: bool = True,
         http: bool = False,
+        binds: bool = False,
         https: str | None = None,
         to_https: int | None = None,
         env: dict[str, str] | None = None,
@@ -94,6 +95,10 @@ class Server:
         if http:
             self.http_address, fd = self._listen()
             words.append(f"--http-socket=fd://{fd}")
+        self._binds = binds
+        if binds:
+            # A socket of the server's own: an inherited one is left to whoever made it when the server stops.
+            words.append("--http-socket=127.0.0.1:0")
         if https is not None:
             # What stands behind the address: CERTIFICATE,KEY[,CIPHERS[,CLIENT_CA]].
             self.https_address, fd = self._listen()
@@ -146,6 +151,9 @@ class Server:
             self.notifications.wait("READY=1", process=self.pid)
         except AssertionError as error:
             raise AssertionError(f"the server did not get ready: {error}\n{self.log.text}") from None
+        if self._binds:
+            port = self.log.find(r"serves .* on .*\bhttp://127\.0\.0\.1:(\d+)")[1]
+            self.http_address = ("127.0.0.1", int(port))
         self._files = {pid: procs.descriptors(pid) for pid in procs.children(self.pid)}
         return self
 

@@ -79,10 +79,11 @@ pub fn post(board: Board, mailbox: &Mailbox, slot: usize, bytes: &[u8], fd: Borr
     is_sent
 }
 
-/// Takes a message out of the mailbox of a slot.
+/// Takes a message out of the mailbox of a slot, unless this process could not hold its descriptor.
 pub fn take(board: Board, mailboxes: &[Mailbox], slot: usize) -> Option<(Vec<u8>, OwnedFd)> {
+    let mailbox = mailboxes.get(slot).filter(|_| io::has_spare_number())?;
     let mut bytes = Vec::new();
-    let socket = scm::receive(mailboxes.get(slot)?.taking.as_fd(), &mut bytes, MAX_MESSAGE).ok()?;
+    let socket = scm::receive(mailbox.taking.as_fd(), &mut bytes, MAX_MESSAGE).ok()?;
     let worker = board.worker(slot);
     // What a predecessor in this slot has left was not counted in it.
     let less = |unread: u64| Some(unread.saturating_sub(1));

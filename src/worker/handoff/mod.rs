@@ -8,7 +8,7 @@ use super::Shared;
 use super::client::Client;
 use super::conns::Conn;
 use crate::shm::board::{Order, Stage};
-use crate::sys::clock;
+use crate::sys::{clock, io};
 use encode::is_movable;
 use std::cmp::Reverse;
 use std::os::fd::AsFd;
@@ -81,7 +81,14 @@ impl Shared {
 
     /// A connection that another process has given.
     pub(super) fn take_given(&self) -> Option<Conn> {
-        if self.is_assigned() { self.take_from(self.slot_index) } else { None }
+        if !self.is_assigned() {
+            return None;
+        }
+        let taken = self.take_from(self.slot_index);
+        if taken.is_none() && !io::has_spare_number() {
+            self.out_of_descriptors();
+        }
+        taken
     }
 
     fn take_from(&self, slot: usize) -> Option<Conn> {
