@@ -40,7 +40,7 @@ def test_a_request_that_runs_when_the_server_stops_is_told(boot):
 
 
 def test_a_worker_that_retires_passes_its_connections_on(boot):
-    """Nobody has to connect anew: not who waits between two requests, nor who has one running, nor who has sent half."""
+    """Nobody has to connect anew: neither between two requests, nor with one running, nor with half of one sent."""
     server = boot_http(boot, "slow:waits", threads=2, http_stream_body=True)
     server.log.expect("waiting")
     with ExitStack() as stack:

@@ -1,5 +1,4 @@
-"""The end of a server and of single workers, on sockets of its own: nothing that it has taken is lost, and nobody waits at
-a door that stays shut."""
+"""The end of a server and of single workers: what has connected is answered, later connects are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +11,6 @@ from signal import Signals
 
 import pytest
 
-from harness import procs
 from harness.http import Connection, request
 from harness.packet import Address
 from harness.wait import until

@@ -16,7 +16,7 @@ def is_needed(number: int) -> bool:
 
 
 def closes_what_it_does_not_know(environ, start_response):
-    """Some libraries close every descriptor before they become a daemon; here those with which connections are taken."""
+    """Some libraries close every descriptor before they become a daemon; here those that take connections."""
     if environ["PATH_INFO"] == "/close":
         for number in filter(is_needed, map(int, os.listdir("/proc/self/fd"))):
             os.close(number)
