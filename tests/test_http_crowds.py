@@ -60,6 +60,25 @@ def test_idle_connections_cost_little_memory(boot, options):
     assert percentile(times, 99) < 0.05
 
 
+def test_heads_without_an_end_are_bounded_by_default(boot):
+    count, bound = 3000, 64 << 20
+    need_descriptors(count)
+    server = boot("hello", uwsgi=False, http=True, http_headers_timeout=300, disable_logging=True)
+    server.log.expect("took more than http-request-memory = 67108864 bytes together")
+    answer_times(server.http_address, 100, "/")
+    worker = server.worker_pids()[0]
+    before = procs.memory(worker)
+    with Crowd("starters", count, server.http_address) as starters:
+        times = answer_times(server.http_address, 200, "/")
+        grown = procs.memory(worker) - before
+        starters.left()
+    kept = count - server.workers()[0].refused
+    # As many as there is room for; when it is full, an eighth of it is cleared.
+    assert bound * 0.8 / 62_000 < kept < bound / 60_000
+    assert grown < bound * 1.25, f"{grown >> 20} MiB"
+    assert percentile(times, 99) < 0.05
+
+
 @pytest.mark.parametrize(
     ("headers", "begin"),
     [({"Content_Length": "10000000"}, b""), ({"Transfer_Encoding": "chunked"}, b"989680\r\n")],

@@ -47,6 +47,7 @@ GUNICORN: dict[str, set[str] | None] = {
     "078": None,  # trailers
     "086": {"HTTP_CONNECTION"},
     "102": {"HTTP_X_ONE"},
+    "106": {"HTTP_EXPECT"},
 }
 UWSGI: dict[str, set[str] | None] = {
     "016": {"PATH_INFO"},  # a broken escape

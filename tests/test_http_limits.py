@@ -150,11 +150,11 @@ def test_a_socket_of_front_ends_needs_no_files_for_connections(boot):
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize("kind", ["missing", "full"])
-def test_a_body_that_cannot_be_kept_is_500_and_says_why(boot, tmp_path, kind, chunked):
-    place, why, command = tmp_path / "missing", "No such file or directory", None
+def test_a_body_that_cannot_be_kept_is_refused_and_says_why(boot, tmp_path, kind, chunked):
+    place, why, command, status = tmp_path / "missing", "No such file or directory", None, 500
     if kind == "full":
         # A limit on the size of files is met as a full disk is: in the middle of a write.
-        place, why = tmp_path, "File too large"
+        place, why, status = tmp_path, "File too large", 507
         command = ["sh", "-c", 'ulimit -f 64; exec "$@"', "sh", sys.executable, "-m", "rwsgi"]
     server = boot("inputs:digest", uwsgi=False, http=True, env={"TMPDIR": str(place)}, command=command)
     body = b"x" * 1_000_000
@@ -165,9 +165,9 @@ def test_a_body_that_cannot_be_kept_is_500_and_says_why(boot, tmp_path, kind, ch
             sent = request(method="POST", body=body)
         connection.send(sent)
         answer = connection.answer()
-        assert (answer.status, answer.header("Connection")) == (500, "close")
+        assert (answer.status, answer.header("Connection")) == (status, "close")
     server.log.wait(
-        rf"refused a request with 500: the body's temporary file in {place} \(TMPDIR\) cannot be used: {why}"
+        rf"refused a request with {status}: the body's temporary file in {place} \(TMPDIR\) cannot be used: {why}"
     )
     with Connection(server.http_address) as connection:
         connection.send(request(method="POST", body=b"abc"))

@@ -19,6 +19,8 @@ pub struct Http {
     pub requests: u64,
     /// Connections of one worker, as far as the system allows.
     pub connections: usize,
+    /// Bytes that what has come of requests takes in one worker.
+    pub request_memory: usize,
     /// Bytes of the request line without its line end.
     pub request_line: usize,
     /// Header fields of one request.
@@ -56,6 +58,7 @@ impl Default for Http {
             min_rate: 256,
             requests: 10_000,
             connections: 16 * 1024,
+            request_memory: 64 << 20,
             request_line: 8190,
             headers: 100,
             body_memory: 64 * 1024,

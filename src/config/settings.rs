@@ -138,8 +138,12 @@ pub struct Settings {
     pub max_vars: usize,
     /// Bodies up to this many bytes are read into memory before the app runs, larger ones to a file. 0: not read ahead.
     pub post_buffering: usize,
+    /// Bytes of such a file; 0: no limit.
+    pub post_buffering_limit: u64,
     /// Largest body in bytes; 0: no limit.
     pub limit_post: u64,
+    /// Most bytes of the head that an application gives an answer.
+    pub response_headers_limit: usize,
     /// The longest wait for the peer in one blocking step.
     pub socket_timeout: Duration,
     pub chmod_socket: Option<u32>,
@@ -222,7 +226,9 @@ impl Default for Settings {
             buffer_size: 65535,
             max_vars: 1000,
             post_buffering: 0,
+            post_buffering_limit: 1 << 30,
             limit_post: 0,
+            response_headers_limit: 64 * 1024,
             socket_timeout: Duration::from_secs(4),
             chmod_socket: None,
             chown_socket: None,

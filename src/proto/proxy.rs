@@ -25,7 +25,7 @@ impl fmt::Display for NotProxy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub len: usize,
-    /// Who connected to the balancer; `None`: the balancer itself (a health check), or nobody that has an address.
+    /// Who connected to the balancer; `None`: the balancer itself (a health check), or somebody whose address is not told.
     pub source: Option<SocketAddr>,
 }
 

@@ -30,6 +30,8 @@ pub struct Body {
     pub(super) spool: Option<File>,
     /// The file that it is written to, while it arrives.
     pub(super) sink: Option<File>,
+    /// Bytes that went there.
+    pub(super) spooled: u64,
     /// Bytes handed to the app.
     pub(super) consumed: u64,
     /// Bytes that came behind those of the head, chunk sizes among them.
@@ -58,6 +60,7 @@ impl Body {
         self.rest = Rest::Nothing;
         self.spool = None;
         self.sink = None;
+        self.spooled = 0;
         self.consumed = 0;
         self.received = 0;
         self.failed = None;

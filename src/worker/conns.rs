@@ -8,6 +8,7 @@ use super::rest::Rest;
 use crate::config::{Http, Protocol};
 use crate::proto::http::head::Progress;
 use crate::sys::clock;
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -86,6 +87,8 @@ pub struct Conn {
     pub progress: Progress,
     pub waits: Waits,
     pub since_us: u64,
+    /// When the last bytes of a request came that is not whole.
+    pub heard_us: u64,
     /// Requests that were begun on it.
     pub requests: u64,
     pub upload: Option<Box<Upload>>,
@@ -109,6 +112,7 @@ impl Conn {
             progress: Progress::default(),
             waits: Waits::Head,
             since_us: now_us,
+            heard_us: now_us,
             requests: 0,
             upload: None,
             leftover: None,
@@ -207,11 +211,46 @@ pub struct Conns {
     tended: Arc<AtomicUsize>,
     /// Most connections that the worker keeps waiting; beyond, it accepts no more until some have gone.
     most: usize,
+    /// Most descriptors that it spends on them.
+    most_descriptors: usize,
+    /// Of those in their places: descriptors beside their sockets, and memory of requests that are not whole.
+    files: usize,
+    request_memory: usize,
+}
+
+/// A connection that waits for more of its request, in the order in which they are given up: by the seconds that it has
+/// waited, and of those that have waited as long, who holds the most memory. So a flood takes nobody along who goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stale {
+    waited_secs: Reverse<u64>,
+    bytes: Reverse<usize>,
+    heard_us: u64,
+    key: usize,
+}
+
+impl Stale {
+    fn new(key: usize, conn: &Conn, now_us: u64) -> Stale {
+        let waited_us = now_us.saturating_sub(conn.heard_us);
+        Stale {
+            waited_secs: Reverse(waited_us / 1_000_000),
+            bytes: Reverse(conn.request_memory()),
+            heard_us: conn.heard_us,
+            key,
+        }
+    }
 }
 
 impl Conns {
-    pub fn new(most: usize) -> Conns {
-        Conns { places: Vec::new(), free: Vec::new(), tended: Arc::default(), most: most.max(1) }
+    pub fn new(most: usize, most_descriptors: usize) -> Conns {
+        Conns {
+            places: Vec::new(),
+            free: Vec::new(),
+            tended: Arc::default(),
+            most: most.max(1),
+            most_descriptors: most_descriptors.max(1),
+            files: 0,
+            request_memory: 0,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -227,12 +266,46 @@ impl Conns {
     }
 
     pub fn is_full(&self) -> bool {
-        self.len() >= self.most
+        self.len() >= self.most || self.descriptors() >= self.most_descriptors
+    }
+
+    fn descriptors(&self) -> usize {
+        self.len() + self.files
+    }
+
+    /// May one be spent on a file? Connections that were let in without one may want one all at once.
+    pub fn has_descriptors(&self) -> bool {
+        self.descriptors() < self.most_descriptors
     }
 
     /// Is there room again, and not only for one?
     pub fn has_room(&self) -> bool {
-        self.len() <= self.most - self.most.div_ceil(16)
+        let most_of = |most: usize| most - most.div_ceil(16);
+        self.len() <= most_of(self.most) && self.descriptors() <= most_of(self.most_descriptors)
+    }
+
+    /// Bytes that what has come of requests takes.
+    pub fn request_memory(&self) -> usize {
+        self.request_memory
+    }
+
+    /// Those that wait for more of a request, who is to be given up first at the start.
+    pub fn stalest(&self, now_us: u64) -> Vec<Stale> {
+        let places = self.places.iter().enumerate();
+        let mut found: Vec<Stale> = places
+            .filter_map(|(key, conn)| Some((key, conn.as_ref()?)))
+            .filter(|(_, conn)| conn.request_memory() > 0)
+            .map(|(key, conn)| Stale::new(key, conn, now_us))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// One of them, unless something has come of it since.
+    pub fn take_stale(&mut self, place: Stale) -> Option<Conn> {
+        let conn = self.places.get(place.key)?.as_ref()?;
+        let is_stale = conn.heard_us == place.heard_us && conn.request_memory() > 0;
+        if is_stale { self.take(place.key) } else { None }
     }
 
     /// A key for a connection that has none.
@@ -245,6 +318,8 @@ impl Conns {
 
     pub fn put(&mut self, key: usize, conn: Conn) {
         self.tended.fetch_add(usize::from(conn.is_tended()), Relaxed);
+        self.files += conn.descriptors() - 1;
+        self.request_memory += conn.request_memory();
         self.places[key] = Some(conn);
     }
 
@@ -253,6 +328,8 @@ impl Conns {
     pub fn take(&mut self, key: usize) -> Option<Conn> {
         let conn = self.places.get_mut(key)?.take()?;
         self.tended.fetch_sub(usize::from(conn.is_tended()), Relaxed);
+        self.files -= conn.descriptors() - 1;
+        self.request_memory -= conn.request_memory();
         Some(conn)
     }
 
@@ -295,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_key_is_reserved_while_its_connection_is_away() {
-        let mut conns = Conns::new(10);
+        let mut conns = Conns::new(10, 10);
         let key = conns.reserve();
         conns.put(key, conn(Waits::Idle, 0));
         assert!(conns.take(key).is_some());
@@ -307,7 +384,7 @@ mod tests {
 
     #[test]
     fn those_that_can_go_on_are_counted_while_they_are_in_their_places() {
-        let mut conns = Conns::new(10);
+        let mut conns = Conns::new(10, 10);
         let tended = conns.tended();
         for waits in [Waits::Reader, Waits::Body, Waits::Idle, Waits::Close] {
             let key = conns.reserve();
@@ -333,16 +410,33 @@ mod tests {
 
     #[test]
     fn a_full_table_says_so_until_there_is_room() {
-        let mut conns = Conns::new(2);
-        let keys = [conns.reserve(), conns.reserve()];
-        assert!(conns.is_full() && !conns.has_room());
-        conns.release(keys[0]);
-        assert!(!conns.is_full() && conns.has_room());
+        for mut conns in [Conns::new(2, 10), Conns::new(10, 2)] {
+            let keys = [conns.reserve(), conns.reserve()];
+            assert!(conns.is_full() && !conns.has_room());
+            conns.release(keys[0]);
+            assert!(!conns.is_full() && conns.has_room());
+        }
+    }
+
+    #[test]
+    fn requests_that_are_not_whole_are_counted_and_the_stalest_is_known() {
+        let mut conns = Conns::new(10, 10);
+        for (heard_us, bytes) in [(7, 100), (2_000_000, 100), (2_000_001, 200), (6, 0), (8, 50)] {
+            let key = conns.reserve();
+            conns.put(key, Conn { buf: vec![0; bytes], heard_us, ..conn(Waits::Head, 0) });
+        }
+        assert_eq!(conns.request_memory(), 450);
+        let stalest = conns.stalest(2_500_000);
+        assert_eq!(stalest.iter().map(|stale| stale.key).collect::<Vec<_>>(), [0, 4, 2, 1]);
+        let taken = conns.take_stale(stalest[0]).unwrap();
+        assert_eq!((taken.buf.len(), conns.request_memory()), (100, 350));
+        conns.put(0, Conn { heard_us: 9, ..taken });
+        assert!(conns.take_stale(stalest[0]).is_none());
     }
 
     #[test]
     fn each_wait_has_its_limit() {
-        let mut conns = Conns::new(10);
+        let mut conns = Conns::new(10, 10);
         for waits in [Waits::Head, Waits::Idle, Waits::Body] {
             let key = conns.reserve();
             conns.put(key, conn(waits, 0));

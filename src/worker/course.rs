@@ -7,6 +7,7 @@ use super::core::Core;
 use super::exchange::Exchange;
 use super::log;
 use super::parting::CUT_SHORT;
+use super::spool::Storage;
 use crate::report::line;
 use crate::shm::board::{Wish, bump};
 use crate::sys::{clock, signal};
@@ -21,7 +22,9 @@ impl Core {
     /// ahead, if it is to be. `false`: it is answered, perhaps since its body cannot be read.
     pub(super) fn start(&mut self) -> bool {
         self.enter_board();
-        let memory = self.shared.settings.post_buffering;
+        let settings = &self.shared.settings;
+        let (memory, file) = (settings.post_buffering, settings.post_buffering_limit);
+        let storage = Storage { memory, file, may_open: true };
         if self.answer_static() {
             self.finish();
             return false;
@@ -30,7 +33,7 @@ impl Core {
         let read = match exchange.body.failed() {
             Some(error) => Err(error),
             // Of an HTTP request it has been, while the connection waited in the table.
-            None if memory > 0 && self.current.is_none() => exchange.buffer_body(memory),
+            None if storage.memory > 0 && self.current.is_none() => exchange.buffer_body(storage),
             None => Ok(()),
         };
         drop(exchange);
@@ -86,6 +89,9 @@ impl Core {
         }
         if exchange.is_cut_short() {
             log::say(&format!("{}: {CUT_SHORT}", self.describe()));
+        }
+        if exchange.head.has_set_coding() {
+            self.note_coding();
         }
         drop(exchange);
         match (self.current.take(), client) {
@@ -163,6 +169,16 @@ impl Core {
             }
         };
         log::say(&format!("{}: the client read {limit}; its answer was cut off", self.describe()));
+    }
+
+    fn note_coding(&self) {
+        if self.shared.set_codings.count(1, clock::monotonic_us()).is_some() {
+            log::say(&format!(
+                "{}: the application set Transfer-Encoding, which is the server's to set (PEP 3333); it was left out (said \
+                 once a minute)",
+                self.describe()
+            ));
+        }
     }
 
     /// A body that could not be read ahead: the request ends here, answered and logged like any other.

@@ -16,11 +16,10 @@ impl Core {
         let Some(header) = found else { return Ok(false) };
         conn.buf.drain(..header.len);
         conn.awaits_proxy = false;
-        if let Some(source) = header.source {
-            conn.peer = Some(source);
-            // The balancer has been believed; whoever speaks through it is judged by its own address.
-            conn.trusted = self.shared.settings.http.trusts(source.ip());
-        }
+        // The balancer has been believed; whoever speaks through it is judged by its own address. Who has none (UNKNOWN,
+        // LOCAL, families without addresses) may be anybody: the connection's address stays, and its headers tell nothing.
+        conn.trusted = header.source.is_some_and(|source| self.shared.settings.http.trusts(source.ip()));
+        conn.peer = header.source.or(conn.peer);
         Ok(true)
     }
 }

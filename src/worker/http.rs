@@ -78,6 +78,22 @@ impl Http {
         &self.host_name
     }
 
+    /// Room to receive into. What has waited was cut to its length: it goes on in the buffer without an owner.
+    #[inline]
+    fn make_room(&mut self, buf: &mut Vec<u8>) {
+        if buf.capacity() - buf.len() < STEP && self.spare.capacity() > 0 {
+            let mut roomy = std::mem::take(&mut self.spare);
+            roomy.extend_from_slice(buf);
+            *buf = roomy;
+        }
+    }
+
+    /// What may wait for long takes no more memory than it needs.
+    pub(super) fn cut(&mut self, buf: &mut Vec<u8>) {
+        let exact = buf.as_slice().to_vec();
+        self.spare(std::mem::replace(buf, exact));
+    }
+
     /// The next connection's buffer.
     pub(super) fn spare(&mut self, mut buf: Vec<u8>) {
         buf.clear();
@@ -106,9 +122,6 @@ impl Core {
     }
 
     fn read_head(&mut self, mut conn: Conn) -> bool {
-        if conn.buf.capacity() == 0 {
-            conn.buf = std::mem::take(&mut self.http.spare);
-        }
         loop {
             match self.look_at(&mut conn) {
                 Ok(Some(length)) => return self.take_http(conn, length),
@@ -116,6 +129,7 @@ impl Core {
                 Err(_) if self.is_misplaced(&conn) => return self.shared.turn_away(conn, 400, TLS_HERE),
                 Err(reject) => return self.reject(conn, &reject),
             }
+            self.http.make_room(&mut conn.buf);
             let Some(client) = &mut conn.client else { return false };
             let result = match conn.awaits_proxy {
                 false => client.recv(&mut conn.buf, STEP),
@@ -124,9 +138,10 @@ impl Core {
             match result {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if conn.buf.is_empty() {
-                        self.http.spare = std::mem::take(&mut conn.buf);
+                    if !conn.buf.is_empty() {
+                        conn.heard_us = clock::monotonic_us();
                     }
+                    self.http.cut(&mut conn.buf);
                     self.keep(conn);
                     return false;
                 }
@@ -193,8 +208,9 @@ impl Core {
             return self.send_own(conn, length, framing, own);
         }
         let limit = self.shared.settings.limit_post;
+        let memory = self.reads_ahead().then_some(self.shared.settings.http.body_memory);
         if let Body::Length(body) = framing.body
-            && let Some((option, most)) = self.exceeded(body, framing.expect_continue)
+            && let Some((option, most)) = self.exceeded(body, memory, framing.expect_continue)
         {
             let text = format!("a body of {body} bytes is more than {option} = {most} allows");
             return self.shared.turn_away(conn, 413, &text);
@@ -216,14 +232,22 @@ impl Core {
         self.run_http(conn, length, used, framing)
     }
 
-    /// The limit that a body of this length is over.
-    fn exceeded(&self, length: u64, asks_first: bool) -> Option<(&'static str, u64)> {
+    /// The limit that a body of this length is over. `memory`: how much of it may stay there when it is read ahead.
+    pub(super) fn exceeded(
+        &self,
+        length: u64,
+        memory: Option<usize>,
+        asks_first: bool,
+    ) -> Option<(&'static str, u64)> {
         let settings = &self.shared.settings;
-        let limit = Some(settings.limit_post).filter(|&limit| limit > 0);
-        let expected = settings.http.expect_limit.filter(|_| asks_first);
-        let limits =
-            [limit.map(|limit| ("limit-post", limit)), expected.map(|limit| ("http-manage-expect", limit))];
-        limits.into_iter().flatten().find(|&(_, limit)| length > limit)
+        let goes_to_file = memory.is_some_and(|memory| length > memory as u64);
+        let limits = [
+            ("limit-post", Some(settings.limit_post)),
+            ("post-buffering-limit", Some(settings.post_buffering_limit).filter(|_| goes_to_file)),
+            ("http-manage-expect", settings.http.expect_limit.filter(|_| asks_first)),
+        ];
+        let mut known = limits.into_iter().filter_map(|(option, limit)| Some((option, limit?)));
+        known.find(|&(_, limit)| limit > 0 && length > limit)
     }
 
     /// May the connection carry another request?

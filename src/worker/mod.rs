@@ -25,12 +25,14 @@ pub mod privileges;
 pub mod python;
 mod refuse;
 pub mod request;
+mod request_memory;
 pub mod rescue;
 mod rest;
 mod sharing;
 mod spare;
 mod spool;
 mod statics;
+mod throttle;
 pub mod tls;
 mod upload;
 mod waiting;
@@ -40,7 +42,7 @@ use crate::base::reason::reason;
 use crate::config::{Protocol, Settings};
 use crate::shm::board::{Assignment, Board, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
-use crate::sys::{clock, process, signal};
+use crate::sys::{process, signal};
 use handoff::mailbox::Mailbox;
 use std::io::Result;
 use std::os::fd::OwnedFd;
@@ -154,8 +156,13 @@ pub struct Shared {
     /// Where files are, if there are any.
     statics: Option<Box<statics::Statics>>,
     pub limit: Option<u64>,
-    /// When the log was last told of clients that speak HTTP where TLS is spoken.
-    complained_us: AtomicU64,
+    /// Clients that speak HTTP where TLS is spoken.
+    not_tls: throttle::Throttle,
+    /// Answers of the application that set a Transfer-Encoding.
+    set_codings: throttle::Throttle,
+    /// Requests that were given up for want of memory, and the lock of the thread that does so.
+    shed: throttle::Throttle,
+    shedding: parking_lot::Mutex<()>,
     news: Arc<OwnedFd>,
     alive: Arc<OwnedFd>,
     log_file: Option<Arc<PathBuf>>,
@@ -175,7 +182,7 @@ impl Shared {
         intake::watch(&idle_epoll, &[], &setup.alive)?;
         let pid = process::pid();
         let settings = &setup.settings;
-        let conns = conns::Conns::new(most_connections(settings));
+        let conns = conns::Conns::new(most_connections(settings), most_descriptors());
         let limit = crate::policy::recycle::limit(
             settings.max_requests,
             settings.max_requests_delta,
@@ -219,7 +226,10 @@ impl Shared {
             threads: Mutex::default(),
             statics: statics::Statics::new(settings, setup.id).map(Box::new),
             limit,
-            complained_us: AtomicU64::new(0),
+            not_tls: throttle::Throttle::default(),
+            set_codings: throttle::Throttle::default(),
+            shed: throttle::Throttle::default(),
+            shedding: parking_lot::Mutex::default(),
             news: setup.news.clone(),
             alive: setup.alive.clone(),
             log_file: setup.log_file.clone(),
@@ -254,13 +264,6 @@ impl Shared {
         client::Client::new(socket, self.services.get(listener).and_then(Option::as_ref))
     }
 
-    /// Scanners must not fill the log: once a minute.
-    fn may_complain(&self) -> bool {
-        let (now, last) = (clock::monotonic_us(), self.complained_us.load(Relaxed));
-        let is_due = last == 0 || now.saturating_sub(last) > 60_000_000;
-        is_due && self.complained_us.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
-    }
-
     /// The table of waiting connections. A thread that panicked with it left it whole: each step is one operation.
     pub fn conns(&self) -> std::sync::MutexGuard<'_, conns::Conns> {
         self.conns.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -292,6 +295,11 @@ pub const SPARE_DESCRIPTORS: u64 = 128;
 
 /// How many connections a worker may hold.
 pub fn most_connections(settings: &Settings) -> usize {
+    settings.http.connections.min(most_descriptors())
+}
+
+/// How many descriptors a worker may spend on connections and on the files that go with them.
+fn most_descriptors() -> usize {
     let allowed = process::descriptor_limit().unwrap_or(1024).saturating_sub(SPARE_DESCRIPTORS);
-    settings.http.connections.min(usize::try_from(allowed).unwrap_or(usize::MAX)).max(16)
+    usize::try_from(allowed).unwrap_or(usize::MAX).max(16)
 }

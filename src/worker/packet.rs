@@ -39,7 +39,9 @@ impl Core {
             got => got,
         };
         if let Ok(Got::Part) = got {
-            conn.buf = std::mem::take(&mut self.request.text);
+            // As much as has come, and not the core's buffer.
+            conn.buf = self.request.text.as_slice().to_vec();
+            conn.heard_us = clock::monotonic_us();
             self.keep(conn);
             return false;
         }
@@ -165,11 +167,11 @@ impl Core {
         let Ok(length) = request::content_length(self.request.get(self.request.known.content_length)) else {
             return self.refuse(client, 400, "CONTENT_LENGTH is not a number");
         };
-        if settings.limit_post > 0
-            && let Some(length) = length.filter(|&length| length > settings.limit_post)
+        let memory = Some(settings.post_buffering).filter(|&memory| memory > 0);
+        if let Some(length) = length
+            && let Some((option, most)) = self.exceeded(length, memory, false)
         {
-            let text =
-                format!("a body of {length} bytes is more than limit-post = {} allows", settings.limit_post);
+            let text = format!("a body of {length} bytes is more than {option} = {most} allows");
             return self.refuse(client, 413, &text);
         }
         let received = self.request.text.len();

@@ -87,7 +87,7 @@ impl Core {
         match client.failure() {
             Some(Failure::NotTls) => {
                 let _ = client.send_raw(NOT_TLS);
-                if shared.may_complain() {
+                if shared.not_tls.count(1, clock::monotonic_us()).is_some() {
                     let name = &shared.listeners[conn.listener].name;
                     log::say(&format!(
                         "worker {}: refused a request{peer} with 400: plain HTTP came to {name}, which speaks HTTPS \
@@ -156,18 +156,23 @@ impl Shared {
 
     /// Answers a request that cannot be served, and closes. Nothing is put on the board or counted as a request. Returns
     /// `false`: there is nothing to run.
-    pub(super) fn turn_away(&self, mut conn: Conn, status: u16, why: &str) -> bool {
+    pub(super) fn turn_away(&self, conn: Conn, status: u16, why: &str) -> bool {
+        self.count_refused();
+        let from = conn.from_whom();
+        log::say(&format!("worker {}: refused a request with {status}: {why}{from}", self.id));
+        self.answer_last(conn, status);
+        false
+    }
+
+    /// Sends the last answer on a connection, as far as the client takes it at once, and closes.
+    pub(super) fn answer_last(&self, mut conn: Conn, status: u16) {
         let mut out = Vec::with_capacity(256);
         let date = http_date(clock::wall_secs().max(0) as u64);
         Plain { date: date.as_ref(), ..Plain::last(status, &self.own_headers) }.push_to(&mut out);
         if let Some(client) = &mut conn.client {
             let _ = client.send(&out);
         }
-        self.count_refused();
-        let from = conn.from_whom();
-        log::say(&format!("worker {}: refused a request with {status}: {why}{from}", self.id));
         self.see_off(conn);
-        false
     }
 
     /// Closes for sending, and lets the table read what still comes, for a moment.

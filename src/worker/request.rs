@@ -55,6 +55,10 @@ pub struct Known {
     wants_code: bool,
 }
 
+/// A client's `Proxy` header, which means nothing. Programs of a CGI environment take their proxy from this name
+/// (CVE-2016-1000110, "httpoxy"): it never gets there.
+const HTTP_PROXY: &[u8] = b"HTTP_PROXY";
+
 /// The buffers of a core: cleared, never freed, between requests.
 #[derive(Default)]
 pub struct Request {
@@ -95,6 +99,9 @@ impl Request {
             let (key, value) = pair?;
             if self.vars.len() == max_vars {
                 return Err(BlockError::TooMany);
+            }
+            if key == HTTP_PROXY {
+                continue;
             }
             let var = Var { key: Span::of(text, key), value: Span::of(text, value) };
             self.known.note(key, value, var.value, self.vars.len());
@@ -251,6 +258,14 @@ mod tests {
     fn the_last_of_a_repeated_variable_counts() {
         let request = request(&[("REQUEST_METHOD", "GET"), ("REQUEST_METHOD", "PUT")]);
         assert_eq!(request.get(request.known.method), b"PUT");
+    }
+
+    #[test]
+    fn a_client_names_no_proxy() {
+        let request =
+            request(&[("HTTP_PROXY", "evil"), ("REQUEST_METHOD", "GET"), ("HTTP_PROXY_AUTHORIZATION", "x")]);
+        assert_eq!((request.find(b"HTTP_PROXY"), request.vars.len()), (None, 2));
+        assert_eq!(request.find(b"HTTP_PROXY_AUTHORIZATION"), Some(&b"x"[..]));
     }
 
     #[test]

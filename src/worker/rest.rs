@@ -69,6 +69,11 @@ impl Rest {
         self.portions.iter().map(held).sum()
     }
 
+    /// Does it hold a file?
+    pub fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     pub fn clear(&mut self) {
         self.portions.clear();
         self.file = None;

@@ -3,14 +3,31 @@
 use super::body::{Body, BodyError, Rest};
 use super::client::Client;
 use crate::sys::epoll;
+use crate::sys::socket::EMFILE;
 use std::fs::File;
 use std::io::{Error, Seek, SeekFrom, Write};
 use std::time::Duration;
 
+/// Where a body may be kept that is read ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct Storage {
+    /// Bytes in memory; more go to an unlinked file.
+    pub memory: usize,
+    /// Bytes in that file; 0: any number.
+    pub file: u64,
+    /// A descriptor may be spent on it.
+    pub may_open: bool,
+}
+
 impl Body {
-    /// Reads the whole body before the app runs: up to `memory` bytes stay in memory, more go to an unlinked file.
-    pub fn buffer(&mut self, client: &mut Client, memory: usize, timeout: Duration) -> Result<(), BodyError> {
-        while !self.gather(client, memory, u64::MAX)? {
+    /// Reads the whole body before the app runs.
+    pub fn buffer(
+        &mut self,
+        client: &mut Client,
+        storage: Storage,
+        timeout: Duration,
+    ) -> Result<(), BodyError> {
+        while !self.gather(client, storage, u64::MAX)? {
             if !epoll::wait_one(&*client, false, timeout).unwrap_or(false) {
                 return self.fail(BodyError::TimedOut);
             }
@@ -19,24 +36,13 @@ impl Body {
     }
 
     /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has come.
-    pub fn gather(&mut self, client: &mut Client, memory: usize, most: u64) -> Result<bool, BodyError> {
+    pub fn gather(&mut self, client: &mut Client, storage: Storage, most: u64) -> Result<bool, BodyError> {
         let mut taken = 0;
         loop {
             if let Some(error) = self.failed {
                 return Err(error);
             }
-            if self.sink.is_none() && self.least_length() > memory as u64 {
-                match unlinked_file() {
-                    Ok(file) => self.sink = Some(file),
-                    Err(error) => return self.spool_failed(&error),
-                }
-            }
-            if let Some(file) = &mut self.sink {
-                if let Err(error) = file.write_all(&self.ahead) {
-                    return self.spool_failed(&error);
-                }
-                self.ahead.clear();
-            }
+            self.move_to_file(storage)?;
             if matches!(self.rest, Rest::Nothing) {
                 return self.gathered();
             }
@@ -46,6 +52,38 @@ impl Body {
             }
             taken += (self.ahead.len() - held) as u64;
         }
+    }
+
+    /// Moves what has come to the file, if the body is too long for memory.
+    fn move_to_file(&mut self, storage: Storage) -> Result<(), BodyError> {
+        if self.sink.is_none() && self.least_length() > storage.memory as u64 {
+            let opened =
+                if storage.may_open { unlinked_file() } else { Err(Error::from_raw_os_error(EMFILE)) };
+            match opened {
+                Ok(file) => self.sink = Some(file),
+                Err(error) => return self.spool_failed(&error),
+            }
+        }
+        let Some(file) = &mut self.sink else { return Ok(()) };
+        self.spooled += self.ahead.len() as u64;
+        if storage.file > 0 && self.spooled > storage.file {
+            return self.fail(BodyError::TooLongForFile);
+        }
+        if let Err(error) = file.write_all(&self.ahead) {
+            return self.spool_failed(&error);
+        }
+        self.ahead.clear();
+        Ok(())
+    }
+
+    /// Does it hold a file?
+    pub fn has_file(&self) -> bool {
+        self.sink.is_some() || self.spool.is_some()
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory(&self) -> usize {
+        self.ahead.capacity()
     }
 
     /// How long the part in memory is at least going to be.

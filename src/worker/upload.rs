@@ -38,13 +38,13 @@ impl Core {
         match self.gather(&mut conn) {
             Ok(true) => self.run_http(conn, length, used, framing),
             Ok(false) => {
-                // The head may wait for long, and takes no more room than it needs.
-                let head = conn.buf[..length].to_vec();
-                self.http.spare(std::mem::replace(&mut conn.buf, head));
+                conn.buf.truncate(length);
+                self.http.cut(&mut conn.buf);
                 let body = self.lock().body.put_aside();
                 conn.upload = Some(Box::new(Upload { head: length, body, begun_us: clock::monotonic_us() }));
                 conn.waits = Waits::Body;
                 conn.since_us = clock::monotonic_us();
+                conn.heard_us = conn.since_us;
                 self.keep(conn);
                 false
             }
@@ -92,8 +92,8 @@ impl Core {
 
     fn gather(&mut self, conn: &mut Conn) -> Result<bool, BodyError> {
         let Some(client) = &mut conn.client else { return Err(BodyError::Over) };
-        let memory = self.shared.settings.http.body_memory;
-        self.lock().body.gather(client, memory, TURN)
+        let storage = self.shared.storage();
+        self.lock().body.gather(client, storage, TURN)
     }
 }
 
@@ -105,8 +105,9 @@ impl Shared {
             return Tended::Over;
         };
         conn.since_us = clock::monotonic_us();
+        conn.heard_us = conn.since_us;
         room.take_up(std::mem::take(&mut upload.body));
-        let gathered = room.gather(client, self.settings.http.body_memory, TURN);
+        let gathered = room.gather(client, self.storage(), TURN);
         upload.body = room.put_aside();
         match gathered {
             Ok(true) => Tended::Ready(conn),

@@ -60,9 +60,13 @@ impl Shared {
             }
         }
         let full = conns.is_full();
+        let too_much = conns.request_memory() > self.settings.http.request_memory;
         drop(conns);
         if full {
             self.set_table_full();
+        }
+        if too_much {
+            self.shed_requests();
         }
     }
 
@@ -136,7 +140,7 @@ impl Shared {
 }
 
 /// Has the client done its part, and nobody here has looked? Every thread may have been busy for longer than it may wait.
-fn has_moved(conn: &Conn) -> bool {
+pub(super) fn has_moved(conn: &Conn) -> bool {
     let Some(client) = conn.client.as_ref().filter(|_| conn.waits != Waits::Close) else { return false };
     let is_ready = |write| epoll::wait_one(client, write, Duration::ZERO).unwrap_or(false);
     (conn.events & epoll::WRITE != 0 && is_ready(true)) || (conn.waits != Waits::Reader && is_ready(false))

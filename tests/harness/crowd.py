@@ -23,8 +23,8 @@ PATIENCE = 60
 
 
 class Crowd:
-    """`kind`: "senders" send a byte of a head each second, "readers" read a byte of an answer each second, "idlers"
-    have had an answer and keep their connection."""
+    """`kind`: "starters" send a long head without its end, "senders" send a byte of a head each second, "readers" read
+    a byte of an answer each second, "idlers" have had an answer and keep their connection."""
 
     def __init__(self, kind: str, count: int, address: tuple[str, int], path: str = "/") -> None:
         words = [sys.executable, __file__, kind, str(count), *map(str, address), path]
@@ -94,7 +94,9 @@ def main(kind: str, count: int, address: tuple[str, int], path: str) -> None:
     for number in range(count):
         # Each has its say at once: the server waits for nobody's first byte for ever.
         crowd.append(connect(address, number, kind == "readers"))
-        if kind != "senders":
+        if kind == "starters":
+            crowd[-1].sendall(request.replace(b"x" * 4000, b"x" * 60_000)[:-4])
+        elif kind != "senders":
             crowd[-1].sendall(request.replace(b"x" * 4000, b"x"))
         if kind == "idlers":
             crowd[-1].recv(65536)

@@ -20,6 +20,14 @@ fn the_page_of_options() {
 }
 
 #[test]
+fn the_page_of_http_names_each_field_that_comes_once() {
+    let page = include_str!("../../docs/http.md").to_lowercase();
+    for (name, _) in rwsgi::proto::http::singletons::NAMES {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn the_man_page_is_one() {
     let page = man();
     for row in registry::all().iter().filter(|r| matches!(r.status, Status::Works | Status::Accepted(_))) {

@@ -54,6 +54,14 @@ pub const TABLE: Table = Table {
         )
         .default("16384"),
         Row::works(
+            "http-request-memory",
+            Size,
+            request_memory,
+            "bytes of memory that requests which have begun and not ended take together in each worker; beyond half of it \
+             bodies go to files, beyond all of it those that have waited longest are answered 408; less than 1m is 1m",
+        )
+        .default("67108864"),
+        Row::works(
             "http-request-line",
             Number,
             |d, v, _| put(&mut d.settings.http.request_line, positive(v)),
@@ -155,6 +163,11 @@ fn wait(value: Option<&str>) -> Result<Duration, ValueError> {
         Duration::ZERO => Err(ValueError::new("0 would give up at once", "write seconds, such as 30")),
         time => Ok(time),
     }
+}
+
+fn request_memory(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    // Several heads of the greatest length.
+    put(&mut draft.settings.http.request_memory, size(value).map(|bytes: usize| bytes.max(1 << 20)))
 }
 
 /// As in uWSGI the value may be missing, and 1 only says yes.

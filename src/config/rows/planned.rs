@@ -295,7 +295,7 @@ pub const PARTS: &[Part] = &[
         names: "
             body-read-warning= chunked-input-limit= chunked-input-timeout= harakiri-graceful-signal=
             harakiri-no-arh harakiri-queue-threshold= no-harakiri-after-req-hook no-harakiri-arh
-            post-buffering-bufsize= response-headers-limit= upload-progress= websocket-max-size=
+            post-buffering-bufsize= upload-progress= websocket-max-size=
             websocket-ping-freq= websocket-pong-tolerance= websockets-max-size= websockets-ping-freq=
             websockets-pong-tolerance= wsgi-accept-buffer wsgi-accept-buffers
         ",

@@ -21,6 +21,20 @@ pub const TABLE: Table = Table {
             "read a body before the application runs: up to so many bytes in memory, more in a file; default 0 (no), 64k on HTTP sockets",
         ),
         Row::works(
+            "post-buffering-limit",
+            Size,
+            |d, v, _| put(&mut d.settings.post_buffering_limit, size(v)),
+            "bytes of a body that may go to such a file (413 beyond); 0: no limit",
+        )
+        .default("1073741824"),
+        Row::works(
+            "response-headers-limit",
+            Size,
+            response_headers,
+            "bytes of the headers that the application may give an answer (500 beyond); less than 1024 is 1024",
+        )
+        .default("65536"),
+        Row::works(
             "limit-post",
             Size,
             |d, v, _| put(&mut d.settings.limit_post, size(v)),
@@ -80,6 +94,11 @@ fn post_buffering(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<
     put(&mut draft.settings.post_buffering, size(value))?;
     draft.settings.http.body_memory = draft.settings.post_buffering;
     Ok(())
+}
+
+fn response_headers(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    // The server's own answers have to fit.
+    put(&mut draft.settings.response_headers_limit, size(value).map(|bytes: usize| bytes.max(1024)))
 }
 
 /// uWSGI holds twice as many variables as this option says.

@@ -40,6 +40,8 @@ pub struct Decoder {
 enum State {
     #[default]
     Size,
+    /// In white space behind a size: only an extension may follow.
+    SizeBlank,
     Extension,
     SizeLf,
     Data,
@@ -82,6 +84,7 @@ impl Decoder {
         let byte = input[at];
         self.state = match self.state {
             State::Size => self.size(byte)?,
+            State::SizeBlank => self.blank(byte)?,
             State::Extension => return self.extension(input, at),
             State::SizeLf => {
                 expect(byte, b'\n', BAD_SIZE_LINE)?;
@@ -118,7 +121,8 @@ impl Decoder {
         Ok(at + 1)
     }
 
-    /// RFC 9112 §7.1: `1*HEXDIG`, and nothing may make it overflow. White space around it is refused.
+    /// RFC 9112 §7.1: `1*HEXDIG`, and nothing may make it overflow. White space in front of it is refused, and behind it
+    /// unless an extension follows.
     #[inline]
     fn size(&mut self, byte: u8) -> Result<State, Reject> {
         if let Some(digit) = hex_value(byte) {
@@ -132,17 +136,39 @@ impl Decoder {
         match byte {
             b'\r' if self.digits > 0 => Ok(State::SizeLf),
             b';' if self.digits > 0 => Ok(State::Extension),
-            _ => Err(Reject::bad("a chunk size is not hexadecimal", "RFC 9112 §7.1")),
+            b' ' | b'\t' if self.digits > 0 => {
+                self.count_extensions(1)?;
+                Ok(State::SizeBlank)
+            }
+            _ => Err(BAD_SIZE),
         }
     }
 
-    /// RFC 9112 §7.1.1: extensions that are not known MUST be ignored; their number is limited.
-    fn extension(&mut self, input: &[u8], at: usize) -> Result<usize, Reject> {
-        let end = find_control(input, at);
-        self.extensions = self.extensions.saturating_add((end - at) as u32);
+    /// RFC 9112 §7.1.1: white space before a semicolon MUST be parsed and removed (RFC 9110 §5.6.3).
+    fn blank(&mut self, byte: u8) -> Result<State, Reject> {
+        match byte {
+            b' ' | b'\t' => {
+                self.count_extensions(1)?;
+                Ok(State::SizeBlank)
+            }
+            b';' => Ok(State::Extension),
+            _ => Err(BAD_SIZE),
+        }
+    }
+
+    fn count_extensions(&mut self, more: usize) -> Result<(), Reject> {
+        self.extensions = self.extensions.saturating_add(more as u32);
         if self.extensions > MAX_EXTENSIONS {
             return Err(Reject::bad("too many chunk extensions", "RFC 9112 §7.1.1"));
         }
+        Ok(())
+    }
+
+    /// RFC 9112 §7.1.1: extensions that are not known MUST be ignored; their number is limited. No value of one, not even a
+    /// quoted string, can hold a control byte but HTAB (RFC 9110 §5.6.4), so CR always ends the line.
+    fn extension(&mut self, input: &[u8], at: usize) -> Result<usize, Reject> {
+        let end = find_control(input, at);
+        self.count_extensions(end - at)?;
         match input.get(end) {
             None => Ok(end),
             Some(b'\r') => {
@@ -189,6 +215,7 @@ impl Decoder {
     }
 }
 
+const BAD_SIZE: Reject = Reject::bad("a chunk size is not hexadecimal", "RFC 9112 §7.1");
 const BAD_SIZE_LINE: Reject = Reject::bad("a chunk size line does not end in CRLF", "RFC 9112 §7.1");
 const BAD_TERMINATOR: Reject = Reject::bad("a chunk does not end in CRLF", "RFC 9112 §7.1");
 const BAD_TRAILER: Reject = Reject::bad("a trailer line is not a header field", "RFC 9112 §7.1.2");

@@ -2,7 +2,8 @@
 //!
 //! Where uWSGI's `http-socket` differs: it collapses `/./` and `/../` in PATH_INFO, here escapes are decoded and nothing
 //! else is touched; it passes names with underscores, here they are dropped unless asked for; it joins every repeated
-//! header with `, `, here Cookie is joined with `; ` (RFC 9113 §8.2.3) and a repeated Host or Content-Length never gets so far.
+//! header with `, `, here Cookie is joined with `; ` (RFC 9113 §8.2.3) and what is a single value never gets so far
+//! ([`super::singletons`]).
 
 use super::chars::cgi_byte;
 use super::head::Header;
@@ -69,7 +70,7 @@ pub fn for_each(
         visit(b"HTTP_HOST", authority);
     }
     let fields = Fields { request, options, has_authority: !authority.is_empty() };
-    if headers.repeated || headers.underscored {
+    if headers.is_repeated() || headers.underscored {
         fields.visit_merged(scratch, &mut visit);
     } else {
         fields.visit_plain(scratch, &mut visit);

@@ -3,7 +3,7 @@
 //! Two servers that disagree about this are how requests are smuggled, so whatever leaves room for doubt is refused.
 
 use super::names::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
-use super::{Reject, Request, target};
+use super::{Reject, Request, singletons, target};
 use crate::base::bytes::{parse_decimal, trim_ows};
 
 /// How the body is delimited.
@@ -33,6 +33,7 @@ pub const MAX_LENGTH: u64 = i64::MAX as u64;
 /// Decides from the head. A [`Reject`] means that the request must be answered with that status and the connection closed.
 #[inline]
 pub fn decide(request: &Request) -> Result<Framing, Reject> {
+    singletons::check(request.head.headers.known_repeated)?;
     let mut seen = Seen::default();
     for (_, value, id) in request.fields() {
         match id {
@@ -76,12 +77,9 @@ impl Seen {
         self.marks & mark != 0
     }
 
-    /// RFC 9112 §3.2: more than one Host, or an invalid one, MUST be refused.
+    /// RFC 9112 §3.2: an invalid one MUST be refused.
     #[inline]
     fn host(&mut self, value: &[u8]) -> Result<(), Reject> {
-        if self.marked(HAS_HOST) {
-            return Err(Reject::bad("more than one Host", "RFC 9112 §3.2"));
-        }
         if !target::is_host_port(value) {
             return Err(Reject::bad("the Host is not host:port", "RFC 9112 §3.2"));
         }
@@ -97,9 +95,7 @@ impl Seen {
         if length > MAX_LENGTH {
             return Err(Reject::new(413, "the Content-Length is out of all bounds", "RFC 9110 §8.6"));
         }
-        if self.length.replace(length).is_some() {
-            return Err(Reject::bad("more than one Content-Length", "RFC 9112 §6.3"));
-        }
+        self.length = Some(length);
         Ok(())
     }
 

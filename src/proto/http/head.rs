@@ -60,8 +60,10 @@ pub struct Head {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Headers {
     pub list: Vec<Header>,
-    /// Some name came twice.
-    pub repeated: bool,
+    /// Some name that has no number came twice.
+    other_repeated: bool,
+    /// The numbers of the known names that came twice.
+    pub known_repeated: u64,
     /// Some name has an underscore.
     pub underscored: bool,
     known: u64,
@@ -129,7 +131,14 @@ impl<'a> Request<'a> {
 impl Headers {
     fn clear(&mut self) {
         self.list.clear();
-        (self.known, self.others, self.repeated, self.underscored) = (0, 0, false, false);
+        (self.known, self.others, self.underscored) = (0, 0, false);
+        (self.known_repeated, self.other_repeated) = (0, false);
+    }
+
+    /// Did some name come twice?
+    #[inline]
+    pub fn is_repeated(&self) -> bool {
+        self.other_repeated || self.known_repeated != 0
     }
 
     #[inline]
@@ -141,12 +150,12 @@ impl Headers {
             names::OTHER => {
                 let bit = 1 << (hash % 64);
                 // The hash only says that a name is new; that it is not takes a comparison.
-                self.repeated |= self.others & bit != 0 && self.holds(buf, name);
+                self.other_repeated |= self.others & bit != 0 && self.holds(buf, name);
                 self.others |= bit;
             }
             id => {
                 let bit = 1 << id;
-                self.repeated |= self.known & bit != 0;
+                self.known_repeated |= self.known & bit;
                 self.known |= bit;
             }
         }

@@ -1,7 +1,7 @@
 //! HTTP/1.1 and 1.0 as a server speaks them (RFC 9110, RFC 9112), from bytes to bytes.
 //!
-//! [`head`] finds the parts of a request head, [`framing`] alone decides where its body ends, [`chunked`] takes that body
-//! apart, [`environ`] names everything for CGI, [`response`] writes the answer, [`status`] knows phrases and canned answers;
+//! [`head`] finds the parts of a request head, [`framing`] alone decides where its body ends, [`singletons`] names the
+//! fields that may not be repeated, [`chunked`] takes the body apart, [`environ`] names everything for CGI, [`response`] writes the answer, [`status`] knows phrases and canned answers;
 //! [`conditional`], [`range`] and [`coding`] decide what is sent of a file.
 //! What is ambiguous is refused with a [`Reject`], after which the connection must be closed.
 
@@ -16,6 +16,7 @@ pub mod head;
 pub mod names;
 pub mod range;
 pub mod response;
+pub mod singletons;
 pub mod status;
 mod target;
 

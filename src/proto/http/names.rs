@@ -14,6 +14,9 @@ pub const COOKIE: Id = 6;
 pub const DATE: Id = 7;
 pub const SERVER: Id = 8;
 pub const UPGRADE: Id = 9;
+pub const KEEP_ALIVE: Id = id_of("keep-alive");
+pub const TE: Id = id_of("te");
+pub const TRAILER: Id = id_of("trailer");
 
 /// Any other name.
 pub const OTHER: Id = 0xFE;
@@ -48,7 +51,7 @@ known! {
     "accept" "HTTP_ACCEPT",
     "accept-encoding" "HTTP_ACCEPT_ENCODING",
     "accept-language" "HTTP_ACCEPT_LANGUAGE",
-    "accept-charset" "HTTP_ACCEPT_CHARSET",
+    "content-location" "HTTP_CONTENT_LOCATION",
     "authorization" "HTTP_AUTHORIZATION",
     "cache-control" "HTTP_CACHE_CONTROL",
     "pragma" "HTTP_PRAGMA",
@@ -96,6 +99,7 @@ known! {
     "from" "HTTP_FROM",
     "max-forwards" "HTTP_MAX_FORWARDS",
     "content-encoding" "HTTP_CONTENT_ENCODING",
+    "content-range" "HTTP_CONTENT_RANGE",
     "last-event-id" "HTTP_LAST_EVENT_ID",
 }
 
@@ -120,10 +124,10 @@ const fn slots() -> [u8; 256] {
 #[inline]
 const fn hash(name: &[u8]) -> u8 {
     let len = name.len();
-    let mix = (len as u32) * 45
+    let mix = (len as u32) * 38
         + lower(name[0])
-        + lower(name[len / 2]) * 27
-        + lower(name[len * 3 / 4]) * 48
+        + lower(name[len / 2]) * 141
+        + lower(name[len * 3 / 4]) * 120
         + lower(name[len - 1]);
     mix as u8
 }
@@ -131,6 +135,18 @@ const fn hash(name: &[u8]) -> u8 {
 #[inline]
 const fn lower(byte: u8) -> u32 {
     (byte | 0x20) as u32
+}
+
+/// The number of a name that stands above in this form; the build fails with any other.
+pub const fn id_of(name: &str) -> Id {
+    let mut id = 0;
+    while id < COUNT {
+        if NAMES[id].len() == name.len() && same_bytes(name.as_bytes(), NAMES[id].as_bytes()) {
+            return id as Id;
+        }
+        id += 1;
+    }
+    panic!("not a known header name")
 }
 
 /// The number of a header name that is a token, and a small hash of it.
@@ -173,11 +189,12 @@ fn u64_ends(bytes: &[u8]) -> Option<(u64, u64)> {
     Some((u64::from_ne_bytes(*bytes.first_chunk()?), u64::from_ne_bytes(*bytes.last_chunk()?)))
 }
 
+/// Of equal length.
 #[inline]
-fn same_bytes(token: &[u8], known: &[u8]) -> bool {
+const fn same_bytes(token: &[u8], known: &[u8]) -> bool {
     let (mut at, mut differ) = (0, 0);
-    while let (Some(a), Some(b)) = (token.get(at), known.get(at)) {
-        differ |= (a | 0x20) ^ b;
+    while at < token.len() && at < known.len() {
+        differ |= (token[at] | 0x20) ^ known[at];
         at += 1;
     }
     differ == 0

@@ -4,7 +4,9 @@
 use std::fmt;
 
 use super::chars::is_token;
-use super::names::{self, CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING};
+use super::names::{
+    self, CONNECTION, CONTENT_LENGTH, DATE, KEEP_ALIVE, SERVER, TE, TRAILER, TRANSFER_ENCODING,
+};
 use super::status::reason;
 use crate::base::bytes::{find_control, parse_decimal, push_decimal, trim_ows};
 
@@ -15,19 +17,21 @@ pub enum HeadError {
     Name,
     Value,
     Length,
-    HopByHop,
-    TooLong,
+    /// Longer than this, which is `response-headers-limit`.
+    TooLong(usize),
 }
 
 impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let HeadError::TooLong(limit) = self {
+            return write!(f, "the headers are longer than response-headers-limit = {limit} bytes together");
+        }
         f.write_str(match self {
             HeadError::Status => "the status is not three digits, a space and a phrase",
             HeadError::Name => "a header name is not a token",
             HeadError::Value => "a header value holds a control character",
             HeadError::Length => "the Content-Length is not one number",
-            HeadError::TooLong => "the headers are longer than 64 KiB together",
-            HeadError::HopByHop => "Transfer-Encoding is the server's to set (PEP 3333)",
+            HeadError::TooLong(_) => "the headers are too long",
         })
     }
 }
@@ -70,13 +74,15 @@ pub struct Exchange<'a> {
     pub server: &'a [u8],
 }
 
-/// Most bytes of a head that an app may write (uWSGI's `response-headers-limit`).
+/// Most bytes of a head that an app may write unless `response-headers-limit` says otherwise.
 pub const MAX_HEAD: usize = 65536;
 
 /// The head of one answer: checked as the app sets it, kept as the bytes that go out. Made to be used again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ResponseHead {
     bytes: Vec<u8>,
+    /// Most bytes of it that an app may write.
+    limit: usize,
     code: u16,
     headers: u32,
     is_http: bool,
@@ -84,18 +90,43 @@ pub struct ResponseHead {
     has_date: bool,
     has_server: bool,
     close: bool,
+    set_coding: bool,
+}
+
+impl Default for ResponseHead {
+    fn default() -> ResponseHead {
+        ResponseHead::new(MAX_HEAD)
+    }
 }
 
 impl ResponseHead {
+    /// Of at most `limit` bytes.
+    pub fn new(limit: usize) -> ResponseHead {
+        ResponseHead {
+            bytes: Vec::new(),
+            limit,
+            code: 0,
+            headers: 0,
+            is_http: false,
+            length: None,
+            has_date: false,
+            has_server: false,
+            close: false,
+            set_coding: false,
+        }
+    }
+
     /// Forgets everything but the buffer.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(MAX_HEAD);
         self.code = 0;
         self.headers = 0;
         self.length = None;
         self.has_date = false;
         self.has_server = false;
         self.close = false;
+        self.set_coding = false;
     }
 
     /// For a uwsgi socket: `protocol` is the request's SERVER_PROTOCOL, HTTP/1.0 where that is empty.
@@ -157,6 +188,11 @@ impl ResponseHead {
         self.length
     }
 
+    /// Did the app set a Transfer-Encoding, which was left out?
+    pub fn has_set_coding(&self) -> bool {
+        self.set_coding
+    }
+
     /// Everything that goes out, once the head is finished.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -176,8 +212,8 @@ impl ResponseHead {
         if find_control(value, 0) != value.len() {
             return Err(HeadError::Value);
         }
-        if self.bytes.len() + name.len() + value.len() + 4 > MAX_HEAD {
-            return Err(HeadError::TooLong);
+        if self.bytes.len() + name.len() + value.len() + 4 > self.limit {
+            return Err(HeadError::TooLong(self.limit));
         }
         if self.note(name, value)? {
             self.headers += 1;
@@ -191,12 +227,19 @@ impl ResponseHead {
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<bool, HeadError> {
         match names::lookup(name).0 {
             CONTENT_LENGTH => return self.note_length(value),
-            TRANSFER_ENCODING if self.is_http => return Err(HeadError::HopByHop),
+            // How the body goes out is the server's to decide, and to say.
+            TRANSFER_ENCODING if self.is_http => {
+                self.set_coding = true;
+                return Ok(false);
+            }
             CONNECTION if self.is_http => {
                 let mut options = value.split(|&byte| byte == b',').map(trim_ows);
                 self.close |= options.any(|option| option.eq_ignore_ascii_case(b"close"));
                 return Ok(false);
             }
+            // They speak of the connection, which is the server's (RFC 9110 §7.6.1). A client may believe a time for which
+            // the connection is kept, and no trailers follow.
+            KEEP_ALIVE | TE | TRAILER if self.is_http => return Ok(false),
             DATE => self.has_date = true,
             SERVER => self.has_server = true,
             _ => {}
@@ -366,6 +409,28 @@ mod tests {
     }
 
     #[test]
+    fn what_belongs_to_the_connection_is_left_out() {
+        let names = ["transfer-encoding", "Keep-Alive", "TE", "Trailer", "Connection"];
+        let headers = names.map(|name| (name, "chunked"));
+        let (text, settled) = http("200 OK", &headers, &EXCHANGE).unwrap();
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nDate: D\r\n\r\n");
+        assert_eq!(settled, Settled { delivery: Delivery::Chunked, keep_alive: true });
+        let mut head = ResponseHead::default();
+        head.start_http(b"200 OK").unwrap();
+        assert!(!head.has_set_coding());
+        head.header(b"Transfer-Encoding", b"chunked").unwrap();
+        assert!(head.has_set_coding() && head.headers() == 0);
+    }
+
+    #[test]
+    fn a_head_has_a_limit() {
+        let mut head = ResponseHead::new(100);
+        head.start_http(b"200 OK").unwrap();
+        head.header(b"A", &[b'x'; 60]).unwrap();
+        assert_eq!(head.header(b"A", &[b'x'; 60]), Err(HeadError::TooLong(100)));
+    }
+
+    #[test]
     fn what_would_split_an_answer_is_refused() {
         for status in [
             "", "20", "20x OK", "2000 OK", "200OK", "099 X", "200 a\rb", "200 a\nb", "200 a\0", "-20 a",
@@ -383,7 +448,6 @@ mod tests {
         {
             assert_eq!(http("200 OK", headers, &EXCHANGE), Err(HeadError::Length));
         }
-        assert_eq!(http("200 OK", &[("transfer-encoding", "chunked")], &EXCHANGE), Err(HeadError::HopByHop));
         assert!(ResponseHead::default().start_uwsgi(b"HTTP/1.1\r\nA: b", b"200 OK").is_err());
     }
 }

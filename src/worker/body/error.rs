@@ -1,8 +1,9 @@
 //! What goes wrong with a body, and what its client is told.
 
 use crate::base::reason::reason;
+use crate::sys::socket::{EMFILE, ENFILE};
 use std::fmt;
-use std::io::Error;
+use std::io::{Error, ErrorKind};
 
 /// Why a body cannot be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum BodyError {
     Trailers,
     /// Longer than `limit-post`.
     TooLong,
+    /// Longer than `post-buffering-limit`, and too long for memory.
+    TooLongForFile,
     /// The request is over; the input belongs to nobody now.
     Over,
     /// The temporary file cannot be made, written or read, for this reason of the system's.
@@ -27,12 +30,23 @@ impl BodyError {
     /// What a client is answered whose request ends so.
     pub fn status(self) -> u16 {
         match self {
-            BodyError::TooLong => 413,
+            BodyError::TooLong | BodyError::TooLongForFile => 413,
             BodyError::Trailers => 431,
             BodyError::TimedOut => 408,
-            BodyError::Spool(_) => 500,
+            BodyError::Spool(number) => storage_status(number),
             BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
         }
+    }
+}
+
+/// RFC 4918 §11.5: 507 says that the server is short of room, and that this passes. Without a descriptor for the file it is
+/// merely too busy.
+fn storage_status(number: Option<i32>) -> u16 {
+    let Some(number) = number else { return 500 };
+    match Error::from_raw_os_error(number).kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => 507,
+        _ if matches!(number, EMFILE | ENFILE) => 503,
+        _ => 500,
     }
 }
 
@@ -46,6 +60,7 @@ impl fmt::Display for BodyError {
             BodyError::Malformed => "the chunks of the body are malformed",
             BodyError::Trailers => "the trailer section of the body is too large",
             BodyError::TooLong => "the body is longer than limit-post allows",
+            BodyError::TooLongForFile => "the body is longer than post-buffering-limit allows",
             BodyError::Over => "wsgi.input was read after its request had ended",
             BodyError::Spool(number) => {
                 let why = number.map_or_else(

@@ -5,6 +5,7 @@ use crate::proto::http::status;
 use crate::worker::body::BodyError;
 use crate::worker::client::Client;
 use crate::worker::rescue;
+use crate::worker::spool::Storage;
 
 impl Exchange {
     /// Reads of the body, waiting where it must: up to `most` bytes, or one line of them.
@@ -50,8 +51,8 @@ impl Exchange {
     }
 
     /// Reads the body as a whole before the app runs.
-    pub fn buffer_body(&mut self, memory: usize) -> Result<(), BodyError> {
+    pub fn buffer_body(&mut self, storage: Storage) -> Result<(), BodyError> {
         let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        self.body.buffer(client, memory, self.timeout)
+        self.body.buffer(client, storage, self.timeout)
     }
 }

@@ -75,6 +75,7 @@ fn no_row_invents_an_option() {
         "http-keepalive-requests",
         "http-min-rate",
         "http-connections",
+        "http-request-memory",
         "http-request-line",
         "http-headers",
         "http-stream-body",
@@ -86,7 +87,7 @@ fn no_row_invents_an_option() {
         "forwarded-host",
         "http-server-header",
     ];
-    assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout"][..], &http].concat());
+    assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http].concat());
 }
 
 #[test]
