@@ -1,7 +1,8 @@
 //! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends on
 //! what slow readers have not taken yet, takes what comes of bodies, and gives those that have a request to a worker that is
 //! idle. It knows nothing of Python, and of requests only how long they have run: while they are short, and there are pauses
-//! between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table.
+//! between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table. And it answers TLS
+//! clients in the worker's last moment (`rescue`), since the signal handler cannot.
 
 use super::body::Body;
 use super::client::Client;
@@ -9,15 +10,15 @@ use super::conns::{Conn, Waits};
 use super::handoff::encode::is_movable;
 use super::intake::{CONNECTION, GIVEN};
 use super::waiting::{SWEEP_US, Tended, awaited};
-use super::{Shared, log};
+use super::{Shared, log, rescue};
 use crate::base::reason::reason;
 use crate::shm::board::{Order, Phase};
 use crate::sys::epoll::{self, Epoll, Events};
+use crate::sys::eventfd::EventFd;
 use crate::sys::{clock, signal};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::*, fence};
 use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
 use std::time::Duration;
 
 /// A request that has run so long may run much longer.
@@ -33,8 +34,11 @@ const QUIET: u32 = 50;
 
 #[derive(Default)]
 pub struct Watcher {
-    thread: OnceLock<Option<Thread>>,
+    /// Ends its sleep, once it has been started.
+    wake: OnceLock<Option<Arc<EventFd>>>,
     asleep: AtomicBool,
+    /// A signal handler has left it TLS clients to answer.
+    has_rescue: AtomicBool,
 }
 
 #[derive(Default)]
@@ -47,29 +51,37 @@ struct Pace {
 }
 
 impl Shared {
-    /// There are connections to look after.
+    /// There are connections to look after. `false`: the thread cannot be started.
     #[inline]
-    pub fn need_watcher(self: &Arc<Shared>) {
-        if self.watcher.thread.get().is_some() {
-            return;
+    pub fn need_watcher(self: &Arc<Shared>) -> bool {
+        self.watcher.wake.get_or_init(|| self.start_watcher()).is_some()
+    }
+
+    fn start_watcher(self: &Arc<Shared>) -> Option<Arc<EventFd>> {
+        let start = || {
+            let wake = Arc::new(EventFd::new()?);
+            let (shared, own) = (self.clone(), wake.clone());
+            let builder = std::thread::Builder::new().name("rwsgi watcher".to_owned()).stack_size(256 * 1024);
+            builder.spawn(move || shared.watch_over(&own)).map(|_| wake)
+        };
+        let started = start();
+        if let Err(error) = &started {
+            log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
         }
-        self.watcher.thread.get_or_init(|| {
-            let shared = self.clone();
-            let started = std::thread::Builder::new()
-                .name("rwsgi watcher".to_owned())
-                .stack_size(256 * 1024)
-                .spawn(move || shared.watch_over());
-            if let Err(error) = &started {
-                log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
-            }
-            started.ok().map(|handle| handle.thread().clone())
-        });
+        started.ok()
+    }
+
+    /// Inside of a signal handler: atomics and a write only. `false`: nobody is there to do it.
+    pub fn leave_rescue_to_watcher(&self) -> bool {
+        let Some(Some(wake)) = self.watcher.wake.get() else { return false };
+        self.watcher.has_rescue.store(true, Release);
+        wake.notify()
     }
 
     /// A request has begun.
     #[inline]
     pub fn rouse_watcher(&self) {
-        if self.watcher.thread.get().is_none() {
+        if self.watcher.wake.get().is_none() {
             return;
         }
         // The watcher says that it sleeps, then looks for requests; a request is on the board before this looks whether it
@@ -81,9 +93,9 @@ impl Shared {
     }
 
     pub fn wake_watcher(&self) {
-        let Some(Some(thread)) = self.watcher.thread.get() else { return };
+        let Some(Some(wake)) = self.watcher.wake.get() else { return };
         if self.watcher.asleep.swap(false, AcqRel) {
-            thread.unpark();
+            wake.notify();
         }
     }
 
@@ -99,23 +111,27 @@ impl Shared {
         self.tended.load(Relaxed) > 0
     }
 
-    fn watch_over(&self) {
+    fn watch_over(&self, wake: &EventFd) {
         let _ = signal::block_all();
         let mut events = Events::with_capacity(64);
         let mut pace = Pace::default();
         loop {
+            if self.watcher.has_rescue.swap(false, AcqRel) {
+                rescue::answer_encrypted_clients(self);
+            }
             match (self.has_work(), self.own_epoll()) {
                 (false, _) => {
                     pace = Pace::default();
-                    self.sleep();
+                    self.sleep(wake);
                 }
-                (true, true) => self.watch_once(&mut events, &mut pace),
+                (true, true) => self.watch_once(&mut events, &mut pace, wake),
+                // There is no TLS in the shared lines, so no rescue waits for this.
                 (true, false) => self.tend_alone(&mut events),
             }
         }
     }
 
-    fn watch_once(&self, events: &mut Events, pace: &mut Pace) {
+    fn watch_once(&self, events: &mut Events, pace: &mut Pace, wake: &EventFd) {
         let busy_for = self.unattended_for();
         (pace.quiet, pace.busy) = match busy_for {
             Some(_) => (0, pace.busy.saturating_add(1)),
@@ -141,21 +157,22 @@ impl Shared {
             }
             Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
             None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
-            None => self.sleep(),
+            None => self.sleep(wake),
         }
         pace.flow = None;
     }
 
-    fn sleep(&self) {
+    fn sleep(&self, wake: &EventFd) {
         self.watcher.asleep.store(true, Relaxed);
         fence(SeqCst);
         if self.has_work() && (!self.own_epoll() || self.unattended_for().is_some()) {
             self.watcher.asleep.store(false, Relaxed);
             return;
         }
-        while self.watcher.asleep.load(Acquire) {
-            std::thread::park();
+        while self.watcher.asleep.load(Acquire) && !self.watcher.has_rescue.load(Acquire) {
+            wake.wait();
         }
+        self.watcher.asleep.store(false, Relaxed);
     }
 
     /// For how long no thread has looked at the table; `None`: one does, or will in a moment.
