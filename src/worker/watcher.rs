@@ -32,13 +32,26 @@ const LOOK: Duration = Duration::from_millis(3);
 /// Looks without a request in between, after which there is no more looking until one comes.
 const QUIET: u32 = 50;
 
-#[derive(Default)]
 pub struct Watcher {
-    /// Ends its sleep, once it has been started.
-    wake: OnceLock<Option<Arc<EventFd>>>,
+    /// Set when its thread is needed: could it be started?
+    started: OnceLock<bool>,
+    /// Ends its sleep.
+    wake: EventFd,
     asleep: AtomicBool,
     /// A signal handler has left it TLS clients to answer.
     has_rescue: AtomicBool,
+}
+
+impl Watcher {
+    pub fn new() -> std::io::Result<Watcher> {
+        let (asleep, has_rescue) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Watcher { started: OnceLock::new(), wake: EventFd::new()?, asleep, has_rescue })
+    }
+
+    #[inline]
+    fn is_there(&self) -> bool {
+        self.started.get() == Some(&true)
+    }
 }
 
 #[derive(Default)]
@@ -54,34 +67,31 @@ impl Shared {
     /// There are connections to look after. `false`: the thread cannot be started.
     #[inline]
     pub fn need_watcher(self: &Arc<Shared>) -> bool {
-        self.watcher.wake.get_or_init(|| self.start_watcher()).is_some()
+        *self.watcher.started.get_or_init(|| self.start_watcher())
     }
 
-    fn start_watcher(self: &Arc<Shared>) -> Option<Arc<EventFd>> {
-        let start = || {
-            let wake = Arc::new(EventFd::new()?);
-            let (shared, own) = (self.clone(), wake.clone());
-            let builder = std::thread::Builder::new().name("rwsgi watcher".to_owned()).stack_size(256 * 1024);
-            builder.spawn(move || shared.watch_over(&own)).map(|_| wake)
-        };
-        let started = start();
+    fn start_watcher(self: &Arc<Shared>) -> bool {
+        let shared = self.clone();
+        let builder = std::thread::Builder::new().name("rwsgi watcher".to_owned()).stack_size(256 * 1024);
+        let started = builder.spawn(move || shared.watch_over());
         if let Err(error) = &started {
             log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
         }
-        started.ok()
+        started.is_ok()
     }
 
     /// Inside of a signal handler: atomics and a write only. `false`: nobody is there to do it.
     pub fn leave_rescue_to_watcher(&self) -> bool {
-        let Some(Some(wake)) = self.watcher.wake.get() else { return false };
-        self.watcher.has_rescue.store(true, Release);
-        wake.notify()
+        self.watcher.is_there() && {
+            self.watcher.has_rescue.store(true, Release);
+            self.watcher.wake.notify()
+        }
     }
 
     /// A request has begun.
     #[inline]
     pub fn rouse_watcher(&self) {
-        if self.watcher.wake.get().is_none() {
+        if !self.watcher.is_there() {
             return;
         }
         // The watcher says that it sleeps, then looks for requests; a request is on the board before this looks whether it
@@ -93,9 +103,8 @@ impl Shared {
     }
 
     pub fn wake_watcher(&self) {
-        let Some(Some(wake)) = self.watcher.wake.get() else { return };
-        if self.watcher.asleep.swap(false, AcqRel) {
-            wake.notify();
+        if self.watcher.is_there() && self.watcher.asleep.swap(false, AcqRel) {
+            self.watcher.wake.notify();
         }
     }
 
@@ -111,7 +120,7 @@ impl Shared {
         self.tended.load(Relaxed) > 0
     }
 
-    fn watch_over(&self, wake: &EventFd) {
+    fn watch_over(&self) {
         let _ = signal::block_all();
         let mut events = Events::with_capacity(64);
         let mut pace = Pace::default();
@@ -122,16 +131,16 @@ impl Shared {
             match (self.has_work(), self.own_epoll()) {
                 (false, _) => {
                     pace = Pace::default();
-                    self.sleep(wake);
+                    self.sleep();
                 }
-                (true, true) => self.watch_once(&mut events, &mut pace, wake),
+                (true, true) => self.watch_once(&mut events, &mut pace),
                 // There is no TLS in the shared lines, so no rescue waits for this.
                 (true, false) => self.tend_alone(&mut events),
             }
         }
     }
 
-    fn watch_once(&self, events: &mut Events, pace: &mut Pace, wake: &EventFd) {
+    fn watch_once(&self, events: &mut Events, pace: &mut Pace) {
         let busy_for = self.unattended_for();
         (pace.quiet, pace.busy) = match busy_for {
             Some(_) => (0, pace.busy.saturating_add(1)),
@@ -157,12 +166,12 @@ impl Shared {
             }
             Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
             None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
-            None => self.sleep(wake),
+            None => self.sleep(),
         }
         pace.flow = None;
     }
 
-    fn sleep(&self, wake: &EventFd) {
+    fn sleep(&self) {
         self.watcher.asleep.store(true, Relaxed);
         fence(SeqCst);
         if self.has_work() && (!self.own_epoll() || self.unattended_for().is_some()) {
@@ -170,7 +179,7 @@ impl Shared {
             return;
         }
         while self.watcher.asleep.load(Acquire) && !self.watcher.has_rescue.load(Acquire) {
-            wake.wait();
+            self.watcher.wake.wait();
         }
         self.watcher.asleep.store(false, Relaxed);
     }
