@@ -129,14 +129,36 @@ def test_a_session_that_has_begun_stays_and_goes_on(two, version):
     with server.hold(first):
         kept.send(request())
         half.send(b"TP/1.1\r\nHost: x\r\n\r\n")
-        shaking.step()
-        shaking.send(b"")
+        shaking.handshake()
+        shaking.send(request())
         assert kept.is_quiet(0.3) and half.is_quiet(0)
         # Meanwhile the other one is there for everybody else.
         assert ask(server.connect(version))["pid"] == second
-    assert told(kept)["pid"] == told(half)["pid"] == first
-    shaking.handshake()
-    assert ask(shaking)["pid"] == first
+    assert told(kept)["pid"] == told(half)["pid"] == told(shaking)["pid"] == first
+
+
+def test_a_handshake_ends_while_the_only_worker_is_busy(boot, authority, tmp_path):
+    """The client knows that it is connected; in TLS 1.2 that takes two answers of the server."""
+    server = boot("moves", uwsgi=False, https=authority.sign())
+    server.log.expect("holding")
+    os.mkfifo(pipe := tmp_path / "pipe")
+    context = authority.context(TLSVersion.TLSv1_2)
+    with ExitStack() as stack:
+        holder = stack.enter_context(Connection(server.https_address, context))
+        clients = [stack.enter_context(ByHand(server.https_address, context)) for _ in range(6)]
+        for client in clients:
+            client.step()
+            client.send(b"")
+            client.hear()
+        holder.send(request(f"/hold?{pipe}"))
+        server.log.find("^holding")
+        for client in clients:
+            client.handshake()
+            client.send(request())
+        assert all(client.is_quiet(0) for client in clients)
+        pipe.write_text("")
+        assert holder.answer().status == 200
+        assert all(told(client)["HTTPS"] == "on" for client in clients)
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)

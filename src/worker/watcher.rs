@@ -1,7 +1,7 @@
 //! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends on
-//! what slow readers have not taken yet, takes what comes of bodies, and gives those that have a request to a worker that is
-//! idle. It knows nothing of Python, and of requests only how long they have run: while they are short, and there are pauses
-//! between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table. And it answers TLS
+//! what slow readers have not taken yet, takes what comes of bodies and TLS handshakes, and gives those that have a request
+//! to a worker that is idle. It knows nothing of Python, and of requests only how long they have run: while they are short,
+//! and there are pauses between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table. And it answers TLS
 //! clients in the worker's last moment (`rescue`), since the signal handler cannot.
 
 use super::body::Body;
@@ -297,6 +297,8 @@ impl Shared {
                 None => return key.into_iter().for_each(|key| self.conns().release(key)),
             }
         }
+        // Clients have a limit for connecting, which covers the handshake, and a longer one for the answer.
+        conn.client.iter_mut().for_each(Client::shake_hands);
         let wanted = wanted | awaited(&mut conn);
         self.watch(conn, wanted);
     }
