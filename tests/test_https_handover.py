@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
-import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from ssl import TLSVersion
@@ -18,7 +17,7 @@ import pytest
 from harness import procs
 from harness.http import Connection as Plain
 from harness.http import request
-from harness.tls import Authority, Connection, Openssl
+from harness.tls import Authority, ByHand, Connection, Openssl
 from harness.wait import until
 
 pytestmark = pytest.mark.core
@@ -65,6 +64,9 @@ class Two:
     def connect(self, version: TLSVersion | None = None) -> Connection:
         return self.stack.enter_context(Connection(self.server.https_address, self.authority.context(version)))
 
+    def by_hand(self, version: TLSVersion) -> ByHand:
+        return self.stack.enter_context(ByHand(self.server.https_address, self.authority.context(version)))
+
     @contextmanager
     def hold(self, pid: int) -> Iterator[None]:
         """This worker is busy."""
@@ -81,48 +83,6 @@ class Two:
 def two(boot, authority, tmp_path):
     with ExitStack() as stack:
         yield partial(Two, boot, authority, tmp_path, stack)
-
-
-class ByHand(Plain):
-    """A session whose steps are the test's to take, over a plain connection."""
-
-    def __init__(self, server: Two, version: TLSVersion) -> None:
-        super().__init__(server.server.https_address)
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = server.authority.context(version)
-        self.session = context.wrap_bio(self._in, self._out, server_hostname="localhost")
-
-    def step(self) -> bool:
-        """Is the handshake done? If not, what the client wants to say waits."""
-        try:
-            self.session.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
-
-    def handshake(self) -> None:
-        while not self.step():
-            self.send(b"")
-            self.hear()
-        self.send(b"")
-
-    def send(self, data: bytes) -> None:
-        if data:
-            self.session.write(data)
-        self.socket.sendall(self._out.read())
-
-    def hear(self) -> None:
-        self._in.write(self.socket.recv(65536))
-
-    def is_quiet(self, seconds: float) -> bool:
-        return not select.select([self.socket], [], [], seconds)[0]
-
-    def _more(self) -> bool:
-        while True:
-            with suppress(ssl.SSLWantReadError):
-                self._held += self.session.read(65536)
-                return True
-            self.hear()
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
@@ -142,7 +102,7 @@ def test_connections_that_were_opened_in_advance_go_to_the_idle_worker(two, vers
     first, second = server.server.worker_pids()
     with server.hold(second):
         before = len(procs.descriptors(first))
-        opened = [server.stack.enter_context(ByHand(server, version)) for _ in range(12)]
+        opened = [server.by_hand(version) for _ in range(12)]
         until(lambda: len(procs.descriptors(first)) >= before + 12, "all to be accepted")
     with server.hold(first):
         for client in opened:
@@ -157,7 +117,7 @@ def test_a_session_that_has_begun_stays_and_goes_on(two, version):
     """The limit that docs/https.md names: it waits for its own worker, whatever state it is in, and loses nothing."""
     server = two()
     first, second = server.server.worker_pids()
-    shaking, kept, half = (server.stack.enter_context(ByHand(server, version)) for _ in range(3))
+    shaking, kept, half = (server.by_hand(version) for _ in range(3))
     with server.hold(second):
         for client in (kept, half):
             client.handshake()
@@ -169,14 +129,36 @@ def test_a_session_that_has_begun_stays_and_goes_on(two, version):
     with server.hold(first):
         kept.send(request())
         half.send(b"TP/1.1\r\nHost: x\r\n\r\n")
-        shaking.step()
-        shaking.send(b"")
+        shaking.handshake()
+        shaking.send(request())
         assert kept.is_quiet(0.3) and half.is_quiet(0)
         # Meanwhile the other one is there for everybody else.
         assert ask(server.connect(version))["pid"] == second
-    assert told(kept)["pid"] == told(half)["pid"] == first
-    shaking.handshake()
-    assert ask(shaking)["pid"] == first
+    assert told(kept)["pid"] == told(half)["pid"] == told(shaking)["pid"] == first
+
+
+def test_a_handshake_ends_while_the_only_worker_is_busy(boot, authority, tmp_path):
+    """The client knows that it is connected; in TLS 1.2 that takes two answers of the server."""
+    server = boot("moves", uwsgi=False, https=authority.sign())
+    server.log.expect("holding")
+    os.mkfifo(pipe := tmp_path / "pipe")
+    context = authority.context(TLSVersion.TLSv1_2)
+    with ExitStack() as stack:
+        holder = stack.enter_context(Connection(server.https_address, context))
+        clients = [stack.enter_context(ByHand(server.https_address, context)) for _ in range(6)]
+        for client in clients:
+            client.step()
+            client.send(b"")
+            client.hear()
+        holder.send(request(f"/hold?{pipe}"))
+        server.log.find("^holding")
+        for client in clients:
+            client.handshake()
+            client.send(request())
+        assert all(client.is_quiet(0) for client in clients)
+        pipe.write_text("")
+        assert holder.answer().status == 200
+        assert all(told(client)["HTTPS"] == "on" for client in clients)
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)

@@ -159,6 +159,28 @@ def test_who_goes_on_after_the_exception_is_killed(boot_https, connect, version)
     expect_kill(server)
 
 
+def test_one_thread_helps(boot_https, connect):
+    """That which looks after kept connections answers for harakiri, too: asleep, or busy with an upload."""
+    server = boot_https("late", processes=2, harakiri=2)
+    kept = [connect(server) for _ in range(4)]
+    for connection in kept:
+        connection.send(request())
+        assert int(connection.answer().text) in server.worker_pids()
+    assert [procs.threads(pid) for pid in server.worker_pids()] == [2, 2]
+    for number, uploads in enumerate(([], [connect(server) for _ in range(20)])):
+        old = server.worker_pids()
+        for upload in uploads:
+            upload.send(request("/", "POST", b"some", Content_Length="1000"))
+        late = connect(server)
+        late.send(request("/late?sleep=60"))
+        assert last_answer(late).status == 504
+        server.log.wait(r"HARAKIRI ON WORKER \d .*GET /late", count=number + 1)
+        server.log.wait(r"worker \d \(pid \d+\) was killed by harakiri; replacing it", count=number + 1)
+        server.log.wait(r"worker \d \(pid \d+\) is ready", count=number + 1)
+        assert len(set(old) & set(server.worker_pids())) == 1
+    assert "did not answer in time" not in server.log.text
+
+
 def test_a_thread_more_where_it_is_needed(boot, authority):
     """And nowhere else."""
     counts = []

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 
 use super::tls::{ClientCa, Identity, Name, NameDir};
 use super::{ConfigError, Settings, ValueError, Warning};
@@ -98,29 +98,9 @@ fn names_in(dir: &NameDir, ciphers: &super::ciphers::Ciphers) -> Result<Vec<(Nam
 
 fn context(identity: &Identity, warnings: &mut Vec<Warning>) -> Result<Context, ValueError> {
     let provider = Arc::new(provider(identity));
-    let chain = certificates(&identity.certificate)?;
-    let key = private_key(&identity.key, &provider)?;
+    let certified = certified(identity, &provider, warnings)?;
     let shown = identity.certificate.display();
-    let own = chain.first().and_then(|first| Certificate::parse(first)).ok_or_else(|| {
-        ValueError::new(
-            format!("\"{shown}\" holds no certificate that can be read"),
-            "name a PEM file with one",
-        )
-    })?;
-    // A kind of key that does not tell its public half is not compared.
-    if key.public_key().is_some_and(|public| public.as_ref() != own.public_key) {
-        let text =
-            format!("the key \"{}\" is not that of the certificate \"{shown}\"", identity.key.display());
-        return Err(ValueError::new(
-            text,
-            "name the key that it was made with; the server's own certificate comes first",
-        ));
-    }
-    if let Some(text) = outside_its_time(&own) {
-        let text = format!("option \"{}\": certificate \"{shown}\" {text}", identity.option);
-        warnings.push(Warning::new(&identity.origin, text));
-    }
-    let failed = |error: rustls::Error| ValueError::new(format!("\"{shown}\" cannot be served: {error}"), "");
+    let failed = |error: Error| ValueError::new(format!("\"{shown}\" cannot be served: {error}"), "");
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(failed)?;
@@ -128,14 +108,56 @@ fn context(identity: &Identity, warnings: &mut Vec<Warning>) -> Result<Context, 
         None => builder.with_no_client_auth(),
         Some(ca) => builder.with_client_cert_verifier(verifier(ca, provider)?),
     };
-    let mut config =
-        builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))));
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     config.ignore_client_order = identity.ciphers.are_chosen();
     // Tickets that every worker of the generation can read; a ticket of one context is none of another's.
     config.ticketer = ring::Ticketer::new().map_err(failed)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Context(Arc::new(config)))
+}
+
+/// The certificate with its key, which belong together.
+fn certified(
+    identity: &Identity,
+    provider: &CryptoProvider,
+    warnings: &mut Vec<Warning>,
+) -> Result<CertifiedKey, ValueError> {
+    let chain = certificates(&identity.certificate)?;
+    let certified = CertifiedKey::new(chain, private_key(&identity.key, provider)?);
+    let (shown, key) = (identity.certificate.display(), identity.key.display());
+    let own = certified.cert.first().and_then(|first| Certificate::parse(first));
+    match keys_match(&certified, own.as_ref()) {
+        None => Err(ValueError::new(
+            format!("\"{shown}\" holds no certificate that can be read"),
+            "name a PEM file with one",
+        ))?,
+        Some(false) => Err(ValueError::new(
+            format!("the key \"{key}\" is not that of the certificate \"{shown}\""),
+            "name the key that it was made with; the server's own certificate comes first",
+        ))?,
+        Some(true) => {}
+    }
+    if let Some(text) = own.as_ref().and_then(outside_its_time) {
+        let text = format!("option \"{}\": certificate \"{shown}\" {text}", identity.option);
+        warnings.push(Warning::new(&identity.origin, text));
+    }
+    Ok(certified)
+}
+
+/// Is the key that of the certificate? `None`: the certificate cannot be read. A kind of key that does not tell its public
+/// half is not compared.
+fn keys_match(certified: &CertifiedKey, own: Option<&Certificate>) -> Option<bool> {
+    if let Some(own) = own {
+        let public = certified.key.public_key();
+        return Some(public.is_none_or(|public| own.public_key().is_some_and(|own| *public == *own)));
+    }
+    // rustls reads no old versions, but identifiers of any size.
+    match certified.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Some(true),
+        Err(Error::InconsistentKeys(_)) => Some(false),
+        Err(_) => None,
+    }
 }
 
 fn provider(identity: &Identity) -> CryptoProvider {
@@ -216,14 +238,14 @@ fn verifier(ca: &ClientCa, provider: Arc<CryptoProvider>) -> Result<Arc<dyn Clie
 }
 
 /// What is to be said when the certificate does not count today.
-fn outside_its_time(certificate: &Certificate<'_>) -> Option<String> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs() as i64;
-    let date = |time: i64| String::from_utf8_lossy(&http_date(time.max(0) as u64)).into_owned();
-    if certificate.not_after < now {
-        return Some(format!("has expired on {}; clients refuse it", date(certificate.not_after)));
+fn outside_its_time(certificate: &Certificate) -> Option<String> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+    let date = |time: u64| String::from_utf8_lossy(&http_date(time)).into_owned();
+    if certificate.not_after() < now {
+        return Some(format!("has expired on {}; clients refuse it", date(certificate.not_after())));
     }
-    let is_early = certificate.not_before > now;
+    let is_early = certificate.not_before() > now;
     is_early.then(|| {
-        format!("counts only from {} on; clients refuse it until then", date(certificate.not_before))
+        format!("counts only from {} on; clients refuse it until then", date(certificate.not_before()))
     })
 }

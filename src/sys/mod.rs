@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod epoll;
+pub mod eventfd;
 pub mod files;
 pub mod io;
 pub mod listeners;

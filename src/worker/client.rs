@@ -153,6 +153,18 @@ impl Client {
         self.tls.is_some()
     }
 
+    /// A TLS handshake has begun and is not done.
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Goes on with it, without waiting.
+    pub fn shake_hands(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.shake_hands(self.socket.as_fd());
+        }
+    }
+
     /// Its bytes are the client's own, or all still in the socket: another worker can go on with the socket alone.
     pub fn is_transferable(&self) -> bool {
         self.tls.as_ref().is_none_or(|tls| tls.is_untouched())

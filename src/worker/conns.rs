@@ -139,6 +139,7 @@ impl Conn {
     /// It can go on without the application: the watcher looks after it while every thread is busy.
     pub fn is_tended(&self) -> bool {
         matches!(self.waits, Waits::Body | Waits::Reader)
+            || self.client.as_ref().is_some_and(Client::is_handshaking)
     }
 
     /// For lines of the log; nothing on unix sockets.

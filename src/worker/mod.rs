@@ -207,7 +207,7 @@ impl Shared {
             told_us: AtomicU64::new(0),
             assignment: setup.assignment,
             leaving: lifecycle::Leaving::default(),
-            watcher: watcher::Watcher::default(),
+            watcher: watcher::Watcher::new()?,
             epoll,
             idle_epoll,
             log: log::Log::new(setup.lines.slot(setup.slot)),

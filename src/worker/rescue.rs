@@ -1,19 +1,18 @@
 //! What a worker does for its clients in its last moment: the stack-dump signal runs this, inside the handler. TLS is not
-//! for handlers. Where it is spoken, a thread waits for the handler's word and answers those clients; the application's
-//! threads may be anywhere.
+//! for handlers: where it is spoken, the handler wakes the watcher, which answers those clients; the application's threads
+//! may be anywhere.
 
 use super::exchange::Exchange;
 use super::{Shared, log};
-use crate::base::reason::reason;
 use crate::proto::http::status::Plain;
 use crate::shm::board::{Board, CoreSlot, ENCRYPTED, Phase};
-use crate::sys::{clock, io, signal};
-use std::os::fd::{AsFd, IntoRawFd, RawFd};
+use crate::sys::{clock, io};
+use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 use std::time::Duration;
 
-/// How long the thread tries to get at an exchange that another thread holds. All of it stays within the master's patience.
+/// How long the watcher tries to get at an exchange that another thread holds. All of it stays within the master's patience.
 const MOMENT_US: u64 = 200_000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
@@ -30,13 +29,13 @@ struct Rescue {
     expired: Vec<u8>,
     bystander: Vec<u8>,
     mark: RawFd,
-    /// The pipe that the thread reads, if there is one.
-    thread: Option<RawFd>,
+    /// Kept where TLS clients may have to be answered, which is the watcher's to do.
+    shared: Option<Arc<Shared>>,
 }
 
 static RESCUE: OnceLock<Rescue> = OnceLock::new();
 
-/// Readies the answers, and the thread where one is needed. `mark` gets one NUL byte after each dump, so that its reader
+/// Readies the answers, and the watcher where it is needed: a handler cannot start a thread. `mark` gets one NUL byte after each dump, so that its reader
 /// knows where the dump ends.
 pub fn prepare(shared: &Arc<Shared>, mark: RawFd) {
     let plain = |status| {
@@ -44,10 +43,9 @@ pub fn prepare(shared: &Arc<Shared>, mark: RawFd) {
         Plain::last(status, &shared.own_headers).push_to(&mut out);
         out
     };
-    let thread = if shared.exchanges.is_empty() { Ok(None) } else { start_thread(shared).map(Some) };
-    if let Err(error) = &thread {
-        let why = reason(error);
-        log::say(&format!("worker {}: harakiri will leave TLS clients without an answer: {why}", shared.id));
+    let has_tls = !shared.exchanges.is_empty();
+    if has_tls && !shared.need_watcher() {
+        log::say(&format!("worker {}: harakiri will leave TLS clients without an answer", shared.id));
     }
     let _ = RESCUE.set(Rescue {
         board: shared.board,
@@ -55,7 +53,7 @@ pub fn prepare(shared: &Arc<Shared>, mark: RawFd) {
         expired: plain(504),
         bystander: plain(503),
         mark,
-        thread: thread.unwrap_or_default(),
+        shared: has_tls.then(|| shared.clone()),
     });
 }
 
@@ -64,7 +62,9 @@ pub fn after_dump() {
     let Some(rescue) = RESCUE.get() else { return };
     let is_last = rescue.board.worker(rescue.slot).rescue().load(Acquire) != 0;
     let others_wait = is_last && rescue.answer_plain_clients();
-    if !(others_wait && rescue.thread.is_some_and(io::write_mark)) {
+    let is_left =
+        others_wait && rescue.shared.as_ref().is_some_and(|shared| shared.leave_rescue_to_watcher());
+    if !is_left {
         rescue.finish();
     }
 }
@@ -107,23 +107,7 @@ pub fn claimed(core: CoreSlot) -> Option<&'static [u8]> {
     Some(rescue.answer(core))
 }
 
-// ── the thread ──
-
-fn start_thread(shared: &Arc<Shared>) -> std::io::Result<RawFd> {
-    let (reading, writing) = io::pipe(false)?;
-    let shared = shared.clone();
-    let wait_and_answer = move || {
-        let _ = signal::block_all();
-        while matches!(io::read(reading.as_fd(), &mut [0]), Ok(1..)) {
-            shared.answer_encrypted_clients();
-            RESCUE.get().into_iter().for_each(Rescue::finish);
-        }
-    };
-    let builder = std::thread::Builder::new().name("rwsgi rescue".to_owned()).stack_size(256 * 1024);
-    builder.spawn(wait_and_answer)?;
-    // The handler keeps the number for as long as the process lives.
-    Ok(writing.into_raw_fd())
-}
+// ── what the watcher does ──
 
 impl Shared {
     /// A core is there.
@@ -132,20 +116,22 @@ impl Shared {
             let _ = place.set(exchange.clone());
         }
     }
+}
 
-    fn answer_encrypted_clients(&self) {
-        let mut left: Vec<_> = self.board.cores(self.slot_index).zip(&*self.exchanges).collect();
-        left.retain(|(core, _)| core.client().load(Acquire) & ENCRYPTED != 0);
-        try_to_answer(&mut left);
-        for (core, _) in &left {
-            // Before the answer has begun an exchange is held for long by nothing but a read that waits for the body.
-            // That read ends here, and its thread gives the answer.
-            if core.expire() {
-                io::shutdown_receive((core.client().load(Acquire) & !ENCRYPTED) as RawFd - 1);
-            }
+/// And tells the master that it may go on.
+pub fn answer_encrypted_clients(shared: &Shared) {
+    let mut left: Vec<_> = shared.board.cores(shared.slot_index).zip(&*shared.exchanges).collect();
+    left.retain(|(core, _)| core.client().load(Acquire) & ENCRYPTED != 0);
+    try_to_answer(&mut left);
+    for (core, _) in &left {
+        // Before the answer has begun an exchange is held for long by nothing but a read that waits for the body. That read
+        // ends here, and its thread gives the answer.
+        if core.expire() {
+            io::shutdown_receive((core.client().load(Acquire) & !ENCRYPTED) as RawFd - 1);
         }
-        try_to_answer(&mut left);
     }
+    try_to_answer(&mut left);
+    RESCUE.get().into_iter().for_each(Rescue::finish);
 }
 
 /// Answers those that can be had within a moment; what is left has an answer to come, and somebody holds it.

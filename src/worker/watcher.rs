@@ -1,7 +1,8 @@
 //! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends on
-//! what slow readers have not taken yet, takes what comes of bodies, and gives those that have a request to a worker that is
-//! idle. It knows nothing of Python, and of requests only how long they have run: while they are short, and there are pauses
-//! between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table.
+//! what slow readers have not taken yet, takes what comes of bodies and TLS handshakes, and gives those that have a request
+//! to a worker that is idle. It knows nothing of Python, and of requests only how long they have run: while they are short,
+//! and there are pauses between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table. And it answers TLS
+//! clients in the worker's last moment (`rescue`), since the signal handler cannot.
 
 use super::body::Body;
 use super::client::Client;
@@ -9,15 +10,15 @@ use super::conns::{Conn, Waits};
 use super::handoff::encode::is_movable;
 use super::intake::{CONNECTION, GIVEN};
 use super::waiting::{SWEEP_US, Tended, awaited};
-use super::{Shared, log};
+use super::{Shared, log, rescue};
 use crate::base::reason::reason;
 use crate::shm::board::{Order, Phase};
 use crate::sys::epoll::{self, Epoll, Events};
+use crate::sys::eventfd::EventFd;
 use crate::sys::{clock, signal};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::*, fence};
 use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
 use std::time::Duration;
 
 /// A request that has run so long may run much longer.
@@ -31,10 +32,26 @@ const LOOK: Duration = Duration::from_millis(3);
 /// Looks without a request in between, after which there is no more looking until one comes.
 const QUIET: u32 = 50;
 
-#[derive(Default)]
 pub struct Watcher {
-    thread: OnceLock<Option<Thread>>,
+    /// Set when its thread is needed: could it be started?
+    started: OnceLock<bool>,
+    /// Ends its sleep.
+    wake: EventFd,
     asleep: AtomicBool,
+    /// A signal handler has left it TLS clients to answer.
+    has_rescue: AtomicBool,
+}
+
+impl Watcher {
+    pub fn new() -> std::io::Result<Watcher> {
+        let (asleep, has_rescue) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Watcher { started: OnceLock::new(), wake: EventFd::new()?, asleep, has_rescue })
+    }
+
+    #[inline]
+    fn is_there(&self) -> bool {
+        self.started.get() == Some(&true)
+    }
 }
 
 #[derive(Default)]
@@ -47,29 +64,34 @@ struct Pace {
 }
 
 impl Shared {
-    /// There are connections to look after.
+    /// There are connections to look after. `false`: the thread cannot be started.
     #[inline]
-    pub fn need_watcher(self: &Arc<Shared>) {
-        if self.watcher.thread.get().is_some() {
-            return;
+    pub fn need_watcher(self: &Arc<Shared>) -> bool {
+        *self.watcher.started.get_or_init(|| self.start_watcher())
+    }
+
+    fn start_watcher(self: &Arc<Shared>) -> bool {
+        let shared = self.clone();
+        let builder = std::thread::Builder::new().name("rwsgi watcher".to_owned()).stack_size(256 * 1024);
+        let started = builder.spawn(move || shared.watch_over());
+        if let Err(error) = &started {
+            log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
         }
-        self.watcher.thread.get_or_init(|| {
-            let shared = self.clone();
-            let started = std::thread::Builder::new()
-                .name("rwsgi watcher".to_owned())
-                .stack_size(256 * 1024)
-                .spawn(move || shared.watch_over());
-            if let Err(error) = &started {
-                log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
-            }
-            started.ok().map(|handle| handle.thread().clone())
-        });
+        started.is_ok()
+    }
+
+    /// Inside of a signal handler: atomics and a write only. `false`: nobody is there to do it.
+    pub fn leave_rescue_to_watcher(&self) -> bool {
+        self.watcher.is_there() && {
+            self.watcher.has_rescue.store(true, Release);
+            self.watcher.wake.notify()
+        }
     }
 
     /// A request has begun.
     #[inline]
     pub fn rouse_watcher(&self) {
-        if self.watcher.thread.get().is_none() {
+        if !self.watcher.is_there() {
             return;
         }
         // The watcher says that it sleeps, then looks for requests; a request is on the board before this looks whether it
@@ -81,9 +103,8 @@ impl Shared {
     }
 
     pub fn wake_watcher(&self) {
-        let Some(Some(thread)) = self.watcher.thread.get() else { return };
-        if self.watcher.asleep.swap(false, AcqRel) {
-            thread.unpark();
+        if self.watcher.is_there() && self.watcher.asleep.swap(false, AcqRel) {
+            self.watcher.wake.notify();
         }
     }
 
@@ -104,12 +125,16 @@ impl Shared {
         let mut events = Events::with_capacity(64);
         let mut pace = Pace::default();
         loop {
+            if self.watcher.has_rescue.swap(false, AcqRel) {
+                rescue::answer_encrypted_clients(self);
+            }
             match (self.has_work(), self.own_epoll()) {
                 (false, _) => {
                     pace = Pace::default();
                     self.sleep();
                 }
                 (true, true) => self.watch_once(&mut events, &mut pace),
+                // There is no TLS in the shared lines, so no rescue waits for this.
                 (true, false) => self.tend_alone(&mut events),
             }
         }
@@ -153,9 +178,10 @@ impl Shared {
             self.watcher.asleep.store(false, Relaxed);
             return;
         }
-        while self.watcher.asleep.load(Acquire) {
-            std::thread::park();
+        while self.watcher.asleep.load(Acquire) && !self.watcher.has_rescue.load(Acquire) {
+            self.watcher.wake.wait();
         }
+        self.watcher.asleep.store(false, Relaxed);
     }
 
     /// For how long no thread has looked at the table; `None`: one does, or will in a moment.
@@ -271,6 +297,8 @@ impl Shared {
                 None => return key.into_iter().for_each(|key| self.conns().release(key)),
             }
         }
+        // Clients have a limit for connecting, which covers the handshake, and a longer one for the answer.
+        conn.client.iter_mut().for_each(Client::shake_hands);
         let wanted = wanted | awaited(&mut conn);
         self.watch(conn, wanted);
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import subprocess
@@ -69,6 +70,59 @@ class Connection(Plain):
     def certificate(self) -> dict[str, object]:
         """The server's."""
         return self.socket.getpeercert() or {}
+
+
+class ByHand(Plain):
+    """A session whose steps are the test's to take, over a plain connection."""
+
+    def __init__(self, address: Address, context: ssl.SSLContext, name: str = "localhost") -> None:
+        super().__init__(address)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.session = context.wrap_bio(self._in, self._out, server_hostname=name)
+
+    def step(self) -> bool:
+        """Is the handshake done? If not, what the client wants to say waits."""
+        try:
+            self.session.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def said(self) -> bytes:
+        """What waits to be sent."""
+        return self._out.read()
+
+    def handshake(self) -> None:
+        while not self.step():
+            self.send(b"")
+            self.hear()
+        self.send(b"")
+
+    def send(self, data: bytes) -> None:
+        if data:
+            self.session.write(data)
+        self.socket.sendall(self.said())
+
+    def hear(self) -> None:
+        if data := self.socket.recv(65536):
+            self._in.write(data)
+        else:
+            self._in.write_eof()
+
+    def is_quiet(self, seconds: float) -> bool:
+        return not select.select([self.socket], [], [], seconds)[0]
+
+    def _more(self) -> bool:
+        while True:
+            try:
+                got = self.session.read(65536)
+            except ssl.SSLWantReadError:
+                self.hear()
+            except ssl.SSLZeroReturnError:
+                return False
+            else:
+                self._held += got
+                return bool(got)
 
 
 class Openssl(Plain):

@@ -166,6 +166,29 @@ impl Session {
         }
     }
 
+    /// A handshake has begun and is not done.
+    pub fn is_handshaking(&self) -> bool {
+        match &self.state {
+            State::Hello(hello) => hello.begun,
+            State::Open(open) => open.is_handshaking(),
+            State::Broken(_) => false,
+        }
+    }
+
+    /// Goes on with a handshake as far as the client's bytes are here. Why it has failed is told by the next receiving.
+    pub fn shake_hands(&mut self, socket: BorrowedFd<'_>) {
+        while matches!(&self.state, State::Hello(hello) if hello.begun) {
+            if !self.greet(socket).unwrap_or(false) {
+                return;
+            }
+        }
+        if let State::Open(open) = &mut self.state
+            && let Err(error) = open.shake_hands(socket)
+        {
+            self.recv_error(error);
+        }
+    }
+
     /// There is something to be received without the socket.
     pub fn holds(&mut self) -> bool {
         match &mut self.state {

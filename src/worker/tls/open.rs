@@ -79,6 +79,20 @@ impl Open {
         Err(RecvError::Io(ErrorKind::WouldBlock.into()))
     }
 
+    pub fn is_handshaking(&self) -> bool {
+        self.0.is_handshaking()
+    }
+
+    /// Takes what is here of a handshake; `false`: the client has gone.
+    pub fn shake_hands(&mut self, socket: BorrowedFd<'_>) -> std::result::Result<bool, RecvError> {
+        while self.0.is_handshaking() {
+            if !self.receive(socket)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// There is something to be received without the socket.
     pub fn holds(&mut self) -> bool {
         // Empty: a close_notify, which is to be answered.

@@ -1,0 +1,50 @@
+//! eventfd(2): a thread waits, and another thread or a signal handler wakes it.
+
+use super::{check, io};
+use std::io::Result;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+#[derive(Debug)]
+pub struct EventFd(OwnedFd);
+
+impl EventFd {
+    pub fn new() -> Result<EventFd> {
+        // SAFETY: no pointers; the descriptor that comes back is ours alone.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })?;
+        // SAFETY: just opened, owned by nobody else.
+        Ok(EventFd(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Ends the wait of now, or else the next one. For signal handlers, too: one write(2), which is async-signal-safe and
+    /// would wait only behind 2^64 - 2 others.
+    pub fn notify(&self) -> bool {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: eight bytes of a live array.
+        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) == 8 }
+    }
+
+    /// Waits for [`EventFd::notify`].
+    pub fn wait(&self) {
+        let _ = io::read(self.0.as_fd(), &mut [0; 8]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_whenever_the_notice_came() {
+        let event = EventFd::new().unwrap();
+        for _ in 0..3 {
+            assert!(event.notify() && event.notify());
+            // Both at once.
+            event.wait();
+            std::thread::scope(|scope| {
+                let waits = scope.spawn(|| event.wait());
+                event.notify();
+                waits.join().unwrap();
+            });
+        }
+    }
+}
