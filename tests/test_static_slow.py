@@ -197,7 +197,7 @@ def test_a_file_is_sent_to_its_end(boot, root, ends, threads):
     server = boot("hello", http=threads == 1, static_map=f"/static={root}", threads=threads)
     sent = [(server.address, packet.packet(packet.variables("/static/large")))]
     if threads == 1:
-        sent.append((server.http_address, request("/static/large")))
+        sent.append((server.http_address, request("/static/large", Connection="close")))
     for address, data in sent if ends == "reload" else sent[-1:]:
         with narrow(address, data) as slow:
             slow.recv(1)

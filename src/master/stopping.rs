@@ -44,11 +44,12 @@ impl<H: Host> Master<'_, H> {
             self.end_templates(0);
             return;
         }
+        self.begin_stop(0);
+        // Whoever reads this may rely on it.
         log::say(&format!(
             "{name}: stopping; requests in flight have {} s (worker-reload-mercy)",
             self.settings.worker_reload_mercy.as_secs()
         ));
-        self.begin_stop(0);
     }
 
     /// Lets every worker finish and leaves with this status.

@@ -111,7 +111,7 @@ impl Shared {
     /// There is something for the watcher to do, or will be when all threads are busy.
     fn has_work(&self) -> bool {
         match self.own_epoll() {
-            true => !self.mailboxes.is_empty() || self.has_tended(),
+            true => self.has_neighbours() || self.has_tended(),
             false => !self.conns().is_empty(),
         }
     }

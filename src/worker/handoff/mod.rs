@@ -26,7 +26,12 @@ impl Shared {
         slot != self.slot_index && worker.stage() == Stage::Ready && worker.order() == Order::Serve
     }
 
-    /// Are there, beside this one, workers that serve?
+    /// Do other workers serve beside this one, to whom a busy one can give connections?
+    pub(super) fn has_neighbours(&self) -> bool {
+        self.settings.processes > 1 && !self.mailboxes.is_empty()
+    }
+
+    /// Is there, beside this one, a worker that serves?
     pub(super) fn has_successor(&self) -> bool {
         (0..self.mailboxes.len()).any(|slot| self.neighbour_serves(slot))
     }
