@@ -1,10 +1,10 @@
 //! Floor 7: the one place where the floors are wired together, and what Python sees of it.
 
 use crate::config::{self, Action, Loaded, Settings, Sources, check};
+use crate::log;
 use crate::master;
 use crate::master::reread::{Read, Reread};
 use crate::worker::host::Host;
-use crate::worker::log;
 use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;

@@ -21,14 +21,14 @@ mod watch;
 
 use crate::base::reason::reason;
 use crate::config::Settings;
+use crate::log;
+use crate::log::lines::Lines;
 use crate::policy::backoff::Backoff;
 use crate::shm::board::{Board, Order, Stage};
-use crate::shm::lines::Lines;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::{clock, io, signal};
 use crate::worker::handoff::mailbox::Message;
 use crate::worker::host::Host;
-use crate::worker::log;
 use child::{Child, Leaving};
 use dump::Dumps;
 use notify::Notifier;

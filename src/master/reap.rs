@@ -2,10 +2,11 @@
 
 use super::child::{Child, Leaving};
 use super::{Due, Master, Phase};
+use crate::log;
 use crate::sys::process::{self, Ended};
 use crate::sys::{clock, io, signal};
+use crate::worker::EXIT_NO_APP;
 use crate::worker::host::Host;
-use crate::worker::{EXIT_NO_APP, log};
 use std::time::Duration;
 
 /// Workers of a first generation that die before they are ready, in a row, until the server gives up.

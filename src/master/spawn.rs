@@ -4,10 +4,11 @@ use super::child::Child;
 use super::template::{self, Birth, News, Template};
 use super::{Due, Master, Phase, TEMPLATE};
 use crate::base::reason::reason;
+use crate::log;
 use crate::shm::board::Assignment;
 use crate::sys::{clock, epoll, io, process, signal};
 use crate::worker::host::Host;
-use crate::worker::{Setup, life, log};
+use crate::worker::{Setup, life};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Until another successor is tried for one that did not get ready.

@@ -1,10 +1,10 @@
 //! SIGUSR1: what everybody does, into the log.
 
 use super::Master;
+use crate::log;
 use crate::shm::board::Stage;
 use crate::sys::{clock, socket};
 use crate::worker::host::Host;
-use crate::worker::log;
 use std::fmt::Write;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;

@@ -4,13 +4,14 @@
 //! happens here, and a reload is a fresh import in a new template, while the old generation serves on.
 
 use crate::base::reason::reason;
+use crate::log;
 use crate::shm::board::Assignment;
 use crate::sys::{io, orphan, process, proctitle};
 use crate::worker::host::Host;
 use crate::worker::life::{self, EXIT_BROKEN};
 use crate::worker::lifecycle;
 use crate::worker::mounts::Mounts;
-use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, log, privileges};
+use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, privileges};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 

@@ -1,16 +1,18 @@
 //! One core: a thread that takes a request, lets the application answer it, and sees it off. Python comes in between
 //! [`Core::next_step`] and the next call of it.
 
+use super::Shared;
 use super::client::Client;
 use super::conns::Conn;
 use super::exchange::Exchange;
 use super::http::Http;
 use super::intake::{self, Arrival, Intake};
+use super::listening;
 use super::mounts::Mounts;
 use super::request::Request;
 use super::waiting::SWEEP_US;
-use super::{Shared, listening, log};
 use crate::config::Protocol;
+use crate::log::access;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order};
 use crate::sys::{clock, epoll, orphan, process, signal};
@@ -294,7 +296,7 @@ impl Core {
     fn wait(&mut self, paused: bool) -> Arrival {
         // Lines are written when there is time for it, at the latest when they have waited a little.
         let timeout = if !self.shared.log.is_empty() {
-            Some(log::IDLE)
+            Some(access::IDLE)
         } else if !self.shared.order().serves() && !self.shared.conns().is_empty() {
             Some(LEAVING)
         } else if self.shared.has_stopped_listening() && self.shared.order().serves() {

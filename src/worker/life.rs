@@ -2,8 +2,9 @@
 
 use super::host::Host;
 use super::mounts::Mounts;
-use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, log, privileges, rescue};
+use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, privileges, rescue};
 use crate::base::reason::reason;
+use crate::log;
 use crate::sys::{orphan, process, proctitle, signal};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;

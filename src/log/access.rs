@@ -1,13 +1,8 @@
 //! A worker's request lines: gathered in shared memory, written many at a time.
 
-use crate::shm::lines::LineBuffer;
+use super::lines::LineBuffer;
 use crate::sys::{clock, io};
-use std::ffi::CString;
-use std::fs::OpenOptions;
-use std::io::Result;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Under load a line waits at most this long.
@@ -70,40 +65,4 @@ impl Log {
             let _ = state.buffer.flush(io::stderr(), self.whole);
         }
     }
-}
-
-/// Points output and errors at a file, which is made if need be.
-pub fn open(path: &Path, truncate: bool) -> Result<()> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-    if truncate {
-        file.set_len(0)?;
-    }
-    io::redirect_output(&file)
-}
-
-/// How the date of the server's own lines is written (`log-date`).
-static DATE_FORMAT: RwLock<Option<CString>> = RwLock::new(None);
-
-/// A strftime format; none, or an empty one, stands for the usual date.
-pub fn set_date_format(format: Option<&str>) {
-    let format = format.filter(|text| !text.is_empty()).and_then(|text| CString::new(text).ok());
-    *DATE_FORMAT.write().unwrap_or_else(PoisonError::into_inner) = format;
-}
-
-fn date() -> String {
-    let now = clock::wall_secs();
-    match &*DATE_FORMAT.read().unwrap_or_else(PoisonError::into_inner) {
-        Some(format) => clock::format(now, format),
-        None => clock::ctime(now),
-    }
-}
-
-/// One line of the server's own, with the date that uWSGI puts in front of such lines.
-pub fn say(text: &str) {
-    let _ = io::write_all_blocking(io::stderr(), dated(text).as_bytes());
-}
-
-/// A text as a line of the log.
-pub fn dated(text: &str) -> String {
-    format!("{} - {}\n", date(), text.trim_end())
 }
