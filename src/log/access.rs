@@ -1,68 +1,28 @@
-//! A worker's request lines: gathered in shared memory, written many at a time.
+//! The request lines of a worker: gathered, and written many at a time.
 
-use super::lines::LineBuffer;
-use crate::sys::{clock, io};
-use std::sync::Mutex;
+use super::writer;
 use std::time::Duration;
 
-/// Under load a line waits at most this long.
-const LONGEST_US: u64 = 100_000;
-/// With nothing to do, lines wait this long for company.
-pub const IDLE: Duration = Duration::from_millis(10);
-/// Write before the buffer is full.
-const MUCH: usize = 48 * 1024;
-
-struct State {
-    buffer: LineBuffer,
-    /// When the oldest line came.
-    since_us: u64,
-    /// The date of the second it was made for.
-    date: (i64, String),
-}
-
-pub struct Log {
-    state: Mutex<State>,
-    whole: bool,
-}
+/// The request log of this process.
+#[derive(Debug, Default)]
+pub struct Log;
 
 impl Log {
-    pub fn new(buffer: LineBuffer) -> Log {
-        // A file opened for appending keeps any write in one piece; a pipe does so only up to PIPE_BUF.
-        let whole = io::regular_size(io::stderr()).is_some();
-        let state = State { buffer, since_us: 0, date: (0, String::new()) };
-        Log { state: Mutex::new(state), whole }
-    }
-
     /// Appends one line, which `write` is given the date to make.
     pub fn push(&self, now_us: u64, line: &mut Vec<u8>, write: impl FnOnce(&str, &mut Vec<u8>)) {
-        let Ok(mut state) = self.state.lock() else { return };
-        let now = clock::wall_secs();
-        if state.date.0 != now {
-            state.date = (now, clock::ctime(now));
-        }
-        line.clear();
-        write(&state.date.1, line);
-        if state.buffer.is_empty() {
-            state.since_us = now_us;
-        }
-        if !state.buffer.push(line) {
-            let _ = state.buffer.flush(io::stderr(), self.whole);
-            state.buffer.push(line);
-        }
-        if state.buffer.len() > MUCH || now_us.saturating_sub(state.since_us) > LONGEST_US {
-            let _ = state.buffer.flush(io::stderr(), self.whole);
-        }
+        writer::with(|writer| {
+            line.clear();
+            write(writer.date(), line);
+            writer.push(now_us, line);
+        });
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.state.lock().is_ok_and(|state| state.buffer.is_empty())
+    /// How long a thread with nothing else to do waits before it calls [`Log::flush`]; `None`: there is nothing to write.
+    pub fn pause(&self) -> Option<Duration> {
+        writer::with(|writer| writer.pause())
     }
 
     pub fn flush(&self) {
-        if let Ok(state) = self.state.lock()
-            && !state.buffer.is_empty()
-        {
-            let _ = state.buffer.flush(io::stderr(), self.whole);
-        }
+        super::flush();
     }
 }

@@ -1,7 +1,10 @@
 //! The server's own lines.
 
-use crate::sys::{clock, io};
+use super::{escape, writer};
+use crate::sys::{clock, process};
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::ffi::CString;
+use std::panic::PanicHookInfo;
 use std::sync::{PoisonError, RwLock};
 
 /// How the date of the server's own lines is written (`log-date`).
@@ -21,12 +24,40 @@ fn date() -> String {
     }
 }
 
-/// One line of the server's own, with the date that uWSGI puts in front of such lines.
+/// One entry of the server's own, with the date that uWSGI puts in front of such lines.
 pub fn say(text: &str) {
-    let _ = io::write_all_blocking(io::stderr(), dated(text).as_bytes());
+    let entry = dated(text);
+    // In a child that the application has forked the writer may be held by a thread that is not there.
+    match process::is_copy() {
+        true => writer::write_unbuffered(entry.as_bytes()),
+        false => writer::with(|writer| writer.say(entry.as_bytes())),
+    }
 }
 
-/// A text as a line of the log.
+/// A text as an entry of the log.
 pub fn dated(text: &str) -> String {
-    format!("{} - {}\n", date(), text.trim_end())
+    let mut entry = date();
+    entry.push_str(" - ");
+    escape::push_entry(&mut entry, text);
+    entry.push('\n');
+    entry
+}
+
+/// A panic is said in the log, too: the standard hook would wait for its reader.
+pub fn catch_panics() {
+    std::panic::set_hook(Box::new(say_panic));
+}
+
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let mut text = format!("thread '{}' {panic}", thread.name().unwrap_or("?"));
+    let trace = Backtrace::capture();
+    if trace.status() == BacktraceStatus::Captured {
+        text.push_str(&format!("\n{trace}"));
+    }
+    let entry = dated(&text);
+    let is_said = !process::is_copy() && writer::try_with(|writer| writer.say(entry.as_bytes())).is_some();
+    if !is_said {
+        writer::write_unbuffered(entry.as_bytes());
+    }
 }

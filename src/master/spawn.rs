@@ -35,7 +35,7 @@ impl<H: Host> Master<'_, H> {
         };
         let mut private = self.private();
         private.push(ours.as_raw_fd());
-        let setup = self.base.clone();
+        let setup = Setup { slot: template::log_slot(self.board, self.generation), ..self.base.clone() };
         let hooks = self.host.hooks();
         let host = &mut *self.host;
         let forked = process::fork(hooks, || {

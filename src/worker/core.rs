@@ -12,7 +12,7 @@ use super::mounts::Mounts;
 use super::request::Request;
 use super::waiting::SWEEP_US;
 use crate::config::Protocol;
-use crate::log::access;
+use crate::log;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order};
 use crate::sys::{clock, epoll, orphan, process, signal};
@@ -295,9 +295,17 @@ impl Core {
 
     fn wait(&mut self, paused: bool) -> Arrival {
         // Lines are written when there is time for it, at the latest when they have waited a little.
-        let timeout = if !self.shared.log.is_empty() {
-            Some(access::IDLE)
-        } else if !self.shared.order().serves() && !self.shared.conns().is_empty() {
+        let pause = self.shared.log.pause();
+        let timeout = match pause {
+            Some(log::IDLE) => pause,
+            _ => [pause, self.next_look()].into_iter().flatten().min(),
+        };
+        self.intake.wait(&self.shared, paused, timeout)
+    }
+
+    /// When there may be something to do of which no event tells.
+    fn next_look(&self) -> Option<Duration> {
+        if !self.shared.order().serves() && !self.shared.conns().is_empty() {
             Some(LEAVING)
         } else if self.shared.has_stopped_listening() && self.shared.order().serves() {
             Some(listening::RETRY)
@@ -305,8 +313,7 @@ impl Core {
             Some(Duration::from_micros(SWEEP_US))
         } else {
             None
-        };
-        self.intake.wait(&self.shared, paused, timeout)
+        }
     }
 
     /// On pause: wait for another order.

@@ -40,6 +40,7 @@ pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> 
         return EXIT_DONE;
     }
     slot.pid().store(process::pid() as u64, Release);
+    log::enter(&format!("worker {}", setup.id), setup.lines.slot(setup.slot));
     if let Some(title) = title(setup) {
         proctitle::set(&title);
     }
@@ -90,7 +91,11 @@ fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Resul
     host.serve(&shared, mounts);
     shared.log.flush();
     host.wind_up();
-    shared.log.flush();
+    match shared.is_orphaned() {
+        // Nobody is there to take over what is left.
+        true => log::close(),
+        false => log::flush(),
+    }
     if shared.is_broken() {
         // Its descriptors may be closed already, or be another's.
         std::mem::forget(shared);

@@ -210,7 +210,7 @@ impl Shared {
             watcher: watcher::Watcher::new()?,
             epoll,
             idle_epoll,
-            log: log::access::Log::new(setup.lines.slot(setup.slot)),
+            log: log::access::Log,
             tended: conns.tended(),
             conns: Mutex::new(conns),
             own_headers: own::common_headers(settings),
