@@ -99,13 +99,14 @@ def test_lines_that_are_lost_are_counted(start, stream):
 
 def test_a_dead_worker_leaves_its_lines_to_the_master(start, pipe):
     server = serve(start, pipe)
-    ask(server, 50)
+    # The last answer is sent before its line is written.
+    ask(server, 51)
     worker = procs.children(server.pid)[-1]
     os.kill(worker, Signals.SIGKILL)
     until(lambda: not procs.is_alive(worker), "the end of the worker")
     log = read_again(server, pipe)
     log.find(r"was killed by SIGKILL")
-    assert len(log.requests()) == 50
+    assert len(log.requests()) >= 50
 
 
 def test_an_application_that_cannot_be_loaded(start, pipe):

@@ -52,7 +52,11 @@ impl Output {
     pub fn write(&self, bytes: &[u8]) -> Result<usize> {
         match self {
             Output::File => io::write_now(io::stderr(), bytes),
-            Output::Reopened(own) => io::write_now(own.as_fd(), bytes),
+            Output::Reopened(own) => match io::write_now(own.as_fd(), bytes) {
+                // The application has closed every descriptor but the first three.
+                Err(error) if error.raw_os_error() == Some(libc::EBADF) => write_shared(bytes),
+                result => result,
+            },
             Output::Socket => io::send(io::stderr(), bytes),
             Output::Shared => write_shared(bytes),
         }

@@ -91,7 +91,7 @@ fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Resul
     host.serve(&shared, mounts);
     shared.log.flush();
     host.wind_up();
-    match shared.is_orphaned() {
+    match orphan::is_orphaned() {
         // Nobody is there to take over what is left.
         true => log::close(),
         false => log::flush(),

@@ -4,6 +4,7 @@
 
 use super::Shared;
 use super::exchange::Exchange;
+use crate::log;
 use crate::proto::http::status::Plain;
 use crate::shm::board::{Board, CoreSlot, ENCRYPTED, Phase};
 use crate::sys::{clock, io};
