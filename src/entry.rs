@@ -1,10 +1,10 @@
 //! Floor 7: the one place where the floors are wired together, and what Python sees of it.
 
 use crate::config::{self, Action, Loaded, Settings, Sources, check};
+use crate::log;
 use crate::master;
 use crate::master::reread::{Read, Reread};
 use crate::worker::host::Host;
-use crate::worker::log;
 use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -57,6 +57,7 @@ fn is_read_once(arguments: &[String], at: usize) -> bool {
 }
 
 fn serve_loaded(mut loaded: Loaded, sources: Sources, object: Option<Py<PyAny>>) -> i32 {
+    log::start();
     log::set_date_format(loaded.settings.log.date.as_deref());
     for message in &loaded.messages {
         log::say(message);
@@ -127,7 +128,7 @@ fn run_command(sources: &Sources) -> Option<i32> {
         config::command(sources, output.is_terminal(), python().as_ref())?
     };
     if let Err(error) = outcome.write() {
-        eprintln!("rwsgi: {error}");
+        eprintln!("rwsgi: {}", log::printable(&error.to_string()));
         return Some(2);
     }
     eprint!("{}", outcome.errors);
@@ -156,7 +157,7 @@ pub fn main(argv: Vec<String>) -> i32 {
             }
         },
         Err(error) => {
-            eprintln!("rwsgi: {error}");
+            eprintln!("rwsgi: {}", log::printable(&error.to_string()));
             1
         }
     }

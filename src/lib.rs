@@ -5,10 +5,10 @@ pub mod base;
 pub mod config;
 #[cfg(feature = "python")]
 mod entry;
+pub mod log;
 pub mod master;
 pub mod policy;
 pub mod proto;
-pub mod report;
 pub mod shm;
 pub mod sys;
 pub mod worker;

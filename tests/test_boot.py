@@ -36,7 +36,7 @@ def test_a_missing_module(start, options):
         start,
         NO_APP,
         r"cannot load the application from module no_such_module \(command line, mountpoint ''\)",
-        "^ModuleNotFoundError: No module named 'no_such_module'$",
+        "^  ModuleNotFoundError: No module named 'no_such_module'$",
         "There is no module no_such_module in .*: set chdir or pythonpath",
         "the application cannot be loaded; nothing to serve, stopping",
         app="no_such_module",
@@ -70,7 +70,7 @@ def test_a_callable_that_is_none(start):
 
 def test_a_syntax_error(start, tmp_path):
     (tmp_path / "broken.py").write_text("def (\n")
-    fails(start, NO_APP, 'broken.py", line 1$', "^SyntaxError: ", module="broken", pythonpath=tmp_path)
+    fails(start, NO_APP, 'broken.py", line 1$', "^  SyntaxError: ", module="broken", pythonpath=tmp_path)
 
 
 def test_a_missing_file(start, tmp_path):

@@ -48,5 +48,5 @@ def test_what_cannot_be_loaded_is_a_500(boot):
     server = boot("dump", dynamic_apps=True)
     assert server.request("/x", SCRIPT_NAME="/c", UWSGI_MODULE="no_such_module").status == 500
     server.log.expect("ModuleNotFoundError in worker 1 core 0: GET /x; answered 500")
-    server.log.expect("^ModuleNotFoundError: No module named")
+    server.log.expect("^  ModuleNotFoundError: No module named")
     assert server.request("/x").status == 200

@@ -48,7 +48,7 @@ def test_a_child_that_raises_shows_its_traceback(boot):
     server = boot("forks")
     assert text(server, "/raise") == "1"
     server.log.wait(f"GET /raise: {re.escape(CAME_BACK)}")
-    server.log.wait("^ValueError: in the child$")
+    server.log.wait("^  ValueError: in the child$")
     assert server.workers()[0].exceptions == 0
 
 

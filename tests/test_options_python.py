@@ -71,7 +71,7 @@ def test_imports(boot, tmp_path, lazy):
         server.log.wait(f"^each {pid} True$")
     server.log.wait("^by path$", count=2)
     server.log.wait(r"cannot import no_such_module \(import\)", count=2)
-    server.log.expect("^Traceback", "^  ", "^ModuleNotFoundError: No module named 'no_such_module'")
+    server.log.expect("^  Traceback", "^    ", "^  ModuleNotFoundError: No module named 'no_such_module'")
     server.log.wait(r"^once \d+ False$", count=2 if lazy else 1)
     assert sum(line.startswith("once") for line in server.log.lines) == (2 if lazy else 1)
     assert {"each", "once"} <= set(state(server)["modules"])
@@ -107,7 +107,7 @@ def test_disable_file_wrapper(boot, disabled):
 @pytest.mark.parametrize("uwsgi", [True, False])
 def test_add_header_to_every_answer(boot, uwsgi):
     server = boot("options", "--add-header=X-One: a, b", "--add-header=X-Two:2", uwsgi=uwsgi, http=not uwsgi)
-    server.log.expect("Special in .*; answered 500", "^Traceback", "^  ", "options.Special$")
+    server.log.expect("Special in .*; answered 500", "^  Traceback", "^    ", "options.Special$")
     for path, status in (("/", 200), ("/fail", 500)):
         if uwsgi:
             response = server.request(path)
@@ -135,13 +135,13 @@ def test_catch_exceptions_shows_the_traceback(boot):
     assert response.text.startswith("Traceback (most recent call last):")
     assert response.text.endswith("options.Special: why\n")
     server.log.wait(r"Special in .*; answered 500, with the traceback \(catch-exceptions\)")
-    server.log.expect("^Traceback", "^  ", "options.Special: why$")
+    server.log.expect("^  Traceback", "^    ", "options.Special: why$")
 
 
 def test_without_it_nothing_is_shown(boot):
     server = boot("options")
     assert server.request("/fail?why").text == "Internal Server Error\n"
-    server.log.expect("Special in .*; answered 500$", "^Traceback", "^  ", "options.Special: why$")
+    server.log.expect("Special in .*; answered 500$", "^  Traceback", "^    ", "options.Special: why$")
 
 
 MATCHING = [
@@ -163,7 +163,7 @@ def test_reload_on_exception_replaces_the_worker(boot, options):
     server = boot("options", **options)
     (old,) = server.worker_pids()
     server.request("/fail?why")
-    server.log.expect("Special in .*; answered 500", "^Traceback", "^  ", "options.Special: why$")
+    server.log.expect("Special in .*; answered 500", "^  Traceback", "^    ", "options.Special: why$")
     server.log.wait(r"worker 1 \(pid \d+\) has raised an exception that asks for it \(reload-on-exception\); replaced")
     server.log.wait(rf"worker 1 \(pid {old}\) has left after 1 requests")
     assert server.worker_pids() != [old]
@@ -174,7 +174,7 @@ def test_other_exceptions_leave_it(boot, options):
     server = boot("options", **options)
     pids = server.worker_pids()
     server.request("/fail?why")
-    server.log.expect("Special in .*; answered 500", "^Traceback", "^  ", "options.Special: why$")
+    server.log.expect("Special in .*; answered 500", "^  Traceback", "^    ", "options.Special: why$")
     server.request()
     assert server.worker_pids() == pids
 

@@ -281,8 +281,8 @@ def test_an_exception_before_start_response_is_500(boot):
     server = boot("bodies:raises")
     assert_plain_500(server.request())
     server.log.wait(answered_500("ValueError"))
-    server.log.wait(r'^  File ".*bodies.py", line \d+, in raises$')
-    server.log.wait("^ValueError: before start_response$")
+    server.log.wait(r'^    File ".*bodies.py", line \d+, in raises$')
+    server.log.wait("^  ValueError: before start_response$")
     assert server.log.request()["status"] == "500"
     assert server.workers()[0].exceptions == 1
 

@@ -2,8 +2,9 @@
 
 use crate::base::reason::reason;
 use crate::config::{Address, Listener, Protocol, Settings};
+use crate::log;
 use crate::sys::{io, socket, user};
-use crate::worker::{Bound, log};
+use crate::worker::Bound;
 use std::io::{Error, ErrorKind, Result};
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,10 +1,10 @@
 //! Stack dumps: asked for by a signal, written by the worker into a pipe, one worker at a time.
 
 use super::Master;
+use crate::log;
 use crate::shm::board::Order;
 use crate::sys::{clock, io, signal};
 use crate::worker::host::Host;
-use crate::worker::log;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::*;

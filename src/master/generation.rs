@@ -2,10 +2,10 @@
 
 use super::child::Leaving;
 use super::{Due, Master, Phase};
+use crate::log;
 use crate::shm::board::Order;
 use crate::sys::{clock, signal};
 use crate::worker::host::Host;
-use crate::worker::log;
 use std::sync::atomic::Ordering::*;
 
 impl<H: Host> Master<'_, H> {

@@ -21,14 +21,14 @@ mod watch;
 
 use crate::base::reason::reason;
 use crate::config::Settings;
+use crate::log;
+use crate::log::lines::Lines;
 use crate::policy::backoff::Backoff;
 use crate::shm::board::{Board, Order, Stage};
-use crate::shm::lines::Lines;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::{clock, io, signal};
 use crate::worker::handoff::mailbox::Message;
 use crate::worker::host::Host;
-use crate::worker::log;
 use child::{Child, Leaving};
 use dump::Dumps;
 use notify::Notifier;
@@ -161,7 +161,8 @@ impl<H: Host> Master<'_, H> {
     fn timeout(&self) -> Duration {
         let now = clock::monotonic_us();
         let tick = Duration::from_micros(self.tick_us());
-        let look = [Some(tick), self.closing.look(), self.messages_wait()].into_iter().flatten().min();
+        let look =
+            [Some(tick), self.closing.look(), self.messages_wait(), log::pause()].into_iter().flatten().min();
         let mut until = now + look.unwrap_or(tick).as_micros() as u64;
         let kills =
             self.children.iter().filter(|child| child.pid.is_some()).filter_map(|child| child.kill_at);
@@ -280,6 +281,7 @@ impl<H: Host> Master<'_, H> {
         let now = clock::monotonic_us();
         self.kill_overdue(now);
         self.turn_dumps(now);
+        log::flush();
         self.tick_each_second(now);
         // After a suspend every deadline looks missed: let one round pass (PITFALLS 51).
         let was_away = now.saturating_sub(self.last_tick_us) > 5_000_000;

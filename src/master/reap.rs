@@ -1,11 +1,12 @@
 //! The dead: who it was, of what it died, and what follows.
 
 use super::child::{Child, Leaving};
-use super::{Due, Master, Phase};
+use super::{Due, Master, Phase, template};
+use crate::log;
 use crate::sys::process::{self, Ended};
-use crate::sys::{clock, io, signal};
+use crate::sys::{clock, signal};
+use crate::worker::EXIT_NO_APP;
 use crate::worker::host::Host;
-use crate::worker::{EXIT_NO_APP, log};
 use std::time::Duration;
 
 /// Workers of a first generation that die before they are ready, in a row, until the server gives up.
@@ -28,6 +29,7 @@ impl<H: Host> Master<'_, H> {
                 self.bury_template(ended);
             } else if let Some(at) = self.old_templates.iter().position(|template| template.pid == pid) {
                 let template = self.old_templates.swap_remove(at);
+                log::inherit(&self.lines.slot(template::log_slot(self.board, template.generation)));
                 self.forget_unborn(template.generation);
             }
         }
@@ -37,7 +39,7 @@ impl<H: Host> Master<'_, H> {
         let now = clock::monotonic_us();
         self.dumps.forget(child.slot);
         // What it had not written yet.
-        let _ = self.lines.slot(child.slot).flush(io::stderr(), false);
+        log::inherit(&self.lines.slot(child.slot));
         let slot = child.on(&self.board);
         let served = child.served(&self.board);
         slot.unassign();
@@ -113,6 +115,7 @@ impl<H: Host> Master<'_, H> {
     fn bury_template(&mut self, ended: Ended) {
         let Some(template) = self.template.take() else { return };
         let _ = self.epoll.remove(&template.socket);
+        log::inherit(&self.lines.slot(template::log_slot(self.board, template.generation)));
         self.forget_unborn(template.generation);
         if self.phase == Phase::Stopping {
             return;

@@ -3,11 +3,11 @@
 use super::child::{Child, Leaving};
 use super::{Master, Phase};
 use crate::config::Recycle;
+use crate::log;
 use crate::policy::recycle::at_once;
 use crate::shm::board::Wish;
 use crate::sys::{clock, process};
 use crate::worker::host::Host;
-use crate::worker::log;
 use std::time::Duration;
 
 /// uWSGI's `min-worker-lifetime`, where memory is the reason: a limit that a new worker exceeds at once would replace

@@ -4,8 +4,8 @@ use super::Master;
 use super::watch::Touches;
 use crate::base::reason::reason;
 use crate::config::{Action, ConfigError, Listener, Loaded, Settings};
+use crate::log;
 use crate::worker::host::Host;
-use crate::worker::log;
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -4,10 +4,11 @@ use super::child::Child;
 use super::template::{self, Birth, News, Template};
 use super::{Due, Master, Phase, TEMPLATE};
 use crate::base::reason::reason;
+use crate::log;
 use crate::shm::board::Assignment;
 use crate::sys::{clock, epoll, io, process, signal};
 use crate::worker::host::Host;
-use crate::worker::{Setup, life, log};
+use crate::worker::{Setup, life};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Until another successor is tried for one that did not get ready.
@@ -34,7 +35,7 @@ impl<H: Host> Master<'_, H> {
         };
         let mut private = self.private();
         private.push(ours.as_raw_fd());
-        let setup = self.base.clone();
+        let setup = Setup { slot: template::log_slot(self.board, self.generation), ..self.base.clone() };
         let hooks = self.host.hooks();
         let host = &mut *self.host;
         let forked = process::fork(hooks, || {

@@ -9,16 +9,17 @@ use super::watch::Touches;
 use super::{DUMP, Master, Phase, SIGNALS, WAKE, bind};
 use crate::base::reason::reason;
 use crate::config::{AppSource, Protocol, Settings};
+use crate::log;
+use crate::log::lines::Lines;
 use crate::policy::backoff::Backoff;
 use crate::shm::board::{Assignment, Board};
-use crate::shm::lines::Lines;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::process::Resource;
 use crate::sys::{clock, io, listeners, process, proctitle, signal, socket};
 use crate::worker::handoff::mailbox;
 use crate::worker::host::Host;
 use crate::worker::privileges::Identity;
-use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, log, most_connections};
+use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, most_connections};
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,12 @@ pub const EXIT_SETUP: i32 = 1;
 
 /// Runs a server from its settings to its end; returns the exit status. What goes wrong is in the log.
 pub fn serve<H: Host>(host: &mut H, settings: Settings, reread: Reread) -> i32 {
+    let status = run(host, settings, reread);
+    log::close();
+    status
+}
+
+fn run<H: Host>(host: &mut H, settings: Settings, reread: Reread) -> i32 {
     match prepare(&settings) {
         Ok(prepared) if settings.daemonize.is_some() => daemonize(host, settings, prepared, reread),
         Ok(prepared) => live(host, settings, prepared, reread, None),
@@ -47,7 +54,6 @@ struct Prepared {
 
 /// Everything that may fail for reasons of the configuration, before anything is started.
 fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
-    io::open_standard_streams();
     if let Some(mask) = settings.umask {
         process::set_umask(mask);
     }
@@ -136,7 +142,10 @@ fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, rere
         Ok(pid) => {
             let mut byte = [0];
             match io::read(ready.as_fd(), &mut byte) {
-                Ok(1) => process::exit_now(0),
+                Ok(1) => {
+                    log::close();
+                    process::exit_now(0)
+                }
                 _ => match process::wait_for(pid) {
                     Ok(process::Ended::Exited(status)) => status.max(1),
                     _ => EXIT_SETUP,
@@ -211,7 +220,7 @@ fn build<H: Host>(
     // A reload has two generations side by side, and a recycled worker its successor.
     let slots = 2 * processes + crate::policy::recycle::at_once(settings.processes) + 2;
     let board = Board::new(slots, threads)?;
-    let lines = Lines::new(slots)?;
+    let lines = Lines::new(slots + super::template::LOG_SLOTS)?;
     let (alive_reading, alive) = io::pipe(false)?;
     let (wake, news) = io::pipe(true)?;
     let (dump_reading, dump_writing) = io::pipe(true)?;

@@ -1,10 +1,10 @@
 //! SIGUSR1: what everybody does, into the log.
 
 use super::Master;
+use crate::log;
 use crate::shm::board::Stage;
 use crate::sys::{clock, socket};
 use crate::worker::host::Host;
-use crate::worker::log;
 use std::fmt::Write;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
@@ -27,7 +27,7 @@ impl<H: Host> Master<'_, H> {
         for listener in self.base.listeners.iter() {
             let waiting = socket::backlog(listener.fd.as_fd()).map(|queue| queue.waiting);
             let queue = waiting.map_or_else(String::new, |waiting| format!(", {waiting} waiting"));
-            let _ = write!(out, "\n  listens on {}{queue}", listener.name);
+            let _ = write!(out, "\nlistens on {}{queue}", listener.name);
         }
         let mut children: Vec<_> = self.children.iter().collect();
         children.sort_by_key(|child| (child.id, child.generation));
@@ -41,7 +41,7 @@ impl<H: Host> Master<'_, H> {
             };
             let _ = write!(
                 out,
-                "\n  {}: {stage}, generation {}, {} requests, {} exceptions, {} clients gone, {} refused, up {} s",
+                "\n{}: {stage}, generation {}, {} requests, {} exceptions, {} clients gone, {} refused, up {} s",
                 child.name(),
                 child.generation,
                 slot.requests().load(Relaxed),
@@ -53,7 +53,7 @@ impl<H: Host> Master<'_, H> {
             for (index, core) in self.board.cores(child.slot).enumerate() {
                 if let Some(shown) = core.shown() {
                     let ms = now.saturating_sub(shown.started_us) / 1000;
-                    let _ = write!(out, "\n    core {index}: {} {} for {ms} ms", shown.method, shown.target);
+                    let _ = write!(out, "\n  core {index}: {} {} for {ms} ms", shown.method, shown.target);
                 }
             }
         }

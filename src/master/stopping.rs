@@ -4,12 +4,13 @@
 use super::child::{Child, Leaving};
 use super::{Master, Phase};
 use crate::config::Protocol;
+use crate::log;
 use crate::sys::{clock, signal, socket};
 use crate::worker::client::Client;
 use crate::worker::conns::Conn;
 use crate::worker::handoff::mailbox::Message;
 use crate::worker::host::Host;
-use crate::worker::{Bound, intake, log};
+use crate::worker::{Bound, intake};
 use std::os::fd::AsFd;
 use std::time::Duration;
 

@@ -4,13 +4,15 @@
 //! happens here, and a reload is a fresh import in a new template, while the old generation serves on.
 
 use crate::base::reason::reason;
-use crate::shm::board::Assignment;
+use crate::log;
+use crate::shm::board::{Assignment, Board};
+use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::{io, orphan, process, proctitle};
 use crate::worker::host::Host;
 use crate::worker::life::{self, EXIT_BROKEN};
 use crate::worker::lifecycle;
 use crate::worker::mounts::Mounts;
-use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, log, privileges};
+use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, privileges};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -108,6 +110,14 @@ impl Template {
     }
 }
 
+/// Line buffers of templates, behind those of the workers. By the time a number comes again its template is gone.
+pub const LOG_SLOTS: usize = 4;
+
+/// Where the lines of a generation's template wait.
+pub fn log_slot(board: Board, generation: u64) -> usize {
+    board.slots() + generation as usize % LOG_SLOTS
+}
+
 fn tell(socket: BorrowedFd<'_>, news: News) {
     // The master is gone if it cannot be told; the next read says so.
     let _ = io::send(socket, &news.to_bytes());
@@ -115,9 +125,16 @@ fn tell(socket: BorrowedFd<'_>, news: News) {
 
 /// The body of the template process; returns its exit status.
 pub fn live(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
+    log::enter("template", setup.lines.slot(setup.slot));
     if setup.settings.procnames.auto {
         proctitle::set("rwsgi template");
     }
+    let status = load_and_fork(host, setup, socket);
+    log::close();
+    status
+}
+
+fn load_and_fork(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
     if let Err(error) = life::set_signals() {
         log::say(&format!("template: cannot set its signal handlers: {}", reason(error)));
         return EXIT_BROKEN;
@@ -155,6 +172,7 @@ fn warn_of_threads() {
 fn obey(host: &mut dyn Host, setup: &Setup, socket: OwnedFd, mounts: &Arc<Mounts>) -> i32 {
     let mut order = [0; BIRTH_LEN];
     loop {
+        let _ = write_log(host, socket.as_fd());
         match host.read(socket.as_fd(), &mut order) {
             Ok(BIRTH_LEN) => {}
             // The master has closed its end, or is gone.
@@ -172,6 +190,23 @@ fn obey(host: &mut dyn Host, setup: &Setup, socket: OwnedFd, mounts: &Arc<Mounts
             tell(socket.as_fd(), News::NotSpawned { assignment });
         }
     }
+}
+
+/// Writes what waits in the log, until the next order comes.
+fn write_log(host: &dyn Host, socket: BorrowedFd<'_>) -> std::io::Result<()> {
+    if log::pause().is_none() {
+        return Ok(());
+    }
+    let (epoll, mut events) = (Epoll::new()?, Events::with_capacity(1));
+    epoll.add(socket, epoll::READ, 0)?;
+    while let Some(pause) = log::pause() {
+        host.wait(&epoll, &mut events, Some(pause))?;
+        if events.iter().next().is_some() {
+            break;
+        }
+        log::flush();
+    }
+    Ok(())
 }
 
 #[cfg(test)]

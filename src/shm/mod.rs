@@ -2,4 +2,3 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
-pub mod lines;

@@ -7,6 +7,7 @@ pub mod files;
 pub mod io;
 pub mod listeners;
 pub mod orphan;
+pub mod output;
 pub mod process;
 pub mod proctitle;
 pub mod scm;

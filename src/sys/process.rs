@@ -5,7 +5,7 @@ use std::io::{Error, Result};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// What the interpreter needs around a fork (CPython's PyOS_BeforeFork and its two ends). All three always run.
 pub trait ForkHooks {
@@ -40,8 +40,10 @@ pub fn exit_now(status: i32) -> ! {
 /// The fork on its way is the server's, not the application's.
 static OWN_FORK: AtomicBool = AtomicBool::new(false);
 static IS_COPY: AtomicBool = AtomicBool::new(false);
+static FORKS: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn born() {
+    FORKS.fetch_add(1, Relaxed);
     if !OWN_FORK.load(Relaxed) {
         IS_COPY.store(true, Relaxed);
     }
@@ -51,6 +53,13 @@ extern "C" fn born() {
 #[inline]
 pub fn is_copy() -> bool {
     IS_COPY.load(Relaxed)
+}
+
+/// How many forks lie between this process and the first of the server: what was noted with another number is the
+/// parent's.
+#[inline]
+pub fn forks() -> u32 {
+    FORKS.load(Relaxed)
 }
 
 fn fork_raw() -> Result<i32> {

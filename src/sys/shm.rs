@@ -19,13 +19,22 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `len` zeroed bytes. Pages that nobody touches cost nothing.
     pub fn new(len: usize) -> Result<Mapping> {
+        Mapping::map(len, libc::MAP_SHARED)
+    }
+
+    /// The same for this process alone: a child has a copy.
+    pub fn private(len: usize) -> Result<Mapping> {
+        Mapping::map(len, libc::MAP_PRIVATE)
+    }
+
+    fn map(len: usize, kind: i32) -> Result<Mapping> {
         // SAFETY: a fresh anonymous mapping; no address of ours is passed in.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                kind | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
                 0,
             )
@@ -86,14 +95,14 @@ impl Bytes {
         copy
     }
 
-    /// Writes the bytes `from..to` to a descriptor without a copy.
-    pub fn write_out(&self, from: usize, to: usize, fd: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+    /// Writes of the bytes `from..to` what is taken at once, without a copy.
+    pub fn write_out(&self, from: usize, to: usize, output: &super::output::Output) -> Result<usize> {
         let to = to.min(self.len);
         if from >= to {
-            return Ok(());
+            return Ok(0);
         }
         // SAFETY: within the mapping; by the rule of this type nobody writes these bytes meanwhile.
         let published = unsafe { std::slice::from_raw_parts(self.start.add(from), to - from) };
-        super::io::write_all_blocking(fd, published)
+        output.write(published)
     }
 }

@@ -1,16 +1,18 @@
 //! One core: a thread that takes a request, lets the application answer it, and sees it off. Python comes in between
 //! [`Core::next_step`] and the next call of it.
 
+use super::Shared;
 use super::client::Client;
 use super::conns::Conn;
 use super::exchange::Exchange;
 use super::http::Http;
 use super::intake::{self, Arrival, Intake};
+use super::listening;
 use super::mounts::Mounts;
 use super::request::Request;
 use super::waiting::SWEEP_US;
-use super::{Shared, listening, log};
 use crate::config::Protocol;
+use crate::log;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order};
 use crate::sys::{clock, epoll, orphan, process, signal};
@@ -293,9 +295,17 @@ impl Core {
 
     fn wait(&mut self, paused: bool) -> Arrival {
         // Lines are written when there is time for it, at the latest when they have waited a little.
-        let timeout = if !self.shared.log.is_empty() {
-            Some(log::IDLE)
-        } else if !self.shared.order().serves() && !self.shared.conns().is_empty() {
+        let pause = self.shared.log.pause();
+        let timeout = match pause {
+            Some(log::IDLE) => pause,
+            _ => [pause, self.next_look()].into_iter().flatten().min(),
+        };
+        self.intake.wait(&self.shared, paused, timeout)
+    }
+
+    /// When there may be something to do of which no event tells.
+    fn next_look(&self) -> Option<Duration> {
+        if !self.shared.order().serves() && !self.shared.conns().is_empty() {
             Some(LEAVING)
         } else if self.shared.has_stopped_listening() && self.shared.order().serves() {
             Some(listening::RETRY)
@@ -303,8 +313,7 @@ impl Core {
             Some(Duration::from_micros(SWEEP_US))
         } else {
             None
-        };
-        self.intake.wait(&self.shared, paused, timeout)
+        }
     }
 
     /// On pause: wait for another order.

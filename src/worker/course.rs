@@ -5,10 +5,10 @@ use super::client::Client;
 use super::conns::Overdue;
 use super::core::Core;
 use super::exchange::Exchange;
-use super::log;
 use super::parting::CUT_SHORT;
 use super::spool::Storage;
-use crate::report::line;
+use crate::log;
+use crate::log::format;
 use crate::shm::board::{Wish, bump};
 use crate::sys::{clock, signal};
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -113,8 +113,8 @@ impl Core {
         let mut text = std::mem::take(&mut self.line);
         let entry = self.entry(exchange, now, served, total);
         self.shared.log.push(now, &mut text, |date, out| {
-            line::push(out, &line::Entry { date, ..entry });
-            line::cut(out, 16 * 1024);
+            format::push(out, &format::Entry { date, ..entry });
+            format::cut(out, 16 * 1024);
         });
         self.line = text;
     }
@@ -132,11 +132,11 @@ impl Core {
         add(slot.requests(), 1)
     }
 
-    fn entry<'a>(&'a self, exchange: &Exchange, now: u64, served: u64, total: u64) -> line::Entry<'a> {
+    fn entry<'a>(&'a self, exchange: &Exchange, now: u64, served: u64, total: u64) -> format::Entry<'a> {
         let (request, known) = (&self.request, &self.request.known);
         let settings = &self.shared.settings;
         let forwarded = settings.log_x_forwarded_for && !known.forwarded_for.is_empty();
-        line::Entry {
+        format::Entry {
             pid: self.shared.pid,
             app: self.app,
             requests: served,

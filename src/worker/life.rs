@@ -2,8 +2,9 @@
 
 use super::host::Host;
 use super::mounts::Mounts;
-use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, log, privileges, rescue};
+use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, privileges, rescue};
 use crate::base::reason::reason;
+use crate::log;
 use crate::sys::{orphan, process, proctitle, signal};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> 
         return EXIT_DONE;
     }
     slot.pid().store(process::pid() as u64, Release);
+    log::enter(&format!("worker {}", setup.id), setup.lines.slot(setup.slot));
     if let Some(title) = title(setup) {
         proctitle::set(&title);
     }
@@ -89,7 +91,11 @@ fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Resul
     host.serve(&shared, mounts);
     shared.log.flush();
     host.wind_up();
-    shared.log.flush();
+    match orphan::is_orphaned() {
+        // Nobody is there to take over what is left.
+        true => log::close(),
+        false => log::flush(),
+    }
     if shared.is_broken() {
         // Its descriptors may be closed already, or be another's.
         std::mem::forget(shared);

@@ -3,7 +3,8 @@
 use super::conns::{Conn, Waits};
 use super::core::{Core, Step};
 use super::waiting::has_begun;
-use super::{Setup, Shared, log};
+use super::{Setup, Shared};
+use crate::log;
 use crate::shm::board::{Order, Stage, Wish};
 use crate::sys::{clock, epoll, listeners, orphan};
 use std::os::fd::AsFd;

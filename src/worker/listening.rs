@@ -1,7 +1,8 @@
 //! Whether a worker takes new connections: its listeners are in its own epoll, and there is room in its table.
 
-use super::{Shared, intake, log};
+use super::{Shared, intake};
 use crate::base::reason::reason;
+use crate::log;
 use crate::sys::{clock, epoll};
 use parking_lot::Mutex;
 use std::io::{Error, ErrorKind};

@@ -15,7 +15,6 @@ pub mod intake;
 pub mod life;
 pub mod lifecycle;
 mod listening;
-pub mod log;
 pub mod mounts;
 mod own;
 mod packet;
@@ -40,6 +39,7 @@ mod watcher;
 
 use crate::base::reason::reason;
 use crate::config::{Protocol, Settings};
+use crate::log;
 use crate::shm::board::{Assignment, Board, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::{process, signal};
@@ -78,7 +78,7 @@ pub struct Bound {
 pub struct Setup {
     pub settings: Arc<Settings>,
     pub board: Board,
-    pub lines: crate::shm::lines::Lines,
+    pub lines: crate::log::lines::Lines,
     pub listeners: Arc<Vec<Bound>>,
     /// Empty when each worker watches the listeners itself.
     pub tiers: Arc<Vec<Epoll>>,
@@ -128,7 +128,7 @@ pub struct Shared {
     pub epoll: Epoll,
     /// Watches nothing but the master: for workers on pause.
     pub idle_epoll: Epoll,
-    pub log: log::Log,
+    pub log: log::access::Log,
     pub conns: Mutex<conns::Conns>,
     /// How many of them can go on without the application.
     tended: Arc<AtomicUsize>,
@@ -210,7 +210,7 @@ impl Shared {
             watcher: watcher::Watcher::new()?,
             epoll,
             idle_epoll,
-            log: log::Log::new(setup.lines.slot(setup.slot)),
+            log: log::access::Log,
             tended: conns.tended(),
             conns: Mutex::new(conns),
             own_headers: own::common_headers(settings),

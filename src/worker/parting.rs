@@ -1,6 +1,7 @@
 //! The end of requests on HTTP sockets: connections that are kept, those whose clients are slow to read, and those that are
 //! closed in peace.
 
+use super::Shared;
 use super::client::Client;
 use super::conns::{Conn, Leftover, Share, Waits};
 use super::core::Core;
@@ -8,9 +9,9 @@ use super::exchange::After;
 use super::rest::Rest;
 use super::tls::Failure;
 use super::waiting::{Tended, has_begun};
-use super::{Shared, log};
 use crate::base::date::http_date;
 use crate::config::Protocol;
+use crate::log;
 use crate::proto::http::status::Plain;
 use crate::sys::clock;
 use std::io::ErrorKind;

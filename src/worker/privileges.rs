@@ -1,8 +1,8 @@
 //! Becoming the user and the group that the configuration names.
 
-use super::log;
 use crate::base::reason::reason;
 use crate::config::Settings;
+use crate::log;
 use crate::sys::user::{self, User};
 
 /// What is to become of root; `None`: nothing, or it cannot be done.

@@ -1,9 +1,10 @@
 //! Requests that never reach the application: each gets an answer where the peer can read one, and one log line that
 //! names the cause and the option to change.
 
+use super::Shared;
 use super::client::Client;
 use super::core::Core;
-use super::{Shared, log};
+use crate::log;
 use crate::proto::http::status::Plain;
 use crate::sys::{clock, epoll};
 use std::sync::atomic::Ordering::*;

@@ -1,11 +1,12 @@
 //! What requests that have begun and not ended may take of a worker's memory together (`http-request-memory`). From half of
 //! it on, bodies go to files; beyond it, those that have waited longest for a byte are given up.
 
+use super::Shared;
 use super::conns::{Conn, Waits};
 use super::spool::Storage;
 use super::waiting::has_moved;
-use super::{Shared, log};
 use crate::config::Protocol;
+use crate::log;
 use crate::sys::{clock, epoll};
 
 impl Shared {

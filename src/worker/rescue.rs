@@ -2,8 +2,9 @@
 //! for handlers: where it is spoken, the handler wakes the watcher, which answers those clients; the application's threads
 //! may be anywhere.
 
+use super::Shared;
 use super::exchange::Exchange;
-use super::{Shared, log};
+use crate::log;
 use crate::proto::http::status::Plain;
 use crate::shm::board::{Board, CoreSlot, ENCRYPTED, Phase};
 use crate::sys::{clock, io};

@@ -4,14 +4,16 @@
 //! and there are pauses between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table. And it answers TLS
 //! clients in the worker's last moment (`rescue`), since the signal handler cannot.
 
+use super::Shared;
 use super::body::Body;
 use super::client::Client;
 use super::conns::{Conn, Waits};
 use super::handoff::encode::is_movable;
 use super::intake::{CONNECTION, GIVEN};
+use super::rescue;
 use super::waiting::{SWEEP_US, Tended, awaited};
-use super::{Shared, log, rescue};
 use crate::base::reason::reason;
+use crate::log;
 use crate::shm::board::{Order, Phase};
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::eventfd::EventFd;

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .wait import PATIENCE
@@ -57,7 +58,8 @@ class Log:
         self._thread.start()
 
     def _read(self, fd: int) -> None:
-        with os.fdopen(fd, encoding="utf-8", errors="backslashreplace", newline="\n") as pipe:
+        # A terminal that everybody has closed is EIO.
+        with suppress(OSError), os.fdopen(fd, encoding="utf-8", errors="backslashreplace", newline="\n") as pipe:
             for line in pipe:
                 with self._changed:
                     self._lines.append(line.removesuffix("\n"))

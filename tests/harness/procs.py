@@ -75,6 +75,18 @@ def work(pids: list[int], seconds: float = 1.0) -> float:
     return (used() - before) / ticks
 
 
+def switches(pids: list[int], seconds: float) -> int:
+    """How often these processes have gone to sleep within some time."""
+
+    def count() -> int:
+        lines = [line for pid in pids for line in (PROC / f"{pid}/status").read_text().splitlines()]
+        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+    before = count()
+    time.sleep(seconds)
+    return count() - before
+
+
 def threads(pid: int) -> int:
     return len(os.listdir(PROC / f"{pid}/task"))
 

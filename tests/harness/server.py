@@ -78,12 +78,15 @@ class Server:
         cwd: Path | None = None,
         command: list[str] | None = None,
         may_keep_files: bool = False,
+        output: int | None = None,
         **options: Value,
     ) -> None:
         self.mark = f"MARK_OF_THE_TEST={uuid.uuid4()}"
         self.status = 0
         self.gone: list[Path] = []
         self.may_keep_files = may_keep_files
+        # Where the log goes instead of being read at once.
+        self.output = output
         # Who gets the signals, when the master is not the process that was started.
         self.master: int | None = None
         self.notifications = Notifications()
@@ -126,8 +129,8 @@ class Server:
             self.process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
+                stdout=writing if self.output is None else self.output,
+                stderr=writing if self.output is None else self.output,
                 env=inherited | ours | env,
                 cwd=cwd,
                 pass_fds=[made.fileno() for made in self._listeners],

@@ -12,14 +12,15 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("shm", 3, &["base", "sys"]),
     ("policy", 4, &["base", "shm"]),
     ("report", 4, &["base", "shm"]),
+    ("log", 4, &["base", "sys", "shm"]),
     ("aio", 4, &["base", "sys"]),
-    ("worker", 5, &["base", "config", "proto", "sys", "shm", "policy", "report"]),
-    ("gateway", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "aio"]),
-    ("cluster", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "aio"]),
+    ("worker", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log"]),
+    ("gateway", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "aio"]),
+    ("cluster", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "aio"]),
     (
         "master",
         6,
-        &["base", "config", "proto", "sys", "shm", "policy", "report", "worker", "gateway", "cluster"],
+        &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "worker", "gateway", "cluster"],
     ),
 ];
 

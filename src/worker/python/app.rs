@@ -3,7 +3,7 @@
 use super::run::traceback;
 use crate::base::reason::reason;
 use crate::config::{App, AppSource, Settings};
-use crate::worker::log;
+use crate::log;
 use pyo3::exceptions::{PyAttributeError, PyFileNotFoundError, PyImportError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};

@@ -2,8 +2,9 @@
 //! not in the template, because much of a site is imported by its first requests.
 
 use crate::base::reason::reason;
+use crate::log;
 use crate::shm::board::{Order, Wish};
-use crate::worker::{Shared, log};
+use crate::worker::Shared;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};

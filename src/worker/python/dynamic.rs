@@ -2,7 +2,7 @@
 //! request for a mountpoint that no configured application has.
 
 use super::app::{attribute, callable, run_file};
-use crate::worker::log;
+use crate::log;
 use crate::worker::request::Request;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

@@ -2,7 +2,7 @@
 
 use super::app::run_file;
 use super::run::traceback;
-use crate::worker::log;
+use crate::log;
 use pyo3::intern;
 use pyo3::prelude::*;
 use std::path::Path;

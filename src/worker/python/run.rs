@@ -6,11 +6,12 @@ use super::filewrapper::{self, FileWrapper};
 use super::input::Input;
 use super::response::StartResponse;
 use super::{exceptions, ffi};
+use crate::log;
 use crate::shm::board::Wish;
 use crate::sys::{io, process};
+use crate::worker::Shared;
 use crate::worker::core::{Core, Step};
 use crate::worker::exchange::Gone;
-use crate::worker::{Shared, log};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PySystemExit, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -81,7 +82,11 @@ pub fn traceback(py: Python<'_>, error: &PyErr) -> String {
     let format = || -> PyResult<String> {
         let parts = (error.get_type(py), error.value(py), error.traceback(py));
         let lines = py.import("traceback")?.call_method1("format_exception", parts)?;
-        "".into_pyobject(py)?.call_method1("join", (lines,))?.extract()
+        let text = "".into_pyobject(py)?.call_method1("join", (lines,))?;
+        // Names of files may hold bytes that are no text: lone surrogates (PEP 383).
+        text.call_method1("encode", ("utf-8", "backslashreplace"))?
+            .call_method1("decode", ("utf-8",))?
+            .extract()
     };
     format().unwrap_or_else(|_| error.to_string())
 }
@@ -246,7 +251,8 @@ impl<'a> Engine<'a> {
         drop(exchange);
         core.count_exception();
         let name = error.get_type(py).name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        let line = format!("{name} in {}; {answer}", core.describe());
+        // A name that is made at run time may hold anything.
+        let line = format!("{} in {}; {answer}", name.replace('\n', "\\x0a"), core.describe());
         report(py, &line, &stack);
         if exceptions::ask_for_reload(py, &core.shared.settings.recycle, error) {
             core.shared.request_restart(Wish::Exception);
@@ -296,15 +302,22 @@ fn lock(
     exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Line and traceback in one write to sys.stderr, where the application's own messages go.
+/// Line and traceback go where the application's own messages go: to a stream that it has put in the place of
+/// `sys.stderr`, or else into the log. Python's stream would wait for the log's reader.
 fn report(py: Python<'_>, line: &str, traceback: &str) {
-    let written =
-        py.import(intern!(py, "sys")).and_then(|sys| sys.getattr(intern!(py, "stderr"))).and_then(|stderr| {
-            stderr.call_method1(intern!(py, "write"), (log::dated(&format!("{line}\n{traceback}")),))
-        });
-    if written.is_err() {
-        log::say(&format!("{line}\n{traceback}"));
+    let text = format!("{line}\n{traceback}");
+    let written = replaced_stderr(py)
+        .is_some_and(|stderr| stderr.call_method1(intern!(py, "write"), (log::dated(&text),)).is_ok());
+    if !written {
+        log::say(&text);
     }
+}
+
+fn replaced_stderr(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    let sys = py.import(intern!(py, "sys")).ok()?;
+    let stderr = sys.getattr(intern!(py, "stderr")).ok()?;
+    let is_first = stderr.is(&sys.getattr(intern!(py, "__stderr__")).ok()?);
+    (!is_first && !stderr.is_none()).then_some(stderr)
 }
 
 /// The body of an answer that is one bytes object, the most common kind.

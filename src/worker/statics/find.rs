@@ -1,8 +1,8 @@
 //! From a request's path to an open file, never beyond the directories that were named.
 
 use super::{Place, Statics};
+use crate::log;
 use crate::sys::files::{self, Facts, Kind};
-use crate::worker::log;
 use crate::worker::request::Request;
 use std::ffi::{CStr, CString};
 use std::io::{Error, ErrorKind, Result};

@@ -7,10 +7,10 @@ mod variant;
 
 use super::core::Core;
 use super::exchange::Exchange;
-use super::log;
 use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::config::statics::Map;
+use crate::log;
 use crate::proto::http::response::HeadError;
 use answer::Answer;
 use find::Lookup;
