@@ -1,11 +1,10 @@
 //! A worker's request lines: gathered in shared memory, written many at a time.
 
 use crate::shm::lines::LineBuffer;
+use crate::sys::owned_files::Place;
 use crate::sys::{clock, io};
 use std::ffi::CString;
-use std::fs::OpenOptions;
 use std::io::Result;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -74,11 +73,7 @@ impl Log {
 
 /// Points output and errors at a file, which is made if need be.
 pub fn open(path: &Path, truncate: bool) -> Result<()> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-    if truncate {
-        file.set_len(0)?;
-    }
-    io::redirect_output(&file)
+    io::redirect_output(&Place::find(path)?.open_log(truncate)?)
 }
 
 /// How the date of the server's own lines is written (`log-date`).
