@@ -83,6 +83,7 @@ FILES = {
     "pidfile2": {},
     "logto": AS_NOBODY,
     "logto2": {},
+    "daemonize": AS_NOBODY,
 }
 
 
@@ -123,6 +124,16 @@ def test_root_writes_to_nothing_that_others_put_there(start, public, theirs, sec
     assert not secret.with_name("made-by-root").exists()
     if how == "hard link":
         path.unlink()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("how", "message"), [("symlink", LINK), ("fifo", NO_READER)])
+def test_a_pid_file_that_is_refused_when_the_server_is_ready(boot, public, theirs, secret, how, message):
+    """It serves on."""
+    path = put(how, theirs, secret)
+    server = boot(module="environment:facts", **public.options, safe_pidfile2=path)
+    server.log.wait(f"cannot write safe-pidfile2 {path}: .*{message}")
+    assert server.request().status == 200
 
 
 @pytest.mark.root

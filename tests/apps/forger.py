@@ -18,9 +18,9 @@ def control_sockets():
 
 
 def forge():
-    """The worker in the first slot has this pid."""
+    """The first worker has this pid."""
     for one in control_sockets():
-        one.send(struct.pack("<Ii", 0, int(os.environ["VICTIM"])))
+        one.send(struct.pack("<Qi", 1, int(os.environ["VICTIM"])))
 
 
 if "VICTIM" in os.environ:
