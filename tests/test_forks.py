@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
+from contextlib import suppress
 from signal import Signals
 
 import pytest
 
 from harness import procs
 from harness.http import Connection, request
+from harness.server import TESTS
+from harness.wait import PATIENCE, until
 
 CAME_BACK = "a child that the application forked came back from it; it ends"
 KINDS = [{}, {"threads": 3}]
@@ -87,16 +92,109 @@ def test_signals_end_what_the_application_forks(boot, number, options):
     assert len(server.worker_pids()) == 1
 
 
+PLAIN = "import sys; sys.path.insert(0, 'tests/apps'); import forks; print(forks.forked_program().decode())"
+GRACEFUL = {"harakiri": 10, "harakiri_graceful_timeout": 5}
+
+
+def signals(status: str) -> dict[str, str]:
+    return dict(re.findall(r"^(SigPnd|SigBlk|SigIgn):\t(\w+)$", status, re.MULTILINE))
+
+
+@pytest.mark.parametrize("http", [False, True])
+@pytest.mark.parametrize("options", [*KINDS, {"processes": 2, "threads": 2}, GRACEFUL], ids=str)
+@pytest.mark.parametrize("path", ["/program", "/forked-program"])
+def test_programs_get_the_signals_that_any_python_gives_them(boot, path, options, http):
+    server = boot("forks", http=http, **options)
+    if path == "/program":
+        plain = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True).stdout
+    else:
+        command = [sys.executable, "-c", PLAIN]
+        plain = subprocess.run(command, capture_output=True, text=True, check=True, cwd=TESTS.parent).stdout
+    shown = text(server, path)
+    assert signals(shown) == signals(plain)
+    assert int(signals(shown)["SigBlk"], 16) == 0
+
+
+def test_programs_get_no_descriptor_of_the_server(boot):
+    server = boot("forks", http=True, threads=2, processes=2)
+    # Its standard streams, and the directory that it reads.
+    assert text(server, "/files").split() == ["0", "1", "2", "3"]
+
+
+# ── what belongs to the server alone ──
+
+
+@pytest.fixture
+def stays(tmp_path):
+    """A pipe that a child of the application waits for until the test is over."""
+    os.mkfifo(tmp_path / "pipe")
+    yield tmp_path / "pipe"
+    # Nobody may be waiting: that must not hold the test up.
+    with suppress(OSError):
+        os.close(os.open(tmp_path / "pipe", os.O_WRONLY | os.O_NONBLOCK))
+
+
+@pytest.mark.parametrize("options", [*KINDS, {"processes": 2, "threads": 2}, {"lazy_apps": True}], ids=str)
+def test_a_child_does_not_listen(boot, stays, options):
+    server = boot("forks", **options)
+    assert text(server, f"/stays?{stays}") == "forked"
+    server.signal(Signals.SIGTERM)
+    # The child has the log open still.
+    assert server.process.wait(PATIENCE) == 0
+    with pytest.raises(ConnectionRefusedError):
+        server.connect()
+    stays.write_text("")
+    until(lambda: not server.processes, "the application's child to end")
+
+
 @pytest.mark.parametrize("options", KINDS, ids=str)
-def test_programs_ignore_no_signal(boot, options):
-    shown = text(boot("forks", **options), "/program")
-    # A shell starts what it puts into the background with the first two ignored; the others are the C library's own.
-    kept = [number for number in (Signals.SIGINT, Signals.SIGQUIT) if signal.getsignal(number) == signal.SIG_IGN]
-    usual = sum(1 << (number - 1) for number in Signals if number < signal.SIGRTMIN and number not in kept)
-    ignored = int(re.search(r"^SigIgn:\t(\w+)$", shown, re.MULTILINE)[1], 16)
-    assert ignored & usual == 0
-    blocked = int(re.search(r"^SigBlk:\t(\w+)$", shown, re.MULTILINE)[1], 16)
-    assert blocked & usual == 0
+def test_an_answer_without_a_length_does_not_wait_for_a_child(boot, stays, options):
+    server = boot("forks", http=True, **options)
+    assert text(server, f"/streams?{stays}") == "one two"
+    with Connection(server.http_address) as client:
+        client.send(f"GET /streams?{stays} HTTP/1.0\r\n\r\n".encode())
+        assert client.rest().endswith(b"one two")
+    assert procs.is_alive(server.worker_pids()[0])
+    for _ in range(2):
+        stays.write_text("")
+
+
+def test_a_child_does_not_keep_the_connections_of_a_killed_worker(boot, stays):
+    server = boot("forks", uwsgi=False, http=True)
+    with Connection(server.http_address) as kept, Connection(server.http_address) as asking:
+        kept.send(request("/"))
+        assert kept.answer().status == 200
+        asking.send(request(f"/stays?{stays}"))
+        assert asking.answer().body == b"forked"
+        os.kill(server.worker_pids()[0], signal.SIGKILL)
+        server.log.wait("was killed by SIGKILL")
+        assert kept.rest() == b""
+    stays.write_text("")
+
+
+@pytest.mark.parametrize("http", [False, True])
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_write_in_a_child_sends_nothing(boot, options, http):
+    server = boot("forks", http=http, uwsgi=not http, **options)
+    if not http:
+        assert text(server, "/write") == "parent end"
+        return
+    with Connection(server.http_address) as client:
+        client.send(request("/write"))
+        assert client.answer().body == b"parent end"
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_the_service_manager_says_is_for_the_server(boot, lazy):
+    """An application that read it would speak for the server, or take its sockets."""
+    mine = {"LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "web"}
+    server = boot("environment", env=mine, lazy_apps=lazy)
+    for name in [*mine, "NOTIFY_SOCKET"]:
+        assert server.request(f"/?{name}").text == ""
+    assert server.request("/?PYTHONDONTWRITEBYTECODE").text == "1"
+    # The master still has it.
+    server.reload()
+    assert server.request("/?NOTIFY_SOCKET").text == ""
 
 
 # ── standard streams ──

@@ -1,7 +1,8 @@
 //! `rwsgi check`, `rwsgi init`, `rwsgi completion`, `rwsgi man`: words in front of the options that start no server.
 
 use crate::base::reason::reason;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use super::check::{Python, check, check_and_load};
 use super::{Shell, Sources, completion, init, man};
@@ -22,14 +23,22 @@ pub struct Outcome {
 impl Outcome {
     /// Writes the files: all of them, or none when one is there already.
     pub fn write(&self) -> Result<(), String> {
-        let there = self.files.iter().find(|(path, _)| path.exists());
+        let there = self.files.iter().find(|(path, _)| path.symlink_metadata().is_ok());
         if let Some((path, _)) = there.filter(|_| !self.replace) {
             return Err(format!("{} exists already; --force overwrites it", path.display()));
         }
         for (path, text) in &self.files {
-            std::fs::write(path, text).map_err(|error| format!("{}: {}", path.display(), reason(error)))?;
+            self.write_one(path, text).map_err(|error| format!("{}: {}", path.display(), reason(error)))?;
         }
         Ok(())
+    }
+
+    /// Always a new file: one that was there may be a symlink of somebody else's, to a file that is not meant.
+    fn write_one(&self, path: &Path, text: &str) -> std::io::Result<()> {
+        if self.replace && path.symlink_metadata().is_ok() {
+            std::fs::remove_file(path)?;
+        }
+        std::fs::File::create_new(path)?.write_all(text.as_bytes())
     }
 }
 

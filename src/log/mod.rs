@@ -11,10 +11,9 @@ mod writer;
 
 use crate::sys::io;
 use crate::sys::output::Output;
+use crate::sys::owned_files::Place;
 use lines::LineBuffer;
-use std::fs::OpenOptions;
 use std::io::Result;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,11 +58,7 @@ pub fn close() {
 
 /// Points output and errors at a file, which is made if need be.
 pub fn open(path: &Path, truncate: bool) -> Result<()> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
-    if truncate {
-        file.set_len(0)?;
-    }
-    io::redirect_output(&file)?;
+    io::redirect_output(&Place::find(path)?.open_log(truncate)?)?;
     writer::with(|writer| writer.set_output(Output::of_stderr()));
     Ok(())
 }

@@ -3,19 +3,20 @@
 use crate::base::reason::reason;
 use crate::config::{Address, Listener, Protocol, Settings};
 use crate::log;
-use crate::sys::{io, socket, user};
+use crate::sys::owned_files::{self, Identity, Owner};
+use crate::sys::unix_listener::{self, NewSocket};
+use crate::sys::{io, socket};
 use crate::worker::Bound;
 use std::io::{Error, ErrorKind, Result};
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A unix socket's file, to be removed at the end (`vacuum`) if it is still ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketFile {
     path: PathBuf,
-    inode: u64,
+    identity: Identity,
 }
 
 #[derive(Debug)]
@@ -41,6 +42,10 @@ fn explain(listener: &Listener, error: Error) -> String {
         }
         ErrorKind::NotFound => "the directory does not exist",
         ErrorKind::InvalidInput => "check its options",
+        // It says what to do.
+        ErrorKind::Other => {
+            return format!("{}: cannot listen on \"{}\": {}", listener.origin, listener.text, reason(error));
+        }
         _ => "check the address",
     };
     format!("{}: cannot listen on \"{}\": {}; {remedy}", listener.origin, listener.text, reason(error))
@@ -56,7 +61,7 @@ fn backlog(settings: &Settings) -> u32 {
 }
 
 /// Binds every listener, or names the first that cannot be bound.
-pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
+pub fn all(settings: &Settings, owner: Owner) -> std::result::Result<Sockets, String> {
     let mut sockets = Sockets { bound: Vec::new(), files: Vec::new() };
     let backlog = backlog(settings);
     if let Some(listen) = settings.listen.filter(|&listen| listen > backlog) {
@@ -66,7 +71,7 @@ pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
         ));
     }
     for (number, listener) in settings.listeners.iter().enumerate() {
-        if let Err(error) = one((number, listener), settings, backlog, &mut sockets) {
+        if let Err(error) = one((number, listener), settings, (backlog, owner), &mut sockets) {
             let message = explain(listener, error);
             remove(&sockets.files);
             return Err(message);
@@ -78,7 +83,7 @@ pub fn all(settings: &Settings) -> std::result::Result<Sockets, String> {
 fn one(
     (number, listener): (usize, &Listener),
     settings: &Settings,
-    backlog: u32,
+    (backlog, owner): (u32, Owner),
     sockets: &mut Sockets,
 ) -> Result<()> {
     match &listener.address {
@@ -89,10 +94,9 @@ fn one(
             }
         }
         Address::Unix(path) => {
-            let fd = socket::listen_unix(path, backlog)?;
-            let inode = std::fs::metadata(path)?.ino();
-            sockets.files.push(SocketFile { path: std::path::absolute(path)?, inode });
-            set_access(path, settings)?;
+            let set_access = |socket: &NewSocket<'_>| set_access(socket, settings, owner);
+            let (fd, identity) = unix_listener::listen(path, backlog, set_access)?;
+            sockets.files.push(SocketFile { path: std::path::absolute(path)?, identity });
             add(fd, (number, listener), settings, sockets)?;
         }
         Address::Abstract(name) => {
@@ -129,7 +133,11 @@ fn add(
     if let Some(bytes) = options.receive_buffer {
         socket::receive_buffer(fd.as_fd(), bytes)?;
     }
-    let name = socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned());
+    let name = match &listener.address {
+        // The kernel knows only the name under which it was bound.
+        Address::Unix(path) => path.display().to_string(),
+        _ => socket::local_name(fd.as_fd()).unwrap_or_else(|| "?".to_owned()),
+    };
     let port = name.rsplit_once(':').map_or("80", |(_, port)| port).to_owned();
     let Listener { protocol, to_https, .. } = *listener;
     let inherited = matches!(listener.address, Address::Inherited(_));
@@ -171,24 +179,33 @@ fn ready_tcp(fd: &OwnedFd, protocol: Protocol, settings: &Settings) -> Result<()
     }
 }
 
-fn set_access(path: &Path, settings: &Settings) -> Result<()> {
+fn set_access(socket: &NewSocket<'_>, settings: &Settings, owner: Owner) -> Result<()> {
+    let failed = |option: &str, remedy: &str| {
+        let origin = settings.origin_of(option);
+        let option = option.to_owned();
+        let remedy = remedy.to_owned();
+        move |error: Error| {
+            Error::other(format!("{origin}: option \"{option}\": {}; {remedy}", reason(error)))
+        }
+    };
     if let Some(mode) = settings.chmod_socket {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        socket.set_mode(mode).map_err(failed("chmod-socket", "the file system does not allow it"))?;
     }
-    if let Some(owner) = &settings.chown_socket {
-        let (name, group) = owner.split_once(':').map_or((owner.as_str(), None), |(u, g)| (u, Some(g)));
-        let owner = user::user(name)?;
-        let gid = group.map(user::group).transpose()?;
-        user::chown(path, Some(owner.uid), gid.or(owner.name.as_ref().map(|_| owner.gid)))?;
+    if settings.chown_socket.is_some() {
+        let remedy = "only root gives a socket to another user, or to a group that is not its own: start the server as \
+                      root (uid names the user to become), or leave the option out";
+        socket.set_owner(owner).map_err(failed("chown-socket", remedy))?;
     }
     Ok(())
 }
 
 /// Removes the socket files that are still the ones that were bound.
 pub fn remove(files: &[SocketFile]) {
-    for file in files {
-        if std::fs::metadata(&file.path).is_ok_and(|meta| meta.ino() == file.inode) {
-            let _ = std::fs::remove_file(&file.path);
+    for SocketFile { path, identity } in files {
+        if let Err(error) = owned_files::remove_if(path, *identity)
+            && error.kind() != ErrorKind::NotFound
+        {
+            log::say(&format!("vacuum cannot remove the socket {}: {}", path.display(), reason(error)));
         }
     }
 }

@@ -83,8 +83,11 @@ impl Child {
 
     pub fn signal(&self, signal: i32) {
         if let Some(pid) = self.pid {
-            // A child that is gone is reaped in a moment.
-            let _ = process::kill(pid, signal);
+            // A child that is gone is reaped in a moment. The main thread passes the kick on.
+            let _ = match signal == signal::kick() {
+                true => process::signal_main_thread(pid, signal),
+                false => process::kill(pid, signal),
+            };
         }
     }
 

@@ -2,11 +2,13 @@
 
 use crate::base::reason::reason;
 use crate::config::Settings;
-use crate::sys::{process, user};
-use std::fs::OpenOptions;
-use std::io::Result;
-use std::os::unix::fs::OpenOptionsExt;
+use crate::sys::owned_files::{Owner, Place};
+use crate::sys::process;
+use std::fs::File;
+use std::io::{Error, ErrorKind, Result, Seek, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// When a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +18,13 @@ pub enum When {
     Ready,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PidFile {
     option: &'static str,
     path: PathBuf,
     pub when: When,
+    /// Opened by root for the user who is to write it.
+    file: Option<Arc<File>>,
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -29,7 +33,7 @@ fn absolute(path: &Path) -> PathBuf {
 
 fn listed(all: [(&'static str, &Option<PathBuf>, When); 2]) -> Vec<PidFile> {
     let named = all.into_iter().filter_map(|(option, path, when)| Some((option, path.as_ref()?, when)));
-    named.map(|(option, path, when)| PidFile { option, path: absolute(path), when }).collect()
+    named.map(|(option, path, when)| PidFile { option, path: absolute(path), when, file: None }).collect()
 }
 
 /// Those that stand under names as they are before `chdir`.
@@ -48,25 +52,52 @@ pub fn after_chdir(settings: &Settings) -> Vec<PidFile> {
 }
 
 impl PidFile {
-    /// The file is written later, as another user: makes it now, owned by that user.
-    pub fn make_for(&self, uid: Option<u32>, gid: Option<u32>) -> std::result::Result<(), String> {
-        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(&self.path);
-        made.and_then(|_| user::chown(&self.path, uid, gid)).map_err(|error| self.explain(error))
+    /// The file is written later, as another user, who gets it if it is new. What is in it stays until then.
+    pub fn open_for(&mut self, owner: Owner) -> std::result::Result<(), String> {
+        let opened = Place::find(&self.path).and_then(|place| place.open_for(owner));
+        self.file = Some(Arc::new(opened.map_err(|error| self.explain(error))?));
+        Ok(())
+    }
+
+    /// The open file, which children must not have: it may be more than their user could open.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.file.as_ref().map(|file| file.as_raw_fd())
     }
 
     pub fn write(&self) -> std::result::Result<(), String> {
-        std::fs::write(&self.path, format!("{}\n", process::pid())).map_err(|error| self.explain(error))
+        let open = || Place::find(&self.path)?.open_for(Owner::default()).map(Arc::new);
+        let file = self.file.clone().map_or_else(open, Ok);
+        file.and_then(|file| replace_content(&file)).map_err(|error| self.explain(error))
     }
 
-    fn explain(&self, error: std::io::Error) -> String {
+    fn explain(&self, error: Error) -> String {
         format!("cannot write {} {}: {}", self.option, self.path.display(), reason(error))
     }
 
     /// Removes the file if it is still this server's.
-    pub fn remove(&self) -> Result<()> {
-        match std::fs::read_to_string(&self.path)?.trim() == process::pid().to_string() {
-            true => std::fs::remove_file(&self.path),
-            false => Ok(()),
+    pub fn remove(&self) -> std::result::Result<(), String> {
+        match self.remove_own() {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(format!(
+                "vacuum cannot remove {} {}: {}",
+                self.option,
+                self.path.display(),
+                reason(error)
+            )),
+            _ => Ok(()),
         }
     }
+
+    fn remove_own(&self) -> Result<()> {
+        let is_own = Place::find(&self.path)?.read()?.trim() == process::pid().to_string();
+        if is_own { Place::find_name(&self.path)?.remove() } else { Ok(()) }
+    }
+}
+
+fn replace_content(mut file: &File) -> Result<()> {
+    // A device has neither length nor place.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+        file.rewind()?;
+    }
+    file.write_all(format!("{}\n", process::pid()).as_bytes())
 }

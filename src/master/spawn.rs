@@ -1,12 +1,13 @@
 //! Starting processes: templates and workers.
 
 use super::child::Child;
+use super::pidfile::PidFile;
 use super::template::{self, Birth, News, Template};
 use super::{Due, Master, Phase, TEMPLATE};
 use crate::base::reason::reason;
 use crate::log;
 use crate::shm::board::Assignment;
-use crate::sys::{clock, epoll, io, process, signal};
+use crate::sys::{clock, epoll, io, process, signal, user};
 use crate::worker::host::Host;
 use crate::worker::{Setup, life};
 use std::os::fd::{AsFd, AsRawFd};
@@ -24,7 +25,10 @@ impl<H: Host> Master<'_, H> {
     fn private(&self) -> Vec<i32> {
         let templates = self.template.iter().chain(&self.old_templates);
         let sockets = templates.map(|template| template.socket.as_raw_fd());
-        sockets.chain([self.alive.as_raw_fd(), self.wake.as_raw_fd()]).collect()
+        let pidfiles = self.pidfiles.iter().filter_map(PidFile::descriptor);
+        let ready = self.ready_pipe.iter().map(|pipe| pipe.as_raw_fd());
+        let own = [self.alive.as_raw_fd(), self.wake.as_raw_fd()];
+        sockets.chain(pidfiles).chain(ready).chain(own).collect()
     }
 
     /// Loads the application in a process of its own, of which the workers will be forked.
@@ -39,7 +43,7 @@ impl<H: Host> Master<'_, H> {
         let hooks = self.host.hooks();
         let host = &mut *self.host;
         let forked = process::fork(hooks, || {
-            close_all(&private);
+            io::close(&private);
             template::live(host, &setup, theirs)
         });
         match forked {
@@ -51,6 +55,7 @@ impl<H: Host> Master<'_, H> {
                     generation: self.generation,
                     socket: ours,
                     is_ready: false,
+                    uids: None,
                     kill_at: boot_us.map(|time| clock::monotonic_us() + time),
                 });
             }
@@ -109,7 +114,7 @@ impl<H: Host> Master<'_, H> {
         let hooks = self.host.hooks();
         let host = &mut *self.host;
         match process::fork(hooks, || {
-            close_all(&private);
+            io::close(&private);
             life::live(host, &setup, None)
         }) {
             Ok(pid) => {
@@ -141,10 +146,33 @@ impl<H: Host> Master<'_, H> {
         for (generation, news) in all {
             match news {
                 News::Ready => self.template_is_ready(generation),
-                News::Spawned { assignment, pid } => self.has_pid(assignment, pid),
+                News::Spawned { assignment, pid } if self.believes(generation, pid) => {
+                    self.has_pid(assignment, pid);
+                }
+                News::Spawned { pid, .. } => self.distrust_template(generation, pid),
                 News::NotSpawned { assignment } => self.was_not_spawned(assignment),
             }
         }
+    }
+
+    fn template_of(&self, generation: u64) -> Option<&Template> {
+        let mut templates = self.template.iter().chain(&self.old_templates);
+        templates.find(|template| template.generation == generation)
+    }
+
+    /// With `master-as-root` the application, which runs in the template, must not choose whom root signals.
+    fn believes(&self, generation: u64, pid: i32) -> bool {
+        let is_privileged = self.settings.master_as_root && self.settings.uid.is_some() && user::is_root();
+        !is_privileged || self.template_of(generation).is_some_and(|template| template.may_have_forked(pid))
+    }
+
+    fn distrust_template(&self, generation: u64, told: i32) {
+        let Some(template) = self.template_of(generation) else { return };
+        log::say(&format!(
+            "the template (pid {}) told that process {told} is a worker, which is not its child: killing the template",
+            template.pid
+        ));
+        let _ = process::kill(template.pid, signal::SIGKILL);
     }
 
     fn template_is_ready(&mut self, generation: u64) {
@@ -153,6 +181,7 @@ impl<H: Host> Master<'_, H> {
             return;
         };
         template.is_ready = true;
+        template.uids = process::relation(template.pid).map(|relation| relation.uids);
         template.kill_at = None;
         if self.settings.no_server && self.phase == Phase::Starting {
             return self.stop_before_serving();
@@ -227,11 +256,5 @@ impl<H: Host> Master<'_, H> {
         io::shutdown_send(template.socket.as_fd());
         template.kill_at = Some(clock::monotonic_us() + self.settings.reload_mercy.as_micros() as u64);
         self.old_templates.push(template);
-    }
-}
-
-fn close_all(numbers: &[i32]) {
-    for &number in numbers {
-        drop(io::adopt(number));
     }
 }

@@ -14,11 +14,12 @@ use crate::log::lines::Lines;
 use crate::policy::backoff::Backoff;
 use crate::shm::board::{Assignment, Board};
 use crate::sys::epoll::{self, Epoll};
+use crate::sys::owned_files::Owner;
 use crate::sys::process::Resource;
 use crate::sys::{clock, io, listeners, process, proctitle, signal, socket};
 use crate::worker::handoff::mailbox;
 use crate::worker::host::Host;
-use crate::worker::privileges::Identity;
+use crate::worker::privileges::{self, Identity};
 use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, most_connections};
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -60,6 +61,7 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let mut log_file = settings.logto.as_ref().or(settings.daemonize.as_ref()).map(absolute);
     log_to(log_file.as_deref(), settings)?;
+    let (identity, socket_owner) = (Identity::of(settings)?, privileges::socket_owner(settings)?);
     set_limits(settings);
     let second_log = settings.log.to2.as_ref().map(absolute);
     let mut pidfiles = pidfile::before_chdir(settings);
@@ -67,8 +69,9 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
         std::env::set_current_dir(dir)
             .map_err(|error| format!("cannot chdir to {}: {}", dir.display(), reason(error)))?;
     }
-    let sockets = bind::all(settings)?;
-    let settled = drop_privileges(settings, &pidfiles).and_then(|()| log_to(second_log.as_deref(), settings));
+    let sockets = bind::all(settings, socket_owner)?;
+    let settled = drop_privileges(settings, identity, &mut pidfiles)
+        .and_then(|()| log_to(second_log.as_deref(), settings));
     if let Err(error) = settled {
         bind::remove(&sockets.files);
         return Err(error);
@@ -110,10 +113,15 @@ fn raise_descriptor_limit(settings: &Settings) {
     }
 }
 
-fn drop_privileges(settings: &Settings, pidfiles: &[PidFile]) -> std::result::Result<(), String> {
-    let Some(identity) = Identity::of(settings)?.filter(|_| !settings.master_as_root) else { return Ok(()) };
+fn drop_privileges(
+    settings: &Settings,
+    identity: Option<Identity>,
+    pidfiles: &mut [PidFile],
+) -> std::result::Result<(), String> {
+    let Some(identity) = identity.filter(|_| !settings.master_as_root) else { return Ok(()) };
+    let owner = Owner { uid: identity.owner.as_ref().map(|owner| owner.uid), gid: identity.group };
     for file in pidfiles {
-        file.make_for(identity.owner.as_ref().map(|owner| owner.uid), identity.group)?;
+        file.open_for(owner)?;
     }
     identity.assume()
 }
@@ -186,11 +194,12 @@ fn live<H: Host>(
             EXIT_SETUP
         }
     };
+    listeners::unregister();
     if settings.vacuum {
         bind::remove(&files);
     }
-    for file in pidfiles.iter().filter(|_| settings.vacuum) {
-        let _ = file.remove();
+    for error in pidfiles.iter().filter(|_| settings.vacuum).filter_map(|file| file.remove().err()) {
+        log::say(&error);
     }
     for signal in SIGNALS {
         let _ = signal::reset(signal);
@@ -212,7 +221,7 @@ fn set_title(settings: &Settings) {
 fn build<H: Host>(
     host: &mut H,
     settings: Arc<Settings>,
-    listeners: Vec<crate::worker::Bound>,
+    bound: Vec<crate::worker::Bound>,
     reread: Reread,
     ready_pipe: Option<OwnedFd>,
 ) -> Result<Master<'_, H>> {
@@ -231,25 +240,25 @@ fn build<H: Host>(
     let epoll = Epoll::new()?;
     epoll.add(&wake, epoll::READ, WAKE)?;
     epoll.add(&dump_reading, epoll::READ, DUMP)?;
-    let only_uwsgi = listeners.iter().all(|listener| listener.protocol == Protocol::Uwsgi);
-    let waits_in_accept = threads == 1 && listeners.len() == 1 && only_uwsgi;
+    let only_uwsgi = bound.iter().all(|listener| listener.protocol == Protocol::Uwsgi);
+    let waits_in_accept = threads == 1 && bound.len() == 1 && only_uwsgi;
     if waits_in_accept {
-        socket::set_waiting(listeners[0].fd.as_fd(), intake::LONGEST_ACCEPT)?;
+        socket::set_waiting(bound[0].fd.as_fd(), intake::LONGEST_ACCEPT)?;
     }
     // With one process there is nobody to leave a connection to.
     let tiers = if threads > 1 && settings.processes > 1 && only_uwsgi {
-        intake::make_tiers(settings.threads, &listeners, &alive_reading)?
+        intake::make_tiers(settings.threads, &bound, &alive_reading)?
     } else {
         Vec::new()
     };
     // Even one process has a successor.
     let mailboxes = if only_uwsgi { Vec::new() } else { mailbox::make(slots)? };
-    listeners::register(listeners.iter().map(|bound| (bound.fd.as_fd(), bound.inherited)))?;
+    listeners::register(bound.iter().map(|bound| (bound.fd.as_fd(), bound.inherited)))?;
     let base = Setup {
         settings: settings.clone(),
         board,
         lines,
-        listeners: Arc::new(listeners),
+        listeners: Arc::new(bound),
         tiers: Arc::new(tiers),
         mailboxes: Arc::new(mailboxes),
         master: process::pid(),

@@ -13,7 +13,7 @@ use crate::worker::life::{self, EXIT_BROKEN};
 use crate::worker::lifecycle;
 use crate::worker::mounts::Mounts;
 use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, privileges};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// The master's handle of a template process.
@@ -24,6 +24,8 @@ pub struct Template {
     /// Orders go out, news come in. Closing it ends the template.
     pub socket: OwnedFd,
     pub is_ready: bool,
+    /// Known once it is ready: it has given up root before it loads the application.
+    pub uids: Option<[u32; 4]>,
     pub kill_at: Option<u64>,
 }
 
@@ -97,6 +99,16 @@ impl Birth {
 impl Template {
     pub fn order(&self, birth: Birth) -> std::io::Result<()> {
         io::send(self.socket.as_fd(), &birth.to_bytes()).map(drop)
+    }
+
+    /// May the process with this pid be a worker that this template has forked? A worker is the master's child, or still
+    /// that of the process between the two forks, and has given up root as the template has.
+    pub fn may_have_forked(&self, pid: i32) -> bool {
+        let is_near = |parent| {
+            parent == process::pid()
+                || process::relation(parent).is_some_and(|between| between.parent == self.pid)
+        };
+        process::relation(pid).is_some_and(|told| Some(told.uids) == self.uids && is_near(told.parent))
     }
 
     /// What it has told since the last look; never waits.
@@ -183,7 +195,11 @@ fn obey(host: &mut dyn Host, setup: &Setup, socket: OwnedFd, mounts: &Arc<Mounts
         let forked = process::fork_orphan(
             host.hooks(),
             |pid| tell(socket.as_fd(), News::Spawned { assignment, pid }),
-            || life::live(host, &worker, Some(mounts.clone())),
+            || {
+                // What is written there is believed to be the template's.
+                io::close(&[socket.as_raw_fd()]);
+                life::live(host, &worker, Some(mounts.clone()))
+            },
         );
         if let Err(error) = forked {
             log::say(&format!("template: cannot fork worker {}: {}", worker.id, reason(error)));

@@ -1,8 +1,10 @@
 //! epoll: one instance a worker, and those that all workers share.
 
+use super::waiter::Waiter;
 use super::{check, retry};
 use std::io::Result;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 pub const READ: u32 = libc::EPOLLIN as u32;
@@ -36,24 +38,6 @@ impl Events {
     }
 }
 
-/// The signals that a wait lets through, beside those that the thread lets through anyway.
-pub struct WaitMask(libc::sigset_t);
-
-impl WaitMask {
-    /// The calling thread's mask without `open`.
-    pub fn opening(open: &[i32]) -> WaitMask {
-        let mut mask = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-        // SAFETY: a null new set makes pthread_sigmask only fill `mask`; sigdelset then works on a filled set.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), mask.as_mut_ptr());
-            for &signal in open {
-                libc::sigdelset(mask.as_mut_ptr(), signal);
-            }
-            WaitMask(mask.assume_init())
-        }
-    }
-}
-
 #[derive(Debug)]
 pub struct Epoll(OwnedFd);
 
@@ -83,30 +67,69 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_DEL, fd.as_fd().as_raw_fd(), 0, 0)
     }
 
-    /// Waits for events; `None` waits for ever. A signal ends the wait with `ErrorKind::Interrupted`; with `mask`
-    /// the kernel swaps the signal mask and waits in one step, so that no signal slips in between.
-    pub fn wait(
+    /// Waits for events; `None` waits for ever. A signal ends the wait with `ErrorKind::Interrupted`.
+    pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> Result<()> {
+        events.len = 0;
+        events.len = self.wait_millis(events, timeout)? as usize;
+        Ok(())
+    }
+
+    /// The same in the thread of a core: a wake signal that came since its last wait ends this one at once.
+    pub fn wait_until_woken(
         &self,
         events: &mut Events,
         timeout: Option<Duration>,
-        mask: Option<&WaitMask>,
+        waiter: &Waiter,
     ) -> Result<()> {
-        let millis = timeout.map_or(-1, |time| time.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32);
         events.len = 0;
-        // SAFETY: the list's whole length is initialized and passed along; a null mask changes nothing.
-        let count = check(unsafe {
-            libc::epoll_pwait(
-                self.0.as_raw_fd(),
-                events.list.as_mut_ptr(),
-                events.list.len() as i32,
-                millis,
-                mask.map_or(std::ptr::null(), |mask| &mask.0),
-            )
-        })?;
-        events.len = count as usize;
+        let count = waiter.wait(timeout, |timeout, blind| match LACKS_PWAIT2.load(Relaxed) {
+            false => self.wait_by_address(events, timeout, blind),
+            true => self.wait_millis(events, Some(blind)),
+        });
+        events.len = count? as usize;
         Ok(())
     }
+
+    fn wait_by_address(
+        &self,
+        events: &mut Events,
+        timeout: *const AtomicI64,
+        blind: Duration,
+    ) -> Result<i32> {
+        let (list, none) = (events.list.as_mut_ptr(), std::ptr::null::<libc::sigset_t>());
+        // SAFETY: the list's whole length is initialized and passed along; the timeout is a live __kernel_timespec; a null
+        // mask changes nothing.
+        let result = check(unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.0.as_raw_fd(),
+                list,
+                events.list.len() as i32,
+                timeout,
+                none,
+                0,
+            )
+        } as i32);
+        match result {
+            // EPERM is what older container runtimes answer for system calls that they do not know.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                LACKS_PWAIT2.store(true, Relaxed);
+                self.wait_millis(events, Some(blind))
+            }
+            result => result,
+        }
+    }
+
+    fn wait_millis(&self, events: &mut Events, timeout: Option<Duration>) -> Result<i32> {
+        let millis = timeout.map_or(-1, |time| time.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32);
+        let (list, length) = (events.list.as_mut_ptr(), events.list.len() as i32);
+        // SAFETY: the list's whole length is initialized and passed along.
+        check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), list, length, millis) })
+    }
 }
+
+/// The kernel has no epoll_pwait2 (before 5.11), or forbids it.
+static LACKS_PWAIT2: AtomicBool = AtomicBool::new(false);
 
 impl AsFd for Epoll {
     fn as_fd(&self) -> BorrowedFd<'_> {

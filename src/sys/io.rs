@@ -236,6 +236,11 @@ pub fn has_spare_number() -> bool {
     (copy >= 0).then(|| unsafe { OwnedFd::from_raw_fd(copy) }).is_some()
 }
 
+/// Closes descriptors of the parent's in a child that must not have them, and that never comes to the end of their owners.
+pub fn close(numbers: &[RawFd]) {
+    numbers.iter().for_each(|&number| drop(adopt(number)));
+}
+
 /// The process's own error stream.
 pub fn stderr() -> BorrowedFd<'static> {
     // SAFETY: open_standard_streams() has made sure that 2 is open, and nothing closes it.

@@ -5,7 +5,7 @@
 
 use super::{check, socket};
 use std::io::{Error, ErrorKind, Result};
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::*};
 
 /// More addresses than any configuration has.
@@ -57,13 +57,22 @@ pub fn refuse_new() {
 
 /// Closes the listeners in this process alone. For signal handlers, too: dup2 is async-signal-safe (signal-safety(7)).
 pub fn close_all() {
-    let placeholder = PLACEHOLDER.load(Relaxed);
-    if placeholder < 0 {
-        return;
-    }
     for known in &KNOWN[..COUNT.swap(0, AcqRel)] {
-        // SAFETY: no pointers; both numbers are open in this process since `register`.
-        let _ = check(unsafe { libc::dup3(placeholder, known.number.load(Relaxed), libc::O_CLOEXEC) });
+        replace(known.number.load(Relaxed));
+    }
+}
+
+/// The sockets are closed in the usual way from now on, and their numbers may become those of other files.
+pub fn unregister() {
+    COUNT.store(0, Release);
+}
+
+/// Puts the placeholder in the place of an open socket of this process.
+pub(super) fn replace(number: RawFd) {
+    let placeholder = PLACEHOLDER.load(Relaxed);
+    if placeholder >= 0 {
+        // SAFETY: no pointers; the placeholder is open since `register`, and the caller knows the number to be a socket.
+        let _ = check(unsafe { libc::dup3(placeholder, number, libc::O_CLOEXEC) });
     }
 }
 

@@ -1,5 +1,6 @@
 //! Floor 2: the one room with `unsafe`. System calls behind a safe API, a SAFETY comment a block.
 
+pub mod clients;
 pub mod clock;
 pub mod epoll;
 pub mod eventfd;
@@ -8,13 +9,16 @@ pub mod io;
 pub mod listeners;
 pub mod orphan;
 pub mod output;
+pub mod owned_files;
 pub mod process;
 pub mod proctitle;
 pub mod scm;
 pub mod shm;
 pub mod signal;
 pub mod socket;
+pub mod unix_listener;
 pub mod user;
+pub mod waiter;
 
 use std::io::{Error, Result};
 

@@ -1,6 +1,6 @@
 //! Processes: fork, reap, kill, limits.
 
-use super::{check, retry, signal};
+use super::{check, clients, listeners, retry, signal};
 use std::io::{Error, Result};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,10 +42,14 @@ static OWN_FORK: AtomicBool = AtomicBool::new(false);
 static IS_COPY: AtomicBool = AtomicBool::new(false);
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
+/// Runs in the child of every fork(2), before anything else does. What the application forks has no part in the server's
+/// connections: they must end when the server, or the request, does.
 extern "C" fn born() {
     FORKS.fetch_add(1, Relaxed);
     if !OWN_FORK.load(Relaxed) {
         IS_COPY.store(true, Relaxed);
+        listeners::close_all();
+        clients::close_all();
     }
 }
 
@@ -64,7 +68,7 @@ pub fn forks() -> u32 {
 
 fn fork_raw() -> Result<i32> {
     static WATCHED: Once = Once::new();
-    // SAFETY: the handler is a function that never goes away, and does nothing but load and store atomics.
+    // SAFETY: the handler is a function that never goes away, and does nothing but use atomics and dup3.
     WATCHED.call_once(|| unsafe {
         libc::pthread_atfork(None, None, Some(born));
     });
@@ -169,6 +173,25 @@ pub fn is_runnable(tid: i32) -> bool {
     end.and_then(|end| stat.get(end + 2)) == Some(&b'R')
 }
 
+/// Whose child a process is, and whose it is: real, effective, saved and file system uid (proc_pid_status(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relation {
+    pub parent: i32,
+    pub uids: [u32; 4],
+}
+
+/// `None`: the process is gone. Of one that has ended and was not reaped it is still known.
+pub fn relation(pid: i32) -> Option<Relation> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let mut uids = [0; 4];
+    let mut numbers = field("Uid:")?.split_whitespace();
+    for uid in &mut uids {
+        *uid = numbers.next()?.parse().ok()?;
+    }
+    Some(Relation { parent: field("PPid:")?.trim().parse().ok()?, uids })
+}
+
 /// Bytes of memory of a process (proc_pid_statm(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
@@ -184,6 +207,16 @@ pub fn memory(pid: i32) -> Option<Memory> {
     // SAFETY: no pointers.
     let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
     Some(Memory { address_space: address_space * page, resident: resident * page })
+}
+
+/// Signals the main thread of a process.
+pub fn signal_main_thread(pid: i32, signal: i32) -> Result<()> {
+    if pid <= 0 {
+        return Err(Error::from_raw_os_error(libc::ESRCH));
+    }
+    // SAFETY: no pointers. The main thread's number is that of the process (gettid(2)).
+    let result = unsafe { libc::syscall(libc::SYS_tgkill, pid, pid, signal) };
+    check(result as i32).map(drop)
 }
 
 /// Signals one thread of this process.

@@ -38,28 +38,54 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<
     Ok(())
 }
 
-/// Receives a message with its descriptor, without waiting.
+/// Receives a message with its descriptor, without waiting. `InvalidData`: it has none, or more than the one that
+/// belongs to it, and all of them are closed again.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut Vec<u8>, most: usize) -> Result<OwnedFd> {
     bytes.clear();
     bytes.reserve(most);
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: most };
     let mut control: Control = [0; 4];
     let mut head = message(&mut part, &mut control);
-    // SAFETY: `most` bytes of capacity are ours to write, and as many as recvmsg returns are initialized. A descriptor in a
-    // whole control message is new and owned by nobody else.
-    let received = unsafe {
+    // SAFETY: `most` bytes of capacity are ours to write, and as many as recvmsg returns are initialized.
+    unsafe {
         let got = retry(|| {
             let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
             check_len(libc::recvmsg(socket.as_raw_fd(), &mut head, flags))
         })?;
         bytes.set_len(got);
-        let first = libc::CMSG_FIRSTHDR(&head);
-        let is_one = !first.is_null()
-            && (*first).cmsg_level == libc::SOL_SOCKET
-            && (*first).cmsg_type == libc::SCM_RIGHTS;
-        is_one.then(|| OwnedFd::from_raw_fd(libc::CMSG_DATA(first).cast::<RawFd>().read_unaligned()))
-    };
-    received.ok_or_else(|| Error::from(ErrorKind::InvalidData))
+    }
+    // Descriptors for which there was no room are closed by the kernel, which says so (MSG_CTRUNC).
+    let is_whole = head.msg_flags & (libc::MSG_CTRUNC | libc::MSG_TRUNC) == 0;
+    // SAFETY: recvmsg has just filled the head.
+    let mut descriptors = unsafe { take_descriptors(&head) };
+    match descriptors.pop() {
+        Some(descriptor) if is_whole && descriptors.is_empty() => Ok(descriptor),
+        _ => Err(Error::from(ErrorKind::InvalidData)),
+    }
+}
+
+/// Every descriptor that a message has brought: a process that sends several fills the room that is there for alignment.
+///
+/// SAFETY: `head` is that of a message that was received, with its control data in place, and this is done but once.
+unsafe fn take_descriptors(head: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut found = Vec::new();
+    // SAFETY: the kernel writes whole control messages; each descriptor in them is new and owned by nobody else.
+    unsafe {
+        let mut next = libc::CMSG_FIRSTHDR(head);
+        while let Some(message) = next.as_ref() {
+            if message.cmsg_level == libc::SOL_SOCKET && message.cmsg_type == libc::SCM_RIGHTS {
+                let (whole, head) = (message.cmsg_len, libc::CMSG_LEN(0));
+                let length = whole as u32 - head;
+                let data = libc::CMSG_DATA(message).cast::<RawFd>();
+                found.extend(
+                    (0..length as usize / size_of::<RawFd>())
+                        .map(|at| OwnedFd::from_raw_fd(data.add(at).read_unaligned())),
+                );
+            }
+            next = libc::CMSG_NXTHDR(head, message);
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -81,5 +107,48 @@ mod tests {
         assert_eq!(io::read(reading.as_fd(), &mut [0; 4]).unwrap(), 1);
         let empty = receive(other.as_fd(), &mut bytes, 100).unwrap_err();
         assert_eq!(empty.kind(), ErrorKind::WouldBlock);
+    }
+
+    /// As a process would that wants this one to run out of descriptors.
+    fn send_many(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>, count: usize) {
+        let mut control = [0u64; 32];
+        let mut part = libc::iovec { iov_base: b"x".as_ptr().cast_mut().cast(), iov_len: 1 };
+        // SAFETY: a zeroed head is valid, and there is room for the one control message; sendmsg only reads.
+        unsafe {
+            let mut head = MaybeUninit::<libc::msghdr>::zeroed().assume_init();
+            (head.msg_iov, head.msg_iovlen) = (&mut part, 1);
+            head.msg_control = control.as_mut_ptr().cast();
+            head.msg_controllen = libc::CMSG_SPACE((count * size_of::<RawFd>()) as u32) as _;
+            let first = libc::CMSG_FIRSTHDR(&head);
+            (*first).cmsg_level = libc::SOL_SOCKET;
+            (*first).cmsg_type = libc::SCM_RIGHTS;
+            (*first).cmsg_len = libc::CMSG_LEN((count * size_of::<RawFd>()) as u32) as _;
+            for at in 0..count {
+                libc::CMSG_DATA(first).cast::<RawFd>().add(at).write_unaligned(fd.as_raw_fd());
+            }
+            check_len(libc::sendmsg(socket.as_raw_fd(), &head, 0)).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_descriptor_of_a_bad_message_stays_open() {
+        for count in [2, 4, 5, 40] {
+            let (one, other) = io::packet_pair().unwrap();
+            let (reading, writing) = io::pipe(false).unwrap();
+            send_many(one.as_fd(), writing.as_fd(), count);
+            drop(writing);
+            let refused = receive(other.as_fd(), &mut Vec::new(), 10).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidData);
+            // The end of the pipe: nobody has its writing end any more.
+            assert_eq!(io::read(reading.as_fd(), &mut [0; 4]).unwrap(), 0, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_message_without_a_descriptor() {
+        let (one, other) = io::packet_pair().unwrap();
+        io::send(one.as_fd(), b"x").unwrap();
+        let refused = receive(other.as_fd(), &mut Vec::new(), 10).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidData);
     }
 }

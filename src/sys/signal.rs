@@ -1,14 +1,14 @@
 //! Signals: handlers only set a bit and wake somebody; loops do the work.
 
-use super::{check, process};
+use super::{check, process, waiter};
 use std::io::Result;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 pub use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 
-/// Wakes a worker's waiting threads; blocked everywhere but inside a wait.
+/// Wakes a worker's waiting threads (see [`waiter`]). Never blocked.
 pub fn kick() -> i32 {
     libc::SIGRTMIN() + 1
 }
@@ -33,21 +33,10 @@ pub fn orphaned() -> i32 {
     libc::SIGRTMIN() + 5
 }
 
-/// Waits for a signal that every thread blocks.
-pub fn wait_for(signal: i32) -> Result<()> {
-    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
-    let mut got = 0;
-    // SAFETY: the set is initialized by sigemptyset before it is read; `got` is a live int.
-    let code = unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), signal);
-        libc::sigwait(set.as_ptr(), &mut got)
-    };
-    if code == 0 { Ok(()) } else { Err(std::io::Error::from_raw_os_error(code)) }
-}
-
 static PENDING: AtomicU64 = AtomicU64::new(0);
 static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
+/// Where the thread reads that ends requests whose time is up.
+static EXPIRE_FD: AtomicI32 = AtomicI32::new(-1);
 static KICK_SELF: AtomicI32 = AtomicI32::new(0);
 static ON_DUMP: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static ON_ORPHANED: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
@@ -98,14 +87,10 @@ extern "C" fn note(signal: libc::c_int) {
         return step_aside(signal);
     }
     PENDING.fetch_or(1 << signal, Ordering::Release);
-    // SAFETY: write, kill and getpid are async-signal-safe (signal-safety(7)).
-    keeping_errno(|| unsafe {
-        let wake = WAKE_FD.load(Ordering::Relaxed);
-        if wake >= 0 {
-            libc::write(wake, [1u8].as_ptr().cast(), 1);
-        }
+    keeping_errno(|| {
+        write_byte(WAKE_FD.load(Ordering::Relaxed));
         if KICK_SELF.load(Ordering::Relaxed) != 0 {
-            libc::kill(libc::getpid(), kick());
+            let _ = process::signal_main_thread(process::pid(), kick());
         }
     });
 }
@@ -116,7 +101,20 @@ extern "C" fn pass_over(signal: libc::c_int) {
     }
 }
 
-extern "C" fn nothing(_: libc::c_int) {}
+fn write_byte(fd: RawFd) {
+    if fd >= 0 {
+        // SAFETY: one byte of a live array; write is async-signal-safe (signal-safety(7)).
+        unsafe { libc::write(fd, [1u8].as_ptr().cast(), 1) };
+    }
+}
+
+extern "C" fn woken(_: libc::c_int) {
+    keeping_errno(waiter::woken);
+}
+
+extern "C" fn expired(_: libc::c_int) {
+    keeping_errno(|| write_byte(EXPIRE_FD.load(Ordering::Relaxed)));
+}
 
 extern "C" fn dumped(_: libc::c_int) {
     run_hook(&ON_DUMP);
@@ -191,14 +189,23 @@ pub fn reset(signal: i32) -> Result<()> {
     install(signal, libc::SIG_DFL, 0)
 }
 
-/// Readies the kick: it interrupts a wait and does nothing else. The calling thread, and those it starts, block it.
+/// Readies the kick: it ends waits and does nothing else. What else it interrupts goes on (SA_RESTART), as far as the
+/// kernel has it so (signal(7)).
 pub fn arm_kick() -> Result<()> {
-    install(kick(), nothing as *const () as libc::sighandler_t, 0)?;
-    block(kick())
+    install(kick(), woken as *const () as libc::sighandler_t, libc::SA_RESTART)?;
+    // Whoever has started the server may have blocked it.
+    change_mask(libc::SIG_UNBLOCK, kick())
 }
 
-/// From now on bytes that arrive in a pipe kick the calling thread (signal-driven I/O, fcntl(2) F_SETSIG). The kick is
-/// blocked outside of waits, so none is lost between a thread's last look and its wait.
+/// From now on `to` gets a byte for each [`expire`]. Not by sigwait: for that every thread would have to block the signal,
+/// and with them the programs that the application starts.
+pub fn tell_of_expiry(to: OwnedFd) -> Result<()> {
+    // The handler keeps the number for as long as the process lives.
+    EXPIRE_FD.store(to.into_raw_fd(), Ordering::Relaxed);
+    install(expire(), expired as *const () as libc::sighandler_t, libc::SA_RESTART)
+}
+
+/// From now on bytes that arrive in a pipe kick the calling thread (signal-driven I/O, fcntl(2) F_SETSIG).
 pub fn kick_on_input(pipe: BorrowedFd<'_>) -> Result<()> {
     // linux/fcntl.h: struct f_owner_ex { int type; pid_t pid; }, with F_OWNER_TID = 0.
     let owner: [libc::c_int; 2] = [0, super::process::thread_id()];
@@ -239,14 +246,6 @@ pub fn block_all() -> Result<()> {
             code => Err(std::io::Error::from_raw_os_error(code)),
         }
     }
-}
-
-pub fn block(signal: i32) -> Result<()> {
-    change_mask(libc::SIG_BLOCK, signal)
-}
-
-pub fn unblock(signal: i32) -> Result<()> {
-    change_mask(libc::SIG_UNBLOCK, signal)
 }
 
 fn change_mask(how: i32, signal: i32) -> Result<()> {

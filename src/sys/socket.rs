@@ -7,9 +7,7 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::time::Duration;
 
 fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<()> {
@@ -34,7 +32,7 @@ fn get_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
     Ok(value)
 }
 
-fn set_backlog(fd: BorrowedFd<'_>, backlog: u32) -> Result<()> {
+pub(super) fn set_backlog(fd: BorrowedFd<'_>, backlog: u32) -> Result<()> {
     // SAFETY: no pointers. A second listen() only changes the backlog.
     check(unsafe { libc::listen(fd.as_raw_fd(), backlog.min(i32::MAX as u32) as i32) }).map(drop)
 }
@@ -172,48 +170,6 @@ pub fn defer_accept(fd: BorrowedFd<'_>, limit: Duration) -> Result<()> {
 /// Sends small answers at once on every connection accepted from this socket (they inherit it).
 pub fn no_delay(fd: BorrowedFd<'_>) -> Result<()> {
     set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
-}
-
-/// Binds a unix socket. The file of a server that is gone is replaced; a live server's is refused with `AddrInUse`,
-/// a file that is no socket with `AlreadyExists`.
-pub fn listen_unix(path: &Path, backlog: u32) -> Result<OwnedFd> {
-    if let Ok(found) = std::fs::symlink_metadata(path) {
-        if !found.file_type().is_socket() {
-            return Err(ErrorKind::AlreadyExists.into());
-        }
-        match knock(path) {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(error),
-            _ => return Err(ErrorKind::AddrInUse.into()),
-        }
-    }
-    let listener = UnixListener::bind(path)?;
-    set_backlog(listener.as_fd(), backlog)?;
-    set_nonblocking(listener.as_fd())?;
-    Ok(listener.into())
-}
-
-/// Connects without waiting: a server whose backlog is full (unix(7): EAGAIN) is there, too.
-fn knock(path: &Path) -> Result<()> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut address = MaybeUninit::<libc::sockaddr_un>::zeroed();
-    let bytes = path.as_os_str().as_bytes();
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: a zeroed address is valid; the path is copied in when it fits with its NUL; the new descriptor is ours alone.
-    unsafe {
-        let place = &mut *address.as_mut_ptr();
-        place.sun_family = libc::AF_UNIX as libc::sa_family_t;
-        if bytes.len() >= place.sun_path.len() {
-            return Err(ErrorKind::InvalidInput.into());
-        }
-        for (to, &from) in place.sun_path.iter_mut().zip(bytes) {
-            *to = from as libc::c_char;
-        }
-        let fd = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_UNIX, kind, 0))?);
-        let len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
-        check(libc::connect(fd.as_raw_fd(), address.as_ptr().cast(), len)).map(drop)
-    }
 }
 
 /// Binds a name in Linux's abstract space.

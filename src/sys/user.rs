@@ -3,7 +3,6 @@
 use super::check;
 use std::ffi::{CStr, CString};
 use std::io::{Error, ErrorKind, Result};
-use std::path::Path;
 
 /// A user's entry in the password database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,9 +84,4 @@ pub fn host_name() -> String {
     unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
     let end = name.iter().position(|&c| c == 0).unwrap_or(0);
     String::from_utf8_lossy(&name[..end]).into_owned()
-}
-
-/// Changes the owner of a file.
-pub fn chown(path: &Path, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
-    std::os::unix::fs::chown(path, uid, gid)
 }

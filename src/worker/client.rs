@@ -4,7 +4,7 @@
 use super::spare;
 use super::tls::{Failure, Service, Session};
 use crate::shm::board::ENCRYPTED;
-use crate::sys::io;
+use crate::sys::{clients, io};
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -26,10 +26,12 @@ impl AsFd for Client {
 
 impl Client {
     pub fn new(socket: OwnedFd, service: Option<&Arc<Service>>) -> Client {
+        clients::add(socket.as_fd());
         Client { socket, tls: service.map(|service| Box::new(Session::new(service.clone()))) }
     }
 
     pub fn plain(socket: OwnedFd) -> Client {
+        clients::add(socket.as_fd());
         Client { socket, tls: None }
     }
 
@@ -213,5 +215,6 @@ impl Drop for Client {
         if let Some(tls) = &mut self.tls {
             tls.close(self.socket.as_fd());
         }
+        clients::remove(self.socket.as_fd());
     }
 }

@@ -15,7 +15,7 @@ use crate::config::Protocol;
 use crate::log;
 use crate::proto::uwsgi;
 use crate::shm::board::{CoreSlot, Order};
-use crate::sys::{clock, epoll, orphan, process, signal};
+use crate::sys::{clock, epoll, orphan, process, signal, waiter};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
@@ -80,12 +80,9 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(shared: Arc<Shared>, mounts: Arc<Mounts>, index: usize) -> Core {
+    pub fn new(shared: Arc<Shared>, mounts: Arc<Mounts>, index: usize) -> std::io::Result<Core> {
+        let waiter = waiter::of_core(index)?;
         shared.enlist();
-        if shared.waits_in_accept {
-            // accept() cannot swap the signal mask as epoll_pwait does: here the kick is open all the time.
-            let _ = signal::unblock(signal::kick());
-        }
         let slot = shared.board.core(shared.slot_index, index);
         slot.end();
         slot.tid().store(process::thread_id() as u64, Relaxed);
@@ -93,14 +90,14 @@ impl Core {
         let exchange = Arc::new(Mutex::new(Exchange::new(slot, shared.slot, shared.settings.clone())));
         shared.show_exchange(index, &exchange);
         request.text.reserve(shared.settings.buffer_size.min(16 * 1024) + uwsgi::HEAD_LEN);
-        Core {
+        Ok(Core {
             index,
             slot,
             request,
             app: None,
             exchange,
             mounts,
-            intake: Intake::new(&shared),
+            intake: Intake::new(&shared, waiter),
             http: Http::new(&shared.settings),
             current: None,
             again: VecDeque::new(),
@@ -118,7 +115,7 @@ impl Core {
             claimed: false,
             drain_until_us: None,
             shared,
-        }
+        })
     }
 
     /// Does the request name code of its own for a mountpoint that no configured application has?

@@ -9,8 +9,9 @@
 use super::{Bound, Shared};
 use crate::config::Protocol;
 use crate::policy::balance;
-use crate::sys::epoll::{self, Epoll, Events, WaitMask};
-use crate::sys::{signal, socket};
+use crate::sys::epoll::{self, Epoll, Events};
+use crate::sys::socket;
+use crate::sys::waiter::Waiter;
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -76,7 +77,7 @@ pub enum Arrival {
 
 /// One thread's place to wait.
 pub struct Intake {
-    mask: WaitMask,
+    waiter: &'static Waiter,
     events: Events,
     next: usize,
     count: usize,
@@ -84,16 +85,10 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub fn new(shared: &Shared) -> Intake {
+    pub fn new(shared: &Shared, waiter: &'static Waiter) -> Intake {
         // What one of several threads took, another that is idle could not serve.
         let batch = if shared.own_epoll() && shared.board.threads() == 1 { 64 } else { 1 };
-        Intake {
-            mask: WaitMask::opening(&[signal::kick()]),
-            events: Events::with_capacity(batch),
-            next: 0,
-            count: 0,
-            wakes: 0,
-        }
+        Intake { waiter, events: Events::with_capacity(batch), next: 0, count: 0, wakes: 0 }
     }
 
     /// What an earlier wait brought and nobody has looked at.
@@ -121,9 +116,9 @@ impl Intake {
         self.next = 0;
         self.count = 0;
         let result = if paused {
-            shared.idle_epoll.wait(&mut self.events, timeout, Some(&self.mask))
+            shared.idle_epoll.wait_until_woken(&mut self.events, timeout, self.waiter)
         } else if shared.own_epoll() {
-            shared.epoll.wait(&mut self.events, timeout, Some(&self.mask))
+            shared.epoll.wait_until_woken(&mut self.events, timeout, self.waiter)
         } else {
             self.wait_in_line(shared, timeout)
         };
@@ -143,7 +138,7 @@ impl Intake {
             self.sit(shared);
             return Err(ErrorKind::Interrupted.into());
         };
-        let result = shared.tiers[line].wait(&mut self.events, timeout, Some(&self.mask));
+        let result = shared.tiers[line].wait_until_woken(&mut self.events, timeout, self.waiter);
         shared.leave_line(line);
         result
     }
@@ -161,7 +156,8 @@ impl Intake {
     pub fn rest(&mut self, shared: &Shared, time: Duration) {
         if !shared.begin_rest() {
             (self.next, self.count) = (0, 0);
-            return self.sit(shared);
+            self.sit(shared);
+            return self.waiter.remember();
         }
         self.doze(shared, time);
         shared.end_rest();
@@ -170,13 +166,21 @@ impl Intake {
     /// The same for every thread.
     pub fn doze(&mut self, shared: &Shared, time: Duration) {
         (self.next, self.count) = (0, 0);
-        self.wait_idle(shared, time);
+        if !self.wait_idle(shared, time) {
+            // The caller does not look at what the signal may stand for.
+            self.waiter.remember();
+        }
     }
 
-    fn wait_idle(&mut self, shared: &Shared, time: Duration) {
-        match shared.idle_epoll.wait(&mut self.events, Some(time), Some(&self.mask)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => shared.cannot_wait(error),
-            _ => {}
+    /// `false`: a signal came.
+    fn wait_idle(&mut self, shared: &Shared, time: Duration) -> bool {
+        match shared.idle_epoll.wait_until_woken(&mut self.events, Some(time), self.waiter) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => false,
+            Err(error) => {
+                shared.cannot_wait(error);
+                true
+            }
         }
     }
 

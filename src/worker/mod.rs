@@ -42,7 +42,7 @@ use crate::config::{Protocol, Settings};
 use crate::log;
 use crate::shm::board::{Assignment, Board, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
-use crate::sys::{process, signal};
+use crate::sys::{process, signal, waiter};
 use handoff::mailbox::Mailbox;
 use std::io::Result;
 use std::os::fd::OwnedFd;
@@ -180,6 +180,7 @@ impl Shared {
             epoll.add(&mailbox.taking, epoll::READ, intake::GIVEN)?;
         }
         intake::watch(&idle_epoll, &[], &setup.alive)?;
+        waiter::prepare(setup.board.threads());
         let pid = process::pid();
         let settings = &setup.settings;
         let conns = conns::Conns::new(most_connections(settings), most_descriptors());
@@ -247,6 +248,10 @@ impl Shared {
         if let Ok(mut threads) = self.threads.lock() {
             threads.push(process::thread_id());
         }
+    }
+
+    pub fn cannot_start_core(&self, index: usize, error: &std::io::Error) {
+        log::say(&format!("worker {}: cannot start core {index}: {}", self.id, reason(error)));
     }
 
     /// Wakes every waiting thread, so that each looks at its orders.

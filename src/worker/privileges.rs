@@ -3,7 +3,9 @@
 use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::log;
+use crate::sys::owned_files::Owner;
 use crate::sys::user::{self, User};
+use std::io::Error;
 
 /// What is to become of root; `None`: nothing, or it cannot be done.
 pub struct Identity {
@@ -11,13 +13,33 @@ pub struct Identity {
     pub group: Option<u32>,
 }
 
+/// The value of an option that no user or group has.
+fn wrong<'a>(settings: &'a Settings, option: &'a str) -> impl Fn(Error) -> String + 'a {
+    move |error| {
+        let (origin, reason) = (settings.origin_of(option), reason(error));
+        format!("{origin}: option \"{option}\": {reason}; name one that exists, or write its number")
+    }
+}
+
+/// Whom `chown-socket` names: USER, USER:GROUP or :GROUP. What is left out stays as it is, but the group of a user who is
+/// named alone is the user's.
+pub fn socket_owner(settings: &Settings) -> Result<Owner, String> {
+    let Some(text) = &settings.chown_socket else { return Ok(Owner::default()) };
+    let wrong = wrong(settings, "chown-socket");
+    let (user, group) =
+        text.split_once(':').map_or((text.as_str(), None), |(user, group)| (user, Some(group)));
+    let named = |text: &&str| !text.is_empty();
+    let user = Some(user).filter(named).map(user::user).transpose().map_err(&wrong)?;
+    let gid = group.filter(named).map(user::group).transpose().map_err(&wrong)?;
+    let own_group = user.as_ref().and_then(|user| user.name.as_ref().map(|_| user.gid));
+    Ok(Owner { uid: user.map(|user| user.uid), gid: gid.or(own_group) })
+}
+
 impl Identity {
     pub fn of(settings: &Settings) -> Result<Option<Identity>, String> {
-        let wrong = |option| {
-            move |error| format!("{}: option \"{option}\": {}", settings.origin_of(option), reason(error))
-        };
-        let owner = settings.uid.as_deref().map(user::user).transpose().map_err(wrong("uid"))?;
-        let group = settings.gid.as_deref().map(user::group).transpose().map_err(wrong("gid"))?;
+        let find = |option| wrong(settings, option);
+        let owner = settings.uid.as_deref().map(user::user).transpose().map_err(find("uid"))?;
+        let group = settings.gid.as_deref().map(user::group).transpose().map_err(find("gid"))?;
         if owner.is_none() && group.is_none() {
             return Ok(None);
         }

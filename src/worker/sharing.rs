@@ -109,7 +109,7 @@ impl Shared {
     }
 
     /// Puts the calling thread on the bench: [`Shared::call_successor`] kicks it when it is needed. `false`: it is needed
-    /// now. The kick is blocked until the thread waits, so that none is lost.
+    /// now.
     pub(super) fn sit_down(&self) -> bool {
         let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if self.needs_another() {

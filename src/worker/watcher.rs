@@ -155,7 +155,7 @@ impl Shared {
                 }
                 self.look(events, pace.flow.as_ref());
                 match &pace.flow {
-                    Some(flow) => drop(flow.wait(events, Some(LOOK), None)),
+                    Some(flow) => drop(flow.wait(events, Some(LOOK))),
                     None => std::thread::park_timeout(LOOK),
                 }
                 return;
@@ -220,7 +220,7 @@ impl Shared {
         if self.idle_neighbour().is_none() && !self.has_tended() {
             return;
         }
-        if self.epoll.wait(events, Some(Duration::ZERO), None).is_err() {
+        if self.epoll.wait(events, Some(Duration::ZERO)).is_err() {
             return;
         }
         for (token, _) in events.iter() {
@@ -234,7 +234,7 @@ impl Shared {
 
     /// Waits for the connections of the table and sees them off, where no thread but this one looks at them.
     fn tend_alone(&self, events: &mut Events) {
-        if self.epoll.wait(events, Some(Duration::from_micros(SWEEP_US)), None).is_ok() {
+        if self.epoll.wait(events, Some(Duration::from_micros(SWEEP_US))).is_ok() {
             for (token, _) in events.iter() {
                 self.tend((token & !CONNECTION) as usize, None);
             }

@@ -32,6 +32,41 @@ def fails():
     raise ValueError("in the child")
 
 
+def forked_program():
+    """What a program sees that the application starts by fork() and exec()."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(writing, 1)
+        os.execvp("cat", ["cat", "/proc/self/status"])
+    os.close(writing)
+    with open(reading, "rb") as shown:
+        status = shown.read()
+    os.waitpid(child, 0)
+    return status
+
+
+def streams_beside_a_child(pipe):
+    """An answer that ends with its connection; the child stays until the test opens the pipe."""
+    if os.fork() == 0:
+        open(pipe).read()
+        os._exit(0)
+    yield b"one "
+    yield b"two"
+
+
+def writes_in_both(start_response):
+    """The child's write() comes first."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")], (None, None, None))
+    child = os.fork()
+    if child == 0:
+        write(b"child ")
+        os._exit(0)
+    os.waitpid(child, 0)
+    write(b"parent ")
+    return b"end"
+
+
 def iterates():
     """Forks between two pieces."""
     yield b"one "
@@ -66,6 +101,14 @@ def application(environ, start_response):
         return [b"forked"]
     if path == "/program":
         return [subprocess.run(["cat", "/proc/self/status"], capture_output=True, check=True).stdout]
+    if path == "/forked-program":
+        return [forked_program()]
+    if path == "/streams":
+        return streams_beside_a_child(environ["QUERY_STRING"])
+    if path == "/write":
+        return [writes_in_both(start_response)]
+    if path == "/files":
+        return [subprocess.run(["ls", "/proc/self/fd"], capture_output=True, check=True, close_fds=False).stdout]
     if path == "/closed":
         for number in (0, 1, 2):
             os.close(number)

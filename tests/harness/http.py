@@ -67,6 +67,13 @@ class Connection:
         assert self._line() == b""
         return body
 
+    def rest(self) -> bytes:
+        """All that comes until the server closes the connection."""
+        while self._more():
+            pass
+        rest, self._held = self._held, b""
+        return rest
+
     def is_closed(self) -> bool:
         """The server has closed it, and sent nothing more before."""
         return self._held == b"" and not self._more()

@@ -7,7 +7,6 @@ use super::ffi::PythonForkHooks;
 use super::imports;
 use super::run::{flush_streams, run_core, traceback};
 use super::timeout;
-use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::log;
 use crate::shm::board::Wish;
@@ -51,7 +50,10 @@ impl Interpreter {
     }
 
     fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, mounts: &Arc<Mounts>, index: usize) {
-        let mut core = py.detach(|| Core::new(shared.clone(), mounts.clone(), index));
+        let mut core = match py.detach(|| Core::new(shared.clone(), mounts.clone(), index)) {
+            Ok(core) => core,
+            Err(error) => return shared.cannot_start_core(index, &error),
+        };
         core.slot.ident().store(thread_ident(py), Relaxed);
         // Only the main thread runs Python's signal handlers.
         let wakeup = (index == 0).then(|| watch_signals(py)).flatten();
@@ -105,6 +107,19 @@ fn undisturbed<T>(py: Python<'_>, load: impl FnOnce() -> T) -> T {
     loaded
 }
 
+/// What the service manager has told the server in the environment (sd_listen_fds(3), sd_notify(3)) is not for the
+/// application: it would take the descriptors for its own, or speak for the server. The master, which has the variables from
+/// before, needs them at the next start in the same process.
+fn forget_service_manager(py: Python<'_>) {
+    for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"] {
+        let gone =
+            py.import("os").and_then(|os| os.getattr("environ")?.call_method1("pop", (name, py.None())));
+        if let Err(error) = gone {
+            log::say(&format!("cannot take {name} out of the environment: {error}"));
+        }
+    }
+}
+
 impl Host for Interpreter {
     fn is_parallel(&self) -> bool {
         cfg!(Py_GIL_DISABLED)
@@ -115,6 +130,7 @@ impl Host for Interpreter {
     }
 
     fn load(&mut self, settings: &Settings) -> std::result::Result<Vec<String>, LoadFailed> {
+        Python::attach(forget_service_manager);
         let apps = Python::attach(|py| undisturbed(py, || app::load(py, settings, self.object.as_ref())));
         self.apps = apps.ok_or(LoadFailed)?;
         if settings.watch.python.is_some() {
@@ -159,11 +175,7 @@ impl Host for Interpreter {
                                 Python::attach(|py| self.run_thread(py, shared, mounts, index));
                             });
                         if let Err(error) = started {
-                            log::say(&format!(
-                                "worker {}: cannot start core {index}: {}",
-                                shared.id,
-                                reason(error)
-                            ));
+                            shared.cannot_start_core(index, &error);
                         }
                     }
                     Python::attach(|py| self.run_thread(py, shared, mounts, 0));
@@ -222,7 +234,7 @@ impl Host for Interpreter {
     }
 
     fn wait(&self, epoll: &Epoll, events: &mut Events, timeout: Option<Duration>) -> Result<()> {
-        Python::attach(|py| py.detach(|| epoll.wait(events, timeout, None)))
+        Python::attach(|py| py.detach(|| epoll.wait(events, timeout)))
     }
 
     fn read(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {

@@ -2,10 +2,11 @@
 
 use super::ffi;
 use crate::shm::board::{CoreSlot, Phase};
-use crate::sys::{clock, process, signal};
+use crate::sys::{clock, io, process, signal};
 use crate::worker::Shared;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
@@ -34,12 +35,13 @@ pub fn arm(py: Python<'_>, shared: &Arc<Shared>) -> PyResult<()> {
         },
     )?;
     py.import("signal")?.call_method1("signal", (signal::interrupt(), handler))?;
-    signal::block(signal::expire()).map_err(PyErr::from)?;
+    let (reading, writing) = io::pipe(false)?;
+    signal::tell_of_expiry(writing)?;
     let shared = shared.clone();
     std::thread::Builder::new()
         .name("rwsgi harakiri".to_owned())
         .spawn(move || {
-            while signal::wait_for(signal::expire()).is_ok() {
+            while matches!(io::read(reading.as_fd(), &mut [0]), Ok(1..)) {
                 expire(&shared);
             }
         })
