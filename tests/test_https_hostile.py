@@ -244,10 +244,12 @@ def test_a_flood_of_new_keys(boot_https, authority):
                 client.change_keys()
             client.send(request())
             assert client.answer().body == b"hello"
-        for _ in range(100):
-            client.change_keys()
-        client.send(request())
-        assert client.is_closed()
+        # Sooner or later, openssl finds the connection closed.
+        with pytest.raises((AssertionError, OSError)):
+            for _ in range(100):
+                client.change_keys()
+            client.send(request())
+            client.answer()
     serves(server, authority)
 
 
