@@ -1,6 +1,8 @@
 //! The connections that wait: for a request or the rest of one, for a client to read its answer, or to be closed in
 //! peace. No thread is spent on them.
 
+mod stale;
+
 use super::Bound;
 use super::body::Body;
 use super::client::Client;
@@ -8,7 +10,6 @@ use super::rest::Rest;
 use crate::config::{Http, Protocol};
 use crate::proto::http::head::Progress;
 use crate::sys::clock;
-use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -219,28 +220,6 @@ pub struct Conns {
     request_memory: usize,
 }
 
-/// A connection that waits for more of its request, in the order in which they are given up: by the seconds that it has
-/// waited, and of those that have waited as long, who holds the most memory. So a flood takes nobody along who goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stale {
-    waited_secs: Reverse<u64>,
-    bytes: Reverse<usize>,
-    heard_us: u64,
-    key: usize,
-}
-
-impl Stale {
-    fn new(key: usize, conn: &Conn, now_us: u64) -> Stale {
-        let waited_us = now_us.saturating_sub(conn.heard_us);
-        Stale {
-            waited_secs: Reverse(waited_us / 1_000_000),
-            bytes: Reverse(conn.request_memory()),
-            heard_us: conn.heard_us,
-            key,
-        }
-    }
-}
-
 impl Conns {
     pub fn new(most: usize, most_descriptors: usize) -> Conns {
         Conns {
@@ -288,25 +267,6 @@ impl Conns {
     /// Bytes that what has come of requests takes.
     pub fn request_memory(&self) -> usize {
         self.request_memory
-    }
-
-    /// Those that wait for more of a request, who is to be given up first at the start.
-    pub fn stalest(&self, now_us: u64) -> Vec<Stale> {
-        let places = self.places.iter().enumerate();
-        let mut found: Vec<Stale> = places
-            .filter_map(|(key, conn)| Some((key, conn.as_ref()?)))
-            .filter(|(_, conn)| conn.request_memory() > 0)
-            .map(|(key, conn)| Stale::new(key, conn, now_us))
-            .collect();
-        found.sort_unstable();
-        found
-    }
-
-    /// One of them, unless something has come of it since.
-    pub fn take_stale(&mut self, place: Stale) -> Option<Conn> {
-        let conn = self.places.get(place.key)?.as_ref()?;
-        let is_stale = conn.heard_us == place.heard_us && conn.request_memory() > 0;
-        if is_stale { self.take(place.key) } else { None }
     }
 
     /// A key for a connection that has none.
@@ -366,7 +326,7 @@ mod tests {
     use super::*;
     use crate::sys::io;
 
-    fn conn(waits: Waits, since_us: u64) -> Conn {
+    pub(super) fn conn(waits: Waits, since_us: u64) -> Conn {
         let (_, writing) = io::pipe(true).unwrap();
         Conn { waits, ..Conn::new(Client::plain(writing), Protocol::Http, 0, since_us) }
     }
@@ -417,22 +377,6 @@ mod tests {
             conns.release(keys[0]);
             assert!(!conns.is_full() && conns.has_room());
         }
-    }
-
-    #[test]
-    fn requests_that_are_not_whole_are_counted_and_the_stalest_is_known() {
-        let mut conns = Conns::new(10, 10);
-        for (heard_us, bytes) in [(7, 100), (2_000_000, 100), (2_000_001, 200), (6, 0), (8, 50)] {
-            let key = conns.reserve();
-            conns.put(key, Conn { buf: vec![0; bytes], heard_us, ..conn(Waits::Head, 0) });
-        }
-        assert_eq!(conns.request_memory(), 450);
-        let stalest = conns.stalest(2_500_000);
-        assert_eq!(stalest.iter().map(|stale| stale.key).collect::<Vec<_>>(), [0, 4, 2, 1]);
-        let taken = conns.take_stale(stalest[0]).unwrap();
-        assert_eq!((taken.buf.len(), conns.request_memory()), (100, 350));
-        conns.put(0, Conn { heard_us: 9, ..taken });
-        assert!(conns.take_stale(stalest[0]).is_none());
     }
 
     #[test]
