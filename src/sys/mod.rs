@@ -15,6 +15,7 @@ pub mod shm;
 pub mod signal;
 pub mod socket;
 pub mod user;
+pub mod wait;
 
 use std::io::{Error, Result};
 
