@@ -1,5 +1,6 @@
 //! epoll: one instance a worker, and those that all workers share.
 
+use super::wait::Deadline;
 use super::waiter::Waiter;
 use super::{check, retry};
 use std::io::Result;
@@ -151,11 +152,12 @@ pub fn is_readable(fd: impl AsFd) -> bool {
     ready > 0 && poll.revents & libc::POLLIN != 0
 }
 
-/// Waits until one descriptor can be read (`write` = false) or written; `false` when the time is up.
+/// Waits until one descriptor can be read (`write` = false) or written; `false` when the time is up, which no signal
+/// prolongs.
 pub fn wait_one(fd: impl AsFd, write: bool, timeout: Duration) -> Result<bool> {
     let events = if write { libc::POLLOUT } else { libc::POLLIN };
     let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events, revents: 0 };
-    let millis = timeout.as_millis().min(i32::MAX as u128) as i32;
+    let until = Deadline::after(timeout);
     // SAFETY: one pollfd, and the count says one.
-    retry(|| check(unsafe { libc::poll(&mut poll, 1, millis) })).map(|ready| ready > 0)
+    retry(|| check(unsafe { libc::poll(&mut poll, 1, until.millis_left()) })).map(|ready| ready > 0)
 }

@@ -131,6 +131,20 @@ pub fn read_at(file: BorrowedFd<'_>, offset: u64, buffer: &mut Vec<u8>, most: us
     Ok(got)
 }
 
+/// The size of an open file, if its bytes are stored as many as the size says. Files of /proc and /sys are made as they are
+/// read: they say 0, or a page, and have no blocks. Nor has a file that is all holes, which can be read as well.
+pub fn stored_size(file: BorrowedFd<'_>) -> Option<u64> {
+    let size = regular_size(file)?;
+    let is_stored = if size == 0 {
+        matches!(read_at(file, 0, &mut Vec::new(), 1), Ok(0))
+    } else {
+        let mut stat = MaybeUninit::<libc::stat>::zeroed();
+        // SAFETY: `stat` is a place for one stat; it is read only when the call succeeded.
+        unsafe { libc::fstat(file.as_raw_fd(), stat.as_mut_ptr()) == 0 && stat.assume_init().st_blocks > 0 }
+    };
+    is_stored.then_some(size)
+}
+
 /// Size and kind of an open file: `Some(size)` only for a regular one.
 pub fn regular_size(file: BorrowedFd<'_>) -> Option<u64> {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();

@@ -18,6 +18,7 @@ pub mod signal;
 pub mod socket;
 pub mod unix_listener;
 pub mod user;
+pub mod wait;
 pub mod waiter;
 
 use std::io::{Error, Result};

@@ -4,10 +4,8 @@ mod error;
 
 use super::chunks::Chunks;
 use super::client::Client;
-use crate::sys::epoll;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::time::Duration;
 
 pub use error::BodyError;
 
@@ -41,6 +39,23 @@ pub struct Body {
     /// Read ahead as a whole, so that the app may seek.
     pub(super) buffered: bool,
     surplus: Vec<u8>,
+}
+
+/// What a read asks for.
+#[derive(Debug)]
+pub struct Want {
+    /// Bytes that are still missing, at most.
+    pub most: u64,
+    /// Only up to the end of the line.
+    pub line: bool,
+}
+
+/// What there was of a body.
+enum Fetched {
+    Some,
+    /// Nothing yet.
+    Nothing,
+    End,
 }
 
 /// Received at most in one step.
@@ -141,14 +156,14 @@ impl Body {
         Err(error)
     }
 
-    /// Gets at least one more byte into `ahead`, waiting for it; `false` at the end of the body.
-    fn fetch(&mut self, client: &mut Client, timeout: Duration) -> Result<bool, BodyError> {
+    /// Gets at least one more byte into `ahead`.
+    fn fetch(&mut self, client: &mut Client) -> Result<Fetched, BodyError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         if self.buffered && self.spool.is_none() {
             // All of it lies in `ahead`, where a seek may want it again.
-            return Ok(false);
+            return Ok(Fetched::End);
         }
         if self.at == self.ahead.len() {
             self.ahead.clear();
@@ -156,18 +171,19 @@ impl Body {
         }
         if let Some(file) = &mut self.spool {
             let got = file.take(STEP as u64).read_to_end(&mut self.ahead);
-            return got.map(|got| got > 0).or_else(|error| self.spool_failed(&error));
+            let got = got.or_else(|error| self.spool_failed(&error))?;
+            return Ok(if got > 0 { Fetched::Some } else { Fetched::End });
         }
         let before = self.ahead.len();
         while self.ahead.len() == before {
             if matches!(self.rest, Rest::Nothing) {
-                return Ok(false);
+                return Ok(Fetched::End);
             }
-            if !self.receive(client)? && !epoll::wait_one(&*client, false, timeout).unwrap_or(false) {
-                return self.fail(BodyError::TimedOut);
+            if !self.receive(client)? {
+                return Ok(Fetched::Nothing);
             }
         }
-        Ok(true)
+        Ok(Fetched::Some)
     }
 
     /// One recv; `false` when nothing is there yet.
@@ -212,36 +228,36 @@ impl Body {
         }
     }
 
-    /// Hands out up to `most` bytes, all of them if the body is that long, or only one line of it with its newline; waits
-    /// where it must.
+    /// Hands out what is here of the bytes that `want` asks for; `true`: it has them all, or the body ends.
     pub fn read(
         &mut self,
         client: &mut Client,
-        most: u64,
-        line: bool,
-        timeout: Duration,
+        want: &mut Want,
         out: &mut Vec<u8>,
-    ) -> Result<(), BodyError> {
-        let mut wanted = most;
-        while wanted > 0 {
-            if !line && self.ready().is_empty() && self.spool.is_none() && wanted >= STEP as u64 {
-                wanted -= self.receive_into(client, wanted, out)?;
+    ) -> Result<bool, BodyError> {
+        while want.most > 0 {
+            if !want.line && self.ready().is_empty() && self.spool.is_none() && want.most >= STEP as u64 {
+                want.most -= self.receive_into(client, want.most, out)?;
             }
-            if self.ready().is_empty() && !self.fetch(client, timeout)? {
-                break;
+            if self.ready().is_empty() {
+                match self.fetch(client)? {
+                    Fetched::Some => {}
+                    Fetched::End => return Ok(true),
+                    Fetched::Nothing => return Ok(false),
+                }
             }
-            let room = (self.ready().len() as u64).min(wanted) as usize;
+            let room = (self.ready().len() as u64).min(want.most) as usize;
             let window = &self.ready()[..room];
-            let newline = if line { window.iter().position(|&byte| byte == b'\n') } else { None };
+            let newline = if want.line { window.iter().position(|&byte| byte == b'\n') } else { None };
             let count = newline.map_or(room, |at| at + 1);
             out.extend_from_slice(&window[..count]);
             self.advance(count);
-            wanted -= count as u64;
+            want.most -= count as u64;
             if newline.is_some() {
                 break;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// How much a read of up to `most` bytes gives, unless the body breaks; `None` where that is not known, or where memory
@@ -260,41 +276,42 @@ impl Body {
         known.and_then(|length| usize::try_from(length).ok())
     }
 
-    /// Fills `out` with the next bytes, as many as [`Body::known_length`] has told, waiting where it must.
-    pub fn fill(
-        &mut self,
-        client: &mut Client,
-        mut out: &mut [u8],
-        timeout: Duration,
-    ) -> Result<(), BodyError> {
-        let held = self.ready().len().min(out.len());
-        out[..held].copy_from_slice(&self.ahead[self.at..self.at + held]);
-        self.advance(held);
-        out = &mut out[held..];
-        if let Some(file) = &mut self.spool {
-            if let Err(error) = file.read_exact(out) {
-                return self.spool_failed(&error);
-            }
-            self.consumed += out.len() as u64;
-            return Ok(());
+    /// Fills `out` from `at` with the next bytes that are here; `true`: it is full, or the body ends, since another thread
+    /// has read of it after [`Body::known_length`] was asked.
+    pub fn fill(&mut self, client: &mut Client, out: &mut [u8], at: &mut usize) -> Result<bool, BodyError> {
+        if let Some(error) = self.failed {
+            return Err(error);
         }
-        while !out.is_empty() {
-            match client.recv_slice(out) {
+        let held = self.ready().len().min(out.len() - *at);
+        out[*at..*at + held].copy_from_slice(&self.ready()[..held]);
+        self.advance(held);
+        *at += held;
+        while let Some(file) = self.spool.as_mut().filter(|_| *at < out.len()) {
+            match file.read(&mut out[*at..]) {
+                Ok(0) => return Ok(true),
+                Ok(got) => {
+                    *at += got;
+                    self.consumed += got as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.spool_failed(&error),
+            }
+        }
+        while *at < out.len() {
+            let Rest::Bytes(left) = self.rest else { return Ok(true) };
+            let most = left.min((out.len() - *at) as u64) as usize;
+            match client.recv_slice(&mut out[*at..*at + most]) {
                 Ok(0) => return self.fail(BodyError::Closed),
                 Ok(got) => {
-                    out = &mut out[got..];
+                    *at += got;
                     self.consumed += got as u64;
                     self.came(got as u64);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !epoll::wait_one(&*client, false, timeout).unwrap_or(false) {
-                        return self.fail(BodyError::TimedOut);
-                    }
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(_) => return self.fail(BodyError::Closed),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// So many bytes came that were never in `ahead`.
@@ -349,16 +366,14 @@ impl Body {
         }
     }
 
-    /// Throws away what the app did not read, so that closing does not reset the connection under the answer. Gives
-    /// up after `most` bytes or when nothing more comes within `patience`.
-    pub fn drain(&mut self, client: &mut Client, most: u64, patience: Duration) -> bool {
+    /// Throws away what has come of what the app did not read. `true`: nothing is left. Gives up after `most` bytes.
+    pub fn drain(&mut self, client: &mut Client, most: u64) -> bool {
         let mut thrown = 0;
         while !matches!(self.rest, Rest::Nothing) && thrown < most && self.failed.is_none() {
             self.ahead.clear();
             self.at = 0;
             match self.receive(client) {
                 Ok(true) => thrown += self.ahead.len() as u64,
-                Ok(false) if epoll::wait_one(&*client, false, patience).unwrap_or(false) => {}
                 _ => return false,
             }
         }

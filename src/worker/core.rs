@@ -5,6 +5,7 @@ use super::Shared;
 use super::client::Client;
 use super::conns::Conn;
 use super::exchange::Exchange;
+use super::exchange::wait::{Guard, SharedExchange};
 use super::http::Http;
 use super::intake::{self, Arrival, Intake};
 use super::listening;
@@ -18,8 +19,8 @@ use crate::shm::board::{CoreSlot, Order};
 use crate::sys::{clock, epoll, orphan, process, signal, waiter};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// What the caller of [`Core::next_step`] is to do.
@@ -49,7 +50,7 @@ pub struct Core {
     pub request: Request,
     /// The app that answers, by its place in load order.
     pub app: Option<usize>,
-    pub exchange: Arc<Mutex<Exchange>>,
+    pub exchange: Arc<SharedExchange>,
     pub(super) mounts: Arc<Mounts>,
     pub(super) intake: Intake,
     pub(super) http: Http,
@@ -87,7 +88,8 @@ impl Core {
         slot.end();
         slot.tid().store(process::thread_id() as u64, Relaxed);
         let mut request = Request::default();
-        let exchange = Arc::new(Mutex::new(Exchange::new(slot, shared.slot, shared.settings.clone())));
+        let exchange = Exchange::new(slot, shared.slot, shared.settings.clone());
+        let exchange = Arc::new(SharedExchange::new(exchange));
         shared.show_exchange(index, &exchange);
         request.text.reserve(shared.settings.buffer_size.min(16 * 1024) + uwsgi::HEAD_LEN);
         Ok(Core {
@@ -125,10 +127,9 @@ impl Core {
             && (self.request.app_key().is_empty() || self.mounts.exact(&self.request).is_none())
     }
 
-    /// The exchange of the running request. A thread that panicked with it left nothing half-done that the next request
-    /// would not overwrite.
-    pub fn lock(&self) -> MutexGuard<'_, Exchange> {
-        self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// The exchange of the running request.
+    pub fn lock(&self) -> Guard<'_> {
+        self.exchange.lock()
     }
 
     /// Sees the last request off and gets the next. Not while attached to the interpreter.

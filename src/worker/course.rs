@@ -4,7 +4,8 @@ use super::body::BodyError;
 use super::client::Client;
 use super::conns::Overdue;
 use super::core::Core;
-use super::exchange::Exchange;
+use super::exchange::Outcome;
+use super::exchange::wait::Finished;
 use super::parting::CUT_SHORT;
 use super::spool::Storage;
 use crate::log;
@@ -29,14 +30,13 @@ impl Core {
             self.finish();
             return false;
         }
-        let mut exchange = self.lock();
-        let read = match exchange.body.failed() {
+        let failed = self.lock().body.failed();
+        let read = match failed {
             Some(error) => Err(error),
             // Of an HTTP request it has been, while the connection waited in the table.
-            None if storage.memory > 0 && self.current.is_none() => exchange.buffer_body(storage),
+            None if storage.memory > 0 && self.current.is_none() => self.exchange.buffer_body(storage),
             None => Ok(()),
         };
-        drop(exchange);
         read.map_err(|error| self.refuse_body(error)).is_ok()
     }
 
@@ -64,10 +64,7 @@ impl Core {
             return;
         }
         self.running = false;
-        let exchange = self.exchange.clone();
-        let mut exchange = exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let client = exchange.finish();
-        let surplus = exchange.take_surplus();
+        let Finished { client, surplus, outcome } = self.exchange.finish();
         self.slot.end();
         let shared = self.shared.clone();
         if self.counts_in_flight {
@@ -77,23 +74,22 @@ impl Core {
             shared.slot.in_flight().store(0, Relaxed);
         }
         bump(self.slot.requests(), 1);
-        let served = self.count(&exchange);
+        let served = self.count(&outcome);
         // Who sees the end of the answer finds the request counted.
         if shared.settings.log_requests {
-            self.log(&exchange, served);
+            self.log(&outcome, served);
         }
-        if let Some(overdue) = exchange.overdue()
+        if let Some(overdue) = outcome.overdue
             && self.current.is_some()
         {
-            self.note_slow_reader(&exchange, overdue);
+            self.note_slow_reader(&outcome, overdue);
         }
-        if exchange.is_cut_short() {
+        if outcome.is_cut_short {
             log::say(&format!("{}: {CUT_SHORT}", self.describe()));
         }
-        if exchange.head.has_set_coding() {
+        if outcome.has_set_coding {
             self.note_coding();
         }
-        drop(exchange);
         match (self.current.take(), client) {
             (Some(conn), Some((client, after))) => self.after_http(conn, client, after, surplus),
             (Some(conn), None) => self.shared.forget(&conn),
@@ -105,13 +101,13 @@ impl Core {
         }
     }
 
-    fn log(&mut self, exchange: &Exchange, served: u64) {
+    fn log(&mut self, outcome: &Outcome, served: u64) {
         // The order to open it anew may still be on its way.
         self.shared.follow_log();
         let now = clock::monotonic_us();
         let total = self.shared.board.total_requests().fetch_add(1, Relaxed) + 1;
         let mut text = std::mem::take(&mut self.line);
-        let entry = self.entry(exchange, now, served, total);
+        let entry = self.entry(outcome, now, served, total);
         self.shared.log.push(now, &mut text, |date, out| {
             format::push(out, &format::Entry { date, ..entry });
             format::cut(out, 16 * 1024);
@@ -120,19 +116,19 @@ impl Core {
     }
 
     /// The worker's counters; returns how many requests it has served.
-    fn count(&self, exchange: &Exchange) -> u64 {
+    fn count(&self, outcome: &Outcome) -> u64 {
         let slot = self.shared.slot;
         let add = |word: &AtomicU64, by: u64| {
             if self.counts_in_flight { word.fetch_add(by, Relaxed) + by } else { bump(word, by) }
         };
-        if exchange.is_gone() {
+        if outcome.gone {
             slot.gone_clients().fetch_add(1, Relaxed);
         }
-        add(slot.bytes_sent(), exchange.head_bytes + exchange.body_bytes);
+        add(slot.bytes_sent(), outcome.head_bytes + outcome.body_bytes);
         add(slot.requests(), 1)
     }
 
-    fn entry<'a>(&'a self, exchange: &Exchange, now: u64, served: u64, total: u64) -> format::Entry<'a> {
+    fn entry<'a>(&'a self, outcome: &Outcome, now: u64, served: u64, total: u64) -> format::Entry<'a> {
         let (request, known) = (&self.request, &self.request.known);
         let settings = &self.shared.settings;
         let forwarded = settings.log_x_forwarded_for && !known.forwarded_for.is_empty();
@@ -148,22 +144,22 @@ impl Core {
             date: "",
             method: request.get(known.method),
             uri: request.get(known.uri),
-            body_bytes: exchange.body_bytes,
+            body_bytes: outcome.body_bytes,
             micros: now - self.started_us,
             in_micros: settings.log_micros,
-            by_sendfile: exchange.by_sendfile,
+            by_sendfile: outcome.by_sendfile,
             protocol: request.get(known.protocol),
             // The client went away before it had the whole answer: nginx's mark for it.
-            status: if exchange.is_gone() { 499 } else { exchange.head.code() },
-            headers: exchange.head.headers(),
-            head_bytes: exchange.head_bytes,
+            status: if outcome.gone { 499 } else { outcome.code },
+            headers: outcome.headers,
+            head_bytes: outcome.head_bytes,
             core: self.index,
         }
     }
 
-    fn note_slow_reader(&self, exchange: &Exchange, overdue: Overdue) {
+    fn note_slow_reader(&self, outcome: &Outcome, overdue: Overdue) {
         let limit = match overdue {
-            Overdue::Silent => format!("nothing for {} s", exchange.send_timeout().as_secs()),
+            Overdue::Silent => format!("nothing for {} s", outcome.send_timeout.as_secs()),
             Overdue::Trickling => {
                 format!("less than http-min-rate = {} bytes a second", self.shared.settings.http.min_rate)
             }

@@ -4,6 +4,8 @@
 mod heading;
 mod reading;
 mod sending;
+pub mod wait;
+mod writer;
 
 use super::body::Body;
 use super::client::Client;
@@ -11,11 +13,11 @@ use super::conns::Overdue;
 use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
-use crate::proto::http::chunked::{CHUNK_END, LAST_CHUNK, push_chunk_size};
 use crate::proto::http::response::{Delivery, ResponseHead};
 use crate::shm::board::{CoreSlot, WorkerSlot};
-use std::os::fd::BorrowedFd;
+use crate::sys::wait::Waker;
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// What the connection speaks, as far as the answer is concerned.
@@ -30,6 +32,52 @@ pub enum Speaks {
 /// The client is gone, or its answer was given by somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
+
+/// Why a piece of an answer was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteError {
+    Gone,
+    /// The answer has all that it may have.
+    Complete,
+    /// The request has ended.
+    Over,
+}
+
+impl From<Gone> for WriteError {
+    fn from(Gone: Gone) -> WriteError {
+        WriteError::Gone
+    }
+}
+
+/// What became of a piece of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The kernel has it, or it waits for the end of the answer.
+    All,
+    /// Its bytes from `at` to `end` are left; it has its turn until [`wait::SharedExchange::write_on`] has seen to them.
+    Part { at: usize, end: usize },
+    /// Another thread's piece is under way. Nothing was taken.
+    Busy,
+}
+
+/// How the answer of a request that is over has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    pub gone: bool,
+    pub code: u16,
+    pub headers: u32,
+    pub head_bytes: u64,
+    pub body_bytes: u64,
+    pub by_sendfile: bool,
+    /// The client took nothing of the answer for too long, or too little.
+    pub overdue: Option<Overdue>,
+    /// The file that was sent had become shorter, and the answer with it.
+    pub is_cut_short: bool,
+    /// The application has set Transfer-Encoding.
+    pub has_set_coding: bool,
+    /// The longest wait for a client that does not read.
+    pub send_timeout: Duration,
+}
 
 /// Small bodies are copied behind the head and go out with it, when the core is done with Python.
 const SMALL: usize = 16 * 1024;
@@ -61,7 +109,8 @@ pub struct Exchange {
     pub head_bytes: u64,
     pub body_bytes: u64,
     pub by_sendfile: bool,
-    over_length: bool,
+    /// Nothing more is taken.
+    completed: bool,
     /// The answer has no proper end.
     broken_off: bool,
     surplus: Vec<u8>,
@@ -80,6 +129,20 @@ pub struct Exchange {
     /// Bytes that the kernel has taken, and how long the client was waited for.
     sent: u64,
     waited: Duration,
+    /// The thread that runs the requests.
+    core_thread: ThreadId,
+    /// Wakes the other threads that wait, while there are some.
+    waker: Option<Arc<Waker>>,
+    waiting: usize,
+    /// A thread's read is under way, which others must not break into.
+    reading: bool,
+    /// The same for a piece of the answer, of which nobody but its thread has the last `held_back` bytes.
+    writing: bool,
+    held_back: usize,
+    /// When to look for the client next, if nothing is sent to it; 0: nobody has asked yet.
+    look_at_us: u64,
+    /// Since when it is known to send no more; 0: it may.
+    half_closed_us: u64,
 }
 
 /// What becomes of a connection when its request is over.
@@ -117,7 +180,7 @@ impl Exchange {
             head_bytes: 0,
             body_bytes: 0,
             by_sendfile: false,
-            over_length: false,
+            completed: false,
             broken_off: false,
             surplus: Vec::new(),
             room: 0,
@@ -127,6 +190,14 @@ impl Exchange {
             parks: false,
             rest: Rest::default(),
             is_cut_short: false,
+            core_thread: thread::current().id(),
+            waker: None,
+            waiting: 0,
+            reading: false,
+            writing: false,
+            held_back: 0,
+            look_at_us: 0,
+            half_closed_us: 0,
         }
     }
 
@@ -147,7 +218,7 @@ impl Exchange {
         self.head_bytes = 0;
         self.body_bytes = 0;
         self.by_sendfile = false;
-        self.over_length = false;
+        self.completed = false;
         self.broken_off = false;
         self.room = 0;
         self.parks = false;
@@ -157,6 +228,11 @@ impl Exchange {
         self.overdue = None;
         self.sent = 0;
         self.waited = Duration::ZERO;
+        self.reading = false;
+        self.writing = false;
+        self.held_back = 0;
+        self.look_at_us = 0;
+        self.half_closed_us = 0;
     }
 
     /// Lets the connection table wait for the client: with up to `room` bytes that the client has not taken when the app
@@ -191,151 +267,32 @@ impl Exchange {
         self.delivery.is_some()
     }
 
-    /// The client took nothing of the answer for too long, or too little.
-    pub fn overdue(&self) -> Option<Overdue> {
-        self.overdue
-    }
-
-    /// The file that was sent had become shorter, and the answer with it.
-    pub fn is_cut_short(&self) -> bool {
-        self.is_cut_short
-    }
-
-    /// The longest wait for the client.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    /// The app wrote more than the Content-Length that it had set; the surplus was cut off.
-    pub fn is_over_length(&self) -> bool {
-        self.over_length
-    }
-
-    /// Cuts what goes beyond the length that was announced: the client would take it for the next answer.
-    fn clip<'a>(&mut self, chunk: &'a [u8], delivery: Delivery) -> &'a [u8] {
-        match delivery {
-            Delivery::Nothing => &[],
-            Delivery::Length(length) if self.body_bytes + chunk.len() as u64 > length => {
-                self.over_length = true;
-                &chunk[..(length - self.body_bytes.min(length)) as usize]
-            }
-            _ => chunk,
+    /// The end of the answer as the application sees it: what it writes now goes nowhere.
+    pub fn is_complete(&self) -> bool {
+        match self.delivery {
+            Some(Delivery::Nothing) => true,
+            Some(Delivery::Length(length)) => self.body_bytes >= length,
+            _ => false,
         }
     }
 
-    /// The whole body at once. A small one waits in `out` for [`Exchange::finish`]; of a large one as much goes out now as
-    /// the socket takes. Returns how much was taken over; the rest is for [`Exchange::write_rest`].
-    pub fn write_whole(&mut self, body: &[u8]) -> Result<usize, Gone> {
-        if self.gone {
-            return Err(Gone);
-        }
-        let delivery = match self.delivery {
-            Some(_) => return self.write(body),
-            None => self.push_head(Some(body.len() as u64)),
-        };
-        if delivery == Delivery::Chunked {
-            return self.write(body);
-        }
-        let clipped = self.clip(body, delivery);
-        self.body_bytes += clipped.len() as u64;
-        if clipped.len() <= SMALL {
-            self.out.extend_from_slice(clipped);
-            return Ok(body.len());
-        }
-        let sent = self.send_with(clipped)?;
-        Ok(if sent == clipped.len() { body.len() } else { sent })
+    /// Is the answer to a HEAD out, behind which nothing comes whatever the application yields?
+    pub fn is_answered_head(&self) -> bool {
+        self.is_head_request && self.delivery.is_some()
     }
 
-    /// One piece of the body, on its way when this returns, as far as the socket takes it. Returns how much was taken
-    /// over; the rest is for [`Exchange::write_rest`].
-    pub fn write(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
-        if self.gone {
-            return Err(Gone);
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            gone: self.gone,
+            code: self.head.code(),
+            headers: self.head.headers(),
+            head_bytes: self.head_bytes,
+            body_bytes: self.body_bytes,
+            by_sendfile: self.by_sendfile,
+            overdue: self.overdue,
+            is_cut_short: self.is_cut_short,
+            has_set_coding: self.head.has_set_coding(),
+            send_timeout: self.send_timeout(),
         }
-        let delivery = match self.delivery {
-            Some(delivery) => delivery,
-            None => self.push_head(None),
-        };
-        let clipped = self.clip(chunk, delivery);
-        self.body_bytes += clipped.len() as u64;
-        if delivery == Delivery::Chunked && !clipped.is_empty() {
-            push_chunk_size(&mut self.out, clipped.len());
-            self.out.extend_from_slice(clipped);
-            self.out.extend_from_slice(CHUNK_END);
-            return self.send_with(&[]).map(|_| chunk.len());
-        }
-        if clipped.len() <= SMALL {
-            self.out.extend_from_slice(clipped);
-            return self.send_with(&[]).map(|_| chunk.len());
-        }
-        let sent = self.send_with(clipped)?;
-        Ok(if sent == clipped.len() { chunk.len() } else { sent })
-    }
-
-    /// Sends `length` bytes of a file from `offset`. Not while attached to the interpreter. What the client does not take
-    /// now is left to the connection table where that is allowed.
-    pub fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(), Gone> {
-        if self.gone {
-            return Err(Gone);
-        }
-        let delivery = match self.delivery {
-            Some(delivery) => delivery,
-            None => self.push_head(Some(length)),
-        };
-        let length = match delivery {
-            Delivery::Nothing => 0,
-            Delivery::Length(declared) => length.min(declared.saturating_sub(self.body_bytes)),
-            _ => length,
-        };
-        if length > 0 {
-            // Its owner closes the file before the last byte has gone out.
-            let Ok(file) = file.try_clone_to_owned() else { return self.lost() };
-            self.rest = Rest::of_file(file, self.settings.statics.copies);
-            self.rest.push_stretch(offset, length);
-        }
-        self.by_sendfile = self.sends_files();
-        self.body_bytes += length;
-        if delivery != Delivery::Chunked {
-            return self.send_end();
-        }
-        push_chunk_size(&mut self.out, length as usize);
-        self.send_all()?;
-        if length > 0 {
-            self.out.extend_from_slice(CHUNK_END);
-        }
-        Ok(())
-    }
-
-    /// An answer whose head is set, Content-Length included, and whose body is this. It goes out with [`Exchange::finish`].
-    pub fn attach(&mut self, body: Rest) {
-        let length = body.len();
-        if self.push_head(Some(length)) != Delivery::Nothing && length > 0 {
-            self.body_bytes = length;
-            self.by_sendfile = self.sends_files();
-            self.rest = body;
-        }
-    }
-
-    /// The app is done: whatever marks the end goes into `out`.
-    pub fn complete(&mut self) {
-        if self.gone {
-            return;
-        }
-        let delivery = match self.delivery {
-            Some(delivery) => delivery,
-            None => self.push_head(Some(0)),
-        };
-        match delivery {
-            Delivery::Chunked => self.out.extend_from_slice(LAST_CHUNK),
-            // Fewer bytes than announced: only closing tells the client.
-            Delivery::Length(length) if self.body_bytes < length => self.close = true,
-            _ => {}
-        }
-    }
-
-    /// The app failed after the head had gone out: the connection closes without a proper end, so that the client notices.
-    pub fn abort(&mut self) {
-        self.close = true;
-        self.broken_off = true;
     }
 }

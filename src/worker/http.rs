@@ -215,7 +215,7 @@ impl Core {
             let text = format!("a body of {body} bytes is more than {option} = {most} allows");
             return self.shared.turn_away(conn, 413, &text);
         }
-        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut exchange = self.exchange.lock();
         let rest = &conn.buf[length..];
         let used = match framing.body {
             Body::None => exchange.body.begin_sized(0, rest),
@@ -289,7 +289,7 @@ impl Core {
         let keep_alive = self.may_stay(&conn, framing);
         let (room, timeout) = (self.room(), http.timeout);
         let speaks = Speaks::Http { minor, keep_alive, date: self.http.date() };
-        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut exchange = self.exchange.lock();
         exchange.begin(client, speaks, b"HTTP/1.1", is_head);
         exchange.expects_continue = framing.expect_continue && !exchange.body.is_seekable();
         exchange.allow(room, timeout);

@@ -182,7 +182,7 @@ impl Core {
         }
         let request = &self.request;
         let chunked = request.get(request.known.transfer_encoding).eq_ignore_ascii_case(b"chunked");
-        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut exchange = self.exchange.lock();
         let first = &request.text[end..received];
         if length.is_none() && chunked {
             exchange.body.begin_chunked(settings.limit_post, first);

@@ -51,9 +51,15 @@ impl Core {
 
     /// The request of a front end on `client` is over.
     pub(super) fn after_packet(&mut self, client: Client, after: After) {
-        if let After::Send(rest, _) = after {
-            let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
-            self.park(conn, rest, false);
+        match after {
+            After::Keep | After::Close => {}
+            After::ReadOn => {
+                self.shared.see_off(Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us()));
+            }
+            After::Send(rest, _) => {
+                let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
+                self.park(conn, rest, false);
+            }
         }
     }
 

@@ -3,14 +3,14 @@
 //! may be anywhere.
 
 use super::Shared;
-use super::exchange::Exchange;
+use super::exchange::wait::SharedExchange;
 use crate::log;
 use crate::proto::http::status::Plain;
 use crate::shm::board::{Board, CoreSlot, ENCRYPTED, Phase};
 use crate::sys::{clock, io};
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::*;
-use std::sync::{Arc, Mutex, OnceLock, TryLockError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long the watcher tries to get at an exchange that another thread holds. All of it stays within the master's patience.
@@ -18,7 +18,7 @@ const MOMENT_US: u64 = 200_000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
 /// A place for each core.
-pub type Exchanges = Box<[OnceLock<Arc<Mutex<Exchange>>>]>;
+pub type Exchanges = Box<[OnceLock<Arc<SharedExchange>>]>;
 
 pub fn exchanges(cores: usize) -> Exchanges {
     std::iter::repeat_with(OnceLock::new).take(cores).collect()
@@ -112,7 +112,7 @@ pub fn claimed(core: CoreSlot) -> Option<&'static [u8]> {
 
 impl Shared {
     /// A core is there.
-    pub fn show_exchange(&self, core: usize, exchange: &Arc<Mutex<Exchange>>) {
+    pub fn show_exchange(&self, core: usize, exchange: &Arc<SharedExchange>) {
         if let Some(place) = self.exchanges.get(core) {
             let _ = place.set(exchange.clone());
         }
@@ -125,8 +125,8 @@ pub fn answer_encrypted_clients(shared: &Shared) {
     left.retain(|(core, _)| core.client().load(Acquire) & ENCRYPTED != 0);
     try_to_answer(&mut left);
     for (core, _) in &left {
-        // Before the answer has begun an exchange is held for long by nothing but a read that waits for the body. That read
-        // ends here, and its thread gives the answer.
+        // Nobody holds an exchange while it waits, so this one takes a long step: it reads a large body, or a file. What it
+        // reads ends here, and its thread gives the answer.
         if core.expire() {
             io::shutdown_receive((core.client().load(Acquire) & !ENCRYPTED) as RawFd - 1);
         }
@@ -136,7 +136,7 @@ pub fn answer_encrypted_clients(shared: &Shared) {
 }
 
 /// Answers those that can be had within a moment; what is left has an answer to come, and somebody holds it.
-fn try_to_answer(left: &mut Vec<(CoreSlot, &OnceLock<Arc<Mutex<Exchange>>>)>) {
+fn try_to_answer(left: &mut Vec<(CoreSlot, &OnceLock<Arc<SharedExchange>>)>) {
     let until = clock::monotonic_us() + MOMENT_US;
     loop {
         left.retain(|(core, exchange)| exchange.get().is_some_and(|exchange| !is_settled(*core, exchange)));
@@ -148,13 +148,9 @@ fn try_to_answer(left: &mut Vec<(CoreSlot, &OnceLock<Arc<Mutex<Exchange>>>)>) {
 }
 
 /// Answers the request, unless its answer has begun; `false`: another thread has it in its hands.
-fn is_settled(core: CoreSlot, exchange: &Mutex<Exchange>) -> bool {
-    let mut exchange = match exchange.try_lock() {
-        Ok(exchange) => exchange,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        // It sends, perhaps to a slow client, and what it sends is the answer.
-        Err(TryLockError::WouldBlock) => return matches!(core.phase(), Phase::Idle | Phase::Answering),
-    };
+fn is_settled(core: CoreSlot, exchange: &SharedExchange) -> bool {
+    // Whoever has it takes a step that does not wait.
+    let Some(mut exchange) = exchange.try_lock() else { return core.phase() == Phase::Idle };
     core.expire();
     if let Some(answer) = claimed(core) {
         exchange.say_last(answer);

@@ -2,11 +2,9 @@
 
 use super::body::{Body, BodyError, Rest};
 use super::client::Client;
-use crate::sys::epoll;
 use crate::sys::socket::EMFILE;
 use std::fs::File;
 use std::io::{Error, Seek, SeekFrom, Write};
-use std::time::Duration;
 
 /// Where a body may be kept that is read ahead.
 #[derive(Clone, Copy, Debug)]
@@ -20,21 +18,6 @@ pub struct Storage {
 }
 
 impl Body {
-    /// Reads the whole body before the app runs.
-    pub fn buffer(
-        &mut self,
-        client: &mut Client,
-        storage: Storage,
-        timeout: Duration,
-    ) -> Result<(), BodyError> {
-        while !self.gather(client, storage, u64::MAX)? {
-            if !epoll::wait_one(&*client, false, timeout).unwrap_or(false) {
-                return self.fail(BodyError::TimedOut);
-            }
-        }
-        Ok(())
-    }
-
     /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has come.
     pub fn gather(&mut self, client: &mut Client, storage: Storage, most: u64) -> Result<bool, BodyError> {
         let mut taken = 0;

@@ -287,6 +287,8 @@ impl ResponseHead {
                 out.extend_from_slice(b"\r\n");
                 Delivery::Length(length)
             }
+            // RFC 9110 §9.3.2: the length that a GET would have is not known, and nothing else may be said of it.
+            (None, None) if exchange.is_head => Delivery::Nothing,
             // RFC 9112 §6.1: only where the request was HTTP/1.1 or later.
             (None, None) if exchange.minor > 0 => {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

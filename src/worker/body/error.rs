@@ -20,6 +20,8 @@ pub enum BodyError {
     TooLong,
     /// Longer than `post-buffering-limit`, and too long for memory.
     TooLongForFile,
+    /// Another thread's read did not come to its end.
+    Busy,
     /// The request is over; the input belongs to nobody now.
     Over,
     /// The temporary file cannot be made, written or read, for this reason of the system's.
@@ -32,7 +34,7 @@ impl BodyError {
         match self {
             BodyError::TooLong | BodyError::TooLongForFile => 413,
             BodyError::Trailers => 431,
-            BodyError::TimedOut => 408,
+            BodyError::TimedOut | BodyError::Busy => 408,
             BodyError::Spool(number) => storage_status(number),
             BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
         }
@@ -61,6 +63,7 @@ impl fmt::Display for BodyError {
             BodyError::Trailers => "the trailer section of the body is too large",
             BodyError::TooLong => "the body is longer than limit-post allows",
             BodyError::TooLongForFile => "the body is longer than post-buffering-limit allows",
+            BodyError::Busy => "another thread reads wsgi.input, and did not end in time",
             BodyError::Over => "wsgi.input was read after its request had ended",
             BodyError::Spool(number) => {
                 let why = number.map_or_else(

@@ -4,7 +4,6 @@ use super::{Exchange, Speaks};
 use crate::proto::http::response::{self, Delivery, HeadError};
 use crate::proto::http::status;
 use crate::worker::client::Client;
-use std::time::Duration;
 
 /// Most bytes of an unread body that are thrown away before the answer: the application waits.
 const HERE: u64 = 256 * 1024;
@@ -38,10 +37,11 @@ impl Exchange {
             self.gone = true;
             return;
         }
-        if let Ok(taken) = self.write_whole(text.as_bytes())
-            && taken < text.len()
-        {
-            let _ = self.write_rest(&text.as_bytes()[taken..]);
+        let delivery = self.push_head(Some(text.len() as u64));
+        if delivery != Delivery::Nothing {
+            // However long it is: nobody waits for the client before the end of the request.
+            self.body_bytes = text.len() as u64;
+            self.out.extend_from_slice(text.as_bytes());
         }
     }
 
@@ -64,7 +64,7 @@ impl Exchange {
             return true;
         }
         let Some(client) = &mut self.client else { return true };
-        is_done && !self.body.drain(client, HERE, Duration::ZERO)
+        is_done && !self.body.drain(client, HERE)
     }
 
     /// Puts the head into `out`. `whole` is the length of the body when all of it is known already.

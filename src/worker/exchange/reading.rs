@@ -1,31 +1,24 @@
 //! The body of a request, as the application reads it.
 
+use super::wait::ReadStep;
 use super::{Exchange, Gone};
 use crate::proto::http::status;
 use crate::worker::body::BodyError;
 use crate::worker::client::Client;
 use crate::worker::rescue;
-use crate::worker::spool::Storage;
 
 impl Exchange {
-    /// Reads of the body, waiting where it must: up to `most` bytes, or one line of them.
-    pub fn read(&mut self, most: u64, line: bool, out: &mut Vec<u8>) -> Result<(), BodyError> {
-        self.invite_body()?;
+    /// One step of a read, without waiting: `true` when it has all that it wants.
+    pub(super) fn read_step(&mut self, step: &mut ReadStep<'_>) -> Result<bool, BodyError> {
+        if self.delivery.is_none() && !self.out.is_empty() {
+            self.send_interim()?;
+        }
         let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        let read = self.body.read(client, most, line, self.timeout, out);
-        self.after_read(read)
-    }
-
-    /// Reads as many bytes as the body's `known_length` has told.
-    pub fn fill(&mut self, out: &mut [u8]) -> Result<(), BodyError> {
-        self.invite_body()?;
-        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        let filled = self.body.fill(client, out, self.timeout);
-        self.after_read(filled)
+        step(&mut self.body, client)
     }
 
     /// A read that has failed may have been ended so that the client gets its answer before the worker is killed.
-    fn after_read(&mut self, read: Result<(), BodyError>) -> Result<(), BodyError> {
+    pub(super) fn after_read(&mut self, read: Result<(), BodyError>) -> Result<(), BodyError> {
         if read.is_err()
             && self.client.as_ref().is_some_and(Client::is_tls)
             && let Some(answer) = rescue::claimed(self.slot)
@@ -35,9 +28,14 @@ impl Exchange {
         read
     }
 
+    /// Has the client been told to send its body, or sent enough of it without?
+    pub(super) fn body_is_invited(&self) -> bool {
+        !self.expects_continue || self.body.is_ready_for(1)
+    }
+
     /// Sends `100 Continue` to a client that waits for it, once, unless the answer has begun.
-    fn invite_body(&mut self) -> Result<(), BodyError> {
-        if !self.expects_continue || self.body.is_ready_for(1) {
+    pub(super) fn invite_body(&mut self) -> Result<(), BodyError> {
+        if self.body_is_invited() {
             return Ok(());
         }
         self.expects_continue = false;
@@ -45,14 +43,13 @@ impl Exchange {
             return Ok(());
         }
         self.out.extend_from_slice(status::CONTINUE);
-        let sent = self.write_rest(&[]);
-        self.slot.resume();
-        sent.map_err(|Gone| BodyError::Closed)
+        self.send_interim()
     }
 
-    /// Reads the body as a whole before the app runs.
-    pub fn buffer_body(&mut self, storage: Storage) -> Result<(), BodyError> {
-        let Some(client) = &mut self.client else { return Err(BodyError::Over) };
-        self.body.buffer(client, storage, self.timeout)
+    /// As far as the client takes it.
+    fn send_interim(&mut self) -> Result<(), BodyError> {
+        let sent = self.send_with(&[]);
+        self.slot.resume();
+        sent.map(drop).map_err(|Gone| BodyError::Closed)
     }
 }

@@ -3,19 +3,23 @@
 
 use super::{After, Exchange, Gone, SMALL, Speaks};
 use crate::proto::http::response::Delivery;
-use crate::sys::{clock, epoll};
+use crate::sys::clock;
+use crate::sys::wait::{Peer, peer};
 use crate::worker::client::Client;
 use crate::worker::conns::{Overdue, is_below};
 use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-/// Most bytes of an unread body that are read for the sake of a clean close.
-const LINGER: u64 = 16 * 1024 * 1024;
+/// Most bytes of an unread body that are thrown away so that another request may follow.
+const DRAINED: u64 = 16 * 1024 * 1024;
+/// How often to look for a client to which nothing is sent.
+const LOOK_US: u64 = 100_000;
 
 impl Exchange {
     /// Sends `out` and as much of `chunk` as the socket takes; returns how much of the chunk.
     pub(super) fn send_with(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
-        let Some(client) = &mut self.client else { return Err(Gone) };
+        let Some(client) = self.client.as_mut().filter(|_| !self.gone) else { return Err(Gone) };
         if !self.slot.answer() {
             return self.lost();
         }
@@ -59,6 +63,7 @@ impl Exchange {
         self.close = true;
         self.out.clear();
         self.rest.clear();
+        self.end_turn();
         Err(Gone)
     }
 
@@ -67,19 +72,19 @@ impl Exchange {
         self.settings.socket_options.send_timeout.unwrap_or(self.timeout)
     }
 
-    fn wait_writable(&mut self) -> Result<(), Gone> {
-        let Some(client) = &self.client else { return Err(Gone) };
-        let began = clock::monotonic_us();
-        let ready = epoll::wait_one(client, true, self.send_timeout());
-        self.waited += Duration::from_micros(clock::monotonic_us() - began);
-        match ready {
-            Ok(true) if !self.trickles() => Ok(()),
-            Ok(ready) => {
-                self.overdue = Some(if ready { Overdue::Trickling } else { Overdue::Silent });
-                self.lost()
-            }
-            Err(_) => self.lost(),
+    /// The client took nothing for as long as it may.
+    pub(super) fn give_up_overdue(&mut self) {
+        self.overdue = Some(Overdue::Silent);
+        self.give_up();
+    }
+
+    /// The client has taken something, after a wait: was it enough?
+    pub(super) fn check_pace(&mut self) -> Result<(), Gone> {
+        if self.trickles() {
+            self.overdue = Some(Overdue::Trickling);
+            return self.lost();
         }
+        Ok(())
     }
 
     /// Does the client read less than `http-min-rate`? A front end that speaks uwsgi takes its time.
@@ -98,20 +103,23 @@ impl Exchange {
         matches!(self.delivery, Some(Delivery::Length(length)) if self.body_bytes >= length)
     }
 
-    /// Sends the rest of a chunk, waiting for the client. Not while attached to the interpreter.
-    pub fn write_rest(&mut self, mut rest: &[u8]) -> Result<(), Gone> {
-        loop {
-            let sent = self.send_with(rest)?;
-            rest = &rest[sent..];
-            if rest.is_empty() && self.is_flushed() {
-                return Ok(());
-            }
-            if self.out.len() + rest.len() <= self.room && self.is_last() {
-                self.out.extend_from_slice(rest);
-                return Ok(());
-            }
-            self.wait_writable()?;
+    /// Is all that this thread has of its piece with the kernel, or where it may wait for the client without a thread?
+    pub(super) fn takes_over(&mut self, rest: &[u8]) -> bool {
+        if rest.is_empty() && self.is_flushed() {
+            return true;
         }
+        let fits = self.out.len() + rest.len() <= self.room && self.is_last();
+        if fits {
+            self.out.extend_from_slice(rest);
+        }
+        fits
+    }
+
+    /// The next piece may be another thread's.
+    pub(super) fn end_turn(&mut self) {
+        self.writing = false;
+        self.held_back = 0;
+        self.wake_others();
     }
 
     /// Does the kernel send files to this client?
@@ -147,50 +155,86 @@ impl Exchange {
         }
     }
 
-    /// Sends everything, waiting for the client.
-    pub(super) fn send_all(&mut self) -> Result<(), Gone> {
-        loop {
-            self.send_some()?;
-            if self.is_flushed() {
-                return Ok(());
-            }
-            self.wait_writable()?;
-        }
+    /// Sends of a file as much as the client takes now. `true`: what is left needs no thread.
+    pub(super) fn send_file_step(&mut self) -> Result<bool, Gone> {
+        self.send_some()?;
+        // What marks the end of the last chunk would overtake a file that waits.
+        let may_leave = self.delivery != Some(Delivery::Chunked) && self.leaves_little();
+        Ok(self.is_flushed() || may_leave)
     }
 
-    /// Sends until no more is left than may be.
-    pub(super) fn send_end(&mut self) -> Result<(), Gone> {
-        loop {
-            self.send_some()?;
-            if self.out.len() <= self.room && (self.parks || self.rest.is_empty()) {
-                return Ok(());
-            }
-            self.wait_writable()?;
-        }
+    /// Is no more left than the connection table may have?
+    pub(super) fn leaves_little(&self) -> bool {
+        self.out.len() <= self.room && (self.parks || self.rest.is_empty())
     }
 
-    /// Closing while the client still sends would reset the connection and might take the answer with it
-    /// (RFC 9112 §9.6): close for sending first, and read on for a while.
-    pub(super) fn linger(&mut self, client: &mut Client) {
-        if !self.body.is_drained() {
+    /// Sends the end of an answer that is complete, as far as the client takes it. `false`: the client has to be waited for.
+    pub fn try_end(&mut self) -> bool {
+        if self.gone || self.send_with(&[]).is_err() {
+            return true;
+        }
+        self.show_end();
+        self.is_flushed() || self.leaves_little()
+    }
+
+    /// Where only closing marks the end of the answer: closes for sending.
+    pub(super) fn show_end(&mut self) {
+        let ends_by_closing = match self.delivery {
+            Some(Delivery::UntilClose) => true,
+            Some(Delivery::Length(length)) => self.body_bytes < length,
+            _ => false,
+        };
+        if ends_by_closing
+            && self.is_flushed()
+            && !self.broken_off
+            && !self.gone
+            && let Some(client) = &mut self.client
+        {
             client.shutdown_send();
-            self.body.drain(client, LINGER, self.timeout.min(Duration::from_secs(1)));
         }
     }
 
-    /// Sends what is left and hands back the connection with what is to be done with it. Without `room` this waits for the
-    /// client; with it, only for more than fits there.
-    pub fn finish(&mut self) -> Option<(Client, After)> {
-        if !self.gone && !self.is_flushed() {
-            let _ = self.send_end();
+    /// Is the client gone? Asked when nothing is sent, which would tell; looks at most every 100 ms. A connection that was
+    /// reset, or a unix socket that was closed, is enough. A client that sends no more may still read (`nc -N`); over TCP one
+    /// that has closed looks the same until something is sent. Such a client is waited for as long as `socket-timeout` says.
+    pub fn has_lost_client(&mut self) -> bool {
+        let now = clock::monotonic_us();
+        if self.gone || now < self.look_at_us {
+            return self.gone;
         }
+        let asked_before = self.look_at_us != 0;
+        self.look_at_us = now + LOOK_US;
+        let Some(client) = self.client.as_ref().filter(|_| asked_before) else { return false };
+        match peer(client.as_fd().as_raw_fd()) {
+            Ok(Peer::Gone) => self.give_up(),
+            Ok(Peer::HalfClosed) if self.half_closed_us == 0 => self.half_closed_us = now,
+            Ok(Peer::HalfClosed) if now - self.half_closed_us >= self.usual_timeout.as_micros() as u64 => {
+                self.give_up();
+            }
+            _ => {}
+        }
+        self.gone
+    }
+
+    /// From now on only the core has the exchange.
+    pub(super) fn end_for_others(&mut self) {
+        self.serial += 1;
+        if self.held_back > 0 {
+            self.abort();
+        }
+        self.writing = false;
+        self.reading = false;
+        self.wake_others();
+    }
+
+    /// Hands back the connection with what is to be done with it.
+    pub(super) fn release(&mut self) -> Option<(Client, After)> {
         let is_flushed = self.is_flushed();
         let mut client = self.client.take()?;
-        self.serial += 1;
         if self.broken_off {
             client.break_off();
         }
-        let keep = !self.gone && !self.close && self.body.drain(&mut client, LINGER, Duration::ZERO);
+        let keep = !self.gone && !self.close && self.body.drain(&mut client, DRAINED);
         let after = match (self.gone, is_flushed) {
             (true, _) => After::Close,
             (false, false) => {
@@ -200,11 +244,7 @@ impl Exchange {
             }
             (false, true) if keep => After::Keep,
             (false, true) if self.body.is_drained() => After::Close,
-            (false, true) if self.room > 0 => After::ReadOn,
-            (false, true) => {
-                self.linger(&mut client);
-                After::Close
-            }
+            (false, true) => After::ReadOn,
         };
         self.surplus = self.body.take_surplus();
         // Its memory or its temporary file must not wait for the next request.
@@ -212,8 +252,8 @@ impl Exchange {
         Some((client, after))
     }
 
-    /// Bytes of the next request that came with the last body; once, after [`Exchange::finish`].
-    pub fn take_surplus(&mut self) -> Vec<u8> {
+    /// Bytes of the next request that came with the last body; once, after the end.
+    pub(super) fn take_surplus(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.surplus)
     }
 }

@@ -1,18 +1,20 @@
 //! `wsgi.input`.
 
-use crate::worker::body::BodyError;
-use crate::worker::exchange::Exchange;
+use super::attached;
+use crate::worker::body::{Body, BodyError, Want};
+use crate::worker::client::Client;
+use crate::worker::exchange::wait::SharedExchange;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The body of the request. Reads never go past its end and never touch the next request; once the request is over,
 /// they raise.
 #[pyclass(frozen, module = "rwsgi._rwsgi")]
 pub struct Input {
-    exchange: Arc<Mutex<Exchange>>,
+    exchange: Arc<SharedExchange>,
     serial: AtomicU64,
 }
 
@@ -27,7 +29,7 @@ fn raise(error: BodyError) -> PyErr {
 }
 
 impl Input {
-    pub fn new(exchange: Arc<Mutex<Exchange>>) -> Input {
+    pub fn new(exchange: Arc<SharedExchange>) -> Input {
         Input { exchange, serial: AtomicU64::new(0) }
     }
 
@@ -36,42 +38,43 @@ impl Input {
         self.serial.store(serial, Relaxed);
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, Exchange>, BodyError> {
-        let exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if exchange.serial == self.serial.load(Relaxed) { Ok(exchange) } else { Err(BodyError::Over) }
+    fn serial(&self) -> u64 {
+        self.serial.load(Relaxed)
     }
 
     /// What a read is going to give, and whether all of it is here.
     fn known_length(&self, most: u64) -> Option<(usize, bool)> {
-        let exchange = self.exchange.try_lock().ok()?;
-        if exchange.serial != self.serial.load(Relaxed) {
+        let exchange = self.exchange.try_lock()?;
+        if exchange.serial != self.serial() {
             return None;
         }
         let length = exchange.body.known_length(most)?;
         Some((length, length <= ATTACHED && exchange.body.is_ready_for(length as u64)))
     }
 
-    /// So many bytes, straight into the object that the app gets.
+    /// So many bytes, straight into the object that the app gets; fewer when another thread has read some of them.
     fn fill<'py>(&self, py: Python<'py>, length: usize, is_here: bool) -> PyResult<Bound<'py, PyBytes>> {
-        PyBytes::new_with(py, length, |out| {
-            let mut fill = || self.lock()?.fill(out);
-            if is_here { fill() } else { py.detach(fill) }.map_err(raise)
-        })
+        let mut filled = 0;
+        let bytes = PyBytes::new_with(py, length, |out| {
+            let mut step = |body: &mut Body, client: &mut Client| body.fill(client, out, &mut filled);
+            attached::read(py, &self.exchange, self.serial(), is_here, &mut step).map_err(raise)
+        })?;
+        Ok(if filled == length { bytes } else { PyBytes::new(py, &bytes.as_bytes()[..filled]) })
     }
 
     /// Up to `most` bytes. What is there already is taken at once; to wait for the client the thread lets go of the
-    /// interpreter, and of the lock before it takes the interpreter again.
+    /// interpreter.
     fn take(&self, py: Python<'_>, most: u64, line: bool) -> PyResult<Vec<u8>> {
         let mut bytes = Vec::new();
-        if let Ok(mut exchange) = self.exchange.try_lock()
-            && exchange.serial == self.serial.load(Relaxed)
-            && exchange.body.is_ready_for(most)
-        {
-            exchange.read(most, line, &mut bytes).map_err(raise)?;
-            return Ok(bytes);
-        }
-        py.detach(|| self.lock()?.read(most, line, &mut bytes)).map_err(raise)?;
+        let mut want = Want { most, line };
+        let mut step = |body: &mut Body, client: &mut Client| body.read(client, &mut want, &mut bytes);
+        let is_here = self.is_ready_for(most);
+        attached::read(py, &self.exchange, self.serial(), is_here, &mut step).map_err(raise)?;
         Ok(bytes)
+    }
+
+    fn is_ready_for(&self, most: u64) -> bool {
+        self.exchange.try_lock().is_some_and(|exchange| exchange.body.is_ready_for(most))
     }
 }
 
@@ -131,7 +134,10 @@ impl Input {
     #[pyo3(signature = (position, whence = 0, /))]
     fn seek(&self, py: Python<'_>, position: i64, whence: u8) -> PyResult<u64> {
         py.detach(|| {
-            let mut exchange = self.lock()?;
+            let mut exchange = self.exchange.lock();
+            if exchange.serial != self.serial() {
+                return Err(BodyError::Over);
+            }
             if !exchange.body.is_seekable() {
                 return Ok(Err("wsgi.input can only seek with post-buffering"));
             }
@@ -155,6 +161,10 @@ impl Input {
 
     /// Bytes read so far.
     fn tell(&self, py: Python<'_>) -> PyResult<u64> {
-        py.detach(|| self.lock().map(|exchange| exchange.body.tell())).map_err(raise)
+        let exchange = attached::lock(py, &self.exchange);
+        let told =
+            if exchange.serial == self.serial() { Ok(exchange.body.tell()) } else { Err(BodyError::Over) };
+        drop(exchange);
+        told.map_err(raise)
     }
 }

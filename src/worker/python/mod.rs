@@ -1,6 +1,7 @@
 //! The only room that knows Python: it loads the application, hands it requests and takes its answers.
 
 pub mod app;
+mod attached;
 mod autoreload;
 mod dynamic;
 mod environ;

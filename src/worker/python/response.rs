@@ -1,18 +1,20 @@
 //! `start_response`, and the `write` that it returns.
 
-use super::ffi;
+use super::{attached, ffi};
+use crate::proto::http::response::HeadError;
 use crate::sys::process;
-use crate::worker::exchange::{Exchange, Gone};
+use crate::worker::exchange::wait::SharedExchange;
+use crate::worker::exchange::{Exchange, WriteError};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What the application calls to set status and headers (PEP 3333).
 #[pyclass(frozen, module = "rwsgi._rwsgi")]
 pub struct StartResponse {
-    exchange: Arc<Mutex<Exchange>>,
+    exchange: Arc<SharedExchange>,
     serial: AtomicU64,
     write: Py<Write>,
 }
@@ -20,7 +22,7 @@ pub struct StartResponse {
 /// The `write` callable that start_response returns.
 #[pyclass(frozen, module = "rwsgi._rwsgi")]
 pub struct Write {
-    exchange: Arc<Mutex<Exchange>>,
+    exchange: Arc<SharedExchange>,
     serial: AtomicU64,
 }
 
@@ -28,13 +30,8 @@ fn over() -> PyErr {
     PyValueError::new_err("the request has ended; its answer cannot be changed any more")
 }
 
-fn lock<'a>(exchange: &'a Mutex<Exchange>, serial: &AtomicU64) -> PyResult<MutexGuard<'a, Exchange>> {
-    let exchange = exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if exchange.serial == serial.load(Relaxed) { Ok(exchange) } else { Err(over()) }
-}
-
 impl StartResponse {
-    pub fn new(py: Python<'_>, exchange: Arc<Mutex<Exchange>>) -> PyResult<StartResponse> {
+    pub fn new(py: Python<'_>, exchange: Arc<SharedExchange>) -> PyResult<StartResponse> {
         let write = Py::new(py, Write { exchange: exchange.clone(), serial: AtomicU64::new(0) })?;
         Ok(StartResponse { exchange, serial: AtomicU64::new(0), write })
     }
@@ -62,7 +59,11 @@ impl StartResponse {
         exc_info: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Py<Write>> {
         let exc_info = exc_info.filter(|info| !info.is_none());
-        let mut exchange = lock(&self.exchange, &self.serial)?;
+        let mut exchange = attached::lock(py, &self.exchange);
+        if exchange.serial != self.serial.load(Relaxed) {
+            drop(exchange);
+            return Err(over());
+        }
         if exchange.head_sent() {
             drop(exchange);
             return Err(match exc_info {
@@ -79,7 +80,10 @@ impl StartResponse {
         if result.is_err() {
             exchange.head.clear();
         }
-        result.map(|()| self.write.clone_ref(py))
+        drop(exchange);
+        // Only now: an exception's text may be made by code of the application.
+        result.map_err(HeadFault::raise)?;
+        Ok(self.write.clone_ref(py))
     }
 }
 
@@ -88,39 +92,71 @@ fn exception_of(info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
     Ok(PyErr::from_value(info.get_item(1)?))
 }
 
-fn set_head(exchange: &mut Exchange, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-    let status = text(status, "the status")?;
-    let refused = |error: crate::proto::http::response::HeadError, what: &[u8]| {
-        PyValueError::new_err(format!("{error}: {}", what.escape_ascii()))
-    };
-    exchange.start(status).map_err(|error| refused(error, status))?;
+/// What is wrong with a status or with headers.
+enum HeadFault<'py> {
+    Type(&'static str, Bound<'py, PyAny>),
+    NotLatin1(&'static str, Bound<'py, PyAny>),
+    Refused(HeadError, Vec<u8>),
+}
+
+impl HeadFault<'_> {
+    fn raise(self) -> PyErr {
+        match self {
+            HeadFault::Type(what, object) => {
+                let kind = object.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+                PyTypeError::new_err(format!("{what}, not {kind}"))
+            }
+            HeadFault::NotLatin1(what, text) => {
+                PyValueError::new_err(format!("{what} has characters outside Latin-1: {text:?}"))
+            }
+            HeadFault::Refused(error, what) => {
+                PyValueError::new_err(format!("{error}: {}", what.escape_ascii()))
+            }
+        }
+    }
+}
+
+/// The exchange is locked: nothing here runs code of the application.
+fn set_head<'py>(
+    exchange: &mut Exchange,
+    status: &Bound<'py, PyAny>,
+    headers: &Bound<'py, PyAny>,
+) -> Result<(), HeadFault<'py>> {
+    let status = text(status, STATUS)?;
+    exchange.start(status).map_err(|error| HeadFault::Refused(error, status.to_vec()))?;
     let Ok(headers) = headers.cast::<PyList>() else {
-        return Err(wrong_type("the headers must be a list", headers));
+        return Err(HeadFault::Type("the headers must be a list", headers.clone()));
     };
     for header in headers {
-        let pair = header.cast::<PyTuple>().map_err(|_| wrong_type("a header must be a tuple", &header))?;
-        if pair.len() != 2 {
-            return Err(wrong_type("a header must be a tuple of a name and a value", &header));
-        }
-        let (name, value) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
-        let name = text(&name, "a header name")?;
-        let value = text(&value, "a header value")?;
-        exchange.head.header(name, value).map_err(|error| refused(error, name))?;
+        let Ok(pair) = header.cast::<PyTuple>() else {
+            return Err(HeadFault::Type("a header must be a tuple", header));
+        };
+        let (Ok(name), Ok(value), 2) = (pair.get_borrowed_item(0), pair.get_borrowed_item(1), pair.len())
+        else {
+            return Err(HeadFault::Type("a header must be a tuple of a name and a value", header));
+        };
+        let (name, value) = (text(&name, NAME)?, text(&value, VALUE)?);
+        exchange.head.header(name, value).map_err(|error| HeadFault::Refused(error, name.to_vec()))?;
     }
     Ok(())
 }
 
-fn wrong_type(what: &str, object: &Bound<'_, PyAny>) -> PyErr {
-    let kind = object.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-    PyTypeError::new_err(format!("{what}, not {kind}"))
-}
+/// A text of the head: what it is called, and what it is called when it is no str.
+type Called = (&'static str, &'static str);
+const STATUS: Called = ("the status", "the status must be a str");
+const NAME: Called = ("a header name", "a header name must be a str");
+const VALUE: Called = ("a header value", "a header value must be a str");
 
 #[inline]
-fn text<'a>(object: &'a Bound<'_, PyAny>, what: &str) -> PyResult<&'a [u8]> {
-    let text = object.cast::<PyString>().map_err(|_| wrong_type(&format!("{what} must be a str"), object))?;
-    ffi::latin1_bytes(text)
-        .ok_or_else(|| PyValueError::new_err(format!("{what} has characters outside Latin-1: {text:?}")))
+fn text<'a, 'py>(object: &'a Bound<'py, PyAny>, called: Called) -> Result<&'a [u8], HeadFault<'py>> {
+    let Ok(text) = object.cast::<PyString>() else {
+        return Err(HeadFault::Type(called.1, object.clone()));
+    };
+    ffi::latin1_bytes(text).ok_or_else(|| HeadFault::NotLatin1(called.0, object.clone()))
 }
+
+/// What write() raises when the answer has all that it may have.
+pub const COMPLETE: &str = "the answer is complete: nothing more can be sent";
 
 #[pymethods]
 impl Write {
@@ -129,27 +165,28 @@ impl Write {
             // The answer is the parent's, and what is shared with it says how far it is.
             return Ok(());
         }
-        let mut exchange = lock(&self.exchange, &self.serial)?;
-        if !exchange.head.is_set() {
+        let serial = self.serial.load(Relaxed);
+        let mut exchange = attached::lock(py, &self.exchange);
+        let (is_over, is_set, tells) =
+            (exchange.serial != serial, exchange.head.is_set(), exchange.tells_gone());
+        let data = data.as_bytes();
+        let is_gone = !is_over && data.is_empty() && exchange.has_lost_client();
+        drop(exchange);
+        if is_over {
+            return Err(over());
+        }
+        if !is_set {
             return Err(PyAssertionError::new_err("write() before start_response"));
         }
-        let data = data.as_bytes();
-        if data.is_empty() {
-            return Ok(());
-        }
-        let result = exchange.write(data);
-        let (flushed, tells) = (exchange.is_flushed(), exchange.tells_gone());
-        drop(exchange);
-        let sent = match result {
-            Ok(taken) if taken == data.len() && flushed => Ok(()),
-            Ok(taken) => {
-                let rest = &data[taken..];
-                py.detach(|| -> PyResult<_> { Ok(lock(&self.exchange, &self.serial)?.write_rest(rest)) })?
-            }
-            Err(Gone) => Err(Gone),
+        let written = match (is_gone, data.is_empty()) {
+            (true, _) => Err(WriteError::Gone),
+            (false, true) => Ok(()),
+            (false, false) => attached::write(py, &self.exchange, serial, data, false),
         };
-        match sent {
-            Err(Gone) if tells => Err(PyOSError::new_err("the client closed the connection")),
+        match written {
+            Err(WriteError::Over) => Err(over()),
+            Err(WriteError::Gone) if tells => Err(PyOSError::new_err("the client closed the connection")),
+            Err(WriteError::Complete) if tells => Err(PyOSError::new_err(COMPLETE)),
             _ => Ok(()),
         }
     }

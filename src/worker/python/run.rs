@@ -4,20 +4,19 @@ use super::dynamic::Dynamic;
 use super::environ::Environ;
 use super::filewrapper::{self, FileWrapper};
 use super::input::Input;
-use super::response::StartResponse;
-use super::{exceptions, ffi};
+use super::response::{COMPLETE, StartResponse};
+use super::{attached, exceptions, ffi};
 use crate::log;
 use crate::shm::board::Wish;
 use crate::sys::{io, process};
 use crate::worker::Shared;
 use crate::worker::core::{Core, Step};
-use crate::worker::exchange::Gone;
+use crate::worker::exchange::WriteError;
 use pyo3::exceptions::{PyAssertionError, PyOSError, PySystemExit, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 
 /// The objects that a core uses for request after request.
 pub struct Engine<'a> {
@@ -127,13 +126,13 @@ impl<'a> Engine<'a> {
         let result = app.call1((environ, self.start_response.bind(py)))?;
         self.deliver(py, core, &result)?;
         end_copy(py, core, None);
-        core.lock().complete();
+        complete(py, core);
         Ok(())
     }
 
     /// Lends the core's objects to this request, or makes new ones when the app has kept those of an earlier request.
     fn attach_objects(&mut self, py: Python<'_>, core: &Core) -> PyResult<()> {
-        let serial = core.lock().serial;
+        let serial = attached::lock(py, &core.exchange).serial;
         // Ours, and those of the two dicts that `Environ` keeps.
         if ffi::references(&self.input) > 3 {
             self.input = Py::new(py, Input::new(core.exchange.clone()))?;
@@ -150,64 +149,67 @@ impl<'a> Engine<'a> {
     /// Sends what the application returned, and closes it, once, whatever happens.
     fn deliver(&self, py: Python<'_>, core: &Core, result: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Some(body) = single(result) {
-            return self.send(py, core, body.as_bytes(), true);
+            return self.send(py, core, body.as_bytes(), true).map(drop);
         }
         let sent = match result.cast_exact::<FileWrapper>() {
             Ok(file) => self.send_file(py, core, file),
-            Err(_) => self.iterate(py, core, result),
+            Err(_) => self.iterate(py, core, result, false),
         };
-        let closed = close(result);
-        sent.and(closed)
+        let Some(close) = closing(result) else { return sent };
+        if sent.is_ok() {
+            end_copy(py, core, None);
+            send_end(py, core);
+        }
+        if let Err(error) = close.and_then(|close| close.call0()) {
+            self.close_failed(py, core, &error, sent.is_ok());
+        }
+        sent
     }
 
-    fn iterate(&self, py: Python<'_>, core: &Core, result: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// `is_file`: what stops at the length that was announced has no more to do than to be closed.
+    fn iterate(&self, py: Python<'_>, core: &Core, result: &Bound<'_, PyAny>, is_file: bool) -> PyResult<()> {
         // PEP 3333: with one element the length of the body is known.
         let only_one = result.len().is_ok_and(|length| length == 1);
         for chunk in result.try_iter()? {
             let chunk = chunk?;
-            if chunk.is_none() {
-                continue;
-            }
             let Ok(bytes) = chunk.cast::<PyBytes>() else {
                 let kind = chunk.get_type().name()?.to_string();
                 return Err(PyTypeError::new_err(format!("the application yielded {kind}, not bytes")));
             };
             // PEP 3333: headers go out with the first bytes that are not empty.
-            if bytes.as_bytes().is_empty() {
-                continue;
-            }
-            self.send(py, core, bytes.as_bytes(), only_one)?;
-            if core.lock().is_gone() {
-                return Ok(());
+            let goes_on = if bytes.as_bytes().is_empty() {
+                goes_on_without_bytes(py, core)
+            } else {
+                self.send(py, core, bytes.as_bytes(), only_one)? && goes_on(py, core, is_file)
+            };
+            if !goes_on {
+                break;
             }
         }
-        self.check_started(core)
+        self.check_started(py, core)
     }
 
-    fn check_started(&self, core: &Core) -> PyResult<()> {
-        if core.lock().head.is_set() {
+    fn check_started(&self, py: Python<'_>, core: &Core) -> PyResult<()> {
+        let exchange = attached::lock(py, &core.exchange);
+        if exchange.head.is_set() || exchange.is_gone() {
             return Ok(());
         }
+        drop(exchange);
         Err(PyAssertionError::new_err("the application did not call start_response"))
     }
 
-    /// Sends a piece of the body. The interpreter is let go only where the client has to be waited for.
-    fn send(&self, py: Python<'_>, core: &Core, bytes: &[u8], whole: bool) -> PyResult<()> {
+    /// Sends a piece of the body; `false`: nothing more can be sent.
+    fn send(&self, py: Python<'_>, core: &Core, bytes: &[u8], whole: bool) -> PyResult<bool> {
         end_copy(py, core, None);
-        self.check_started(core)?;
-        let mut exchange = core.lock();
-        let taken = if whole { exchange.write_whole(bytes) } else { exchange.write(bytes) };
-        let flushed = whole || exchange.is_flushed();
+        let exchange = attached::lock(py, &core.exchange);
+        let (serial, is_started) = (exchange.serial, exchange.head.is_set());
         drop(exchange);
-        match taken {
-            Err(Gone) => Ok(()),
-            Ok(taken) if taken == bytes.len() && flushed => Ok(()),
-            Ok(taken) => {
-                let exchange = &core.exchange;
-                let rest = &bytes[taken..];
-                let _ = py.detach(|| lock(exchange).write_rest(rest));
-                Ok(())
-            }
+        if !is_started {
+            self.check_started(py, core)?;
+        }
+        match attached::write(py, &core.exchange, serial, bytes, whole) {
+            Ok(()) => Ok(true),
+            Err(WriteError::Gone | WriteError::Complete | WriteError::Over) => Ok(false),
         }
     }
 
@@ -216,29 +218,27 @@ impl<'a> Engine<'a> {
         end_copy(py, core, None);
         let file = filewrapper::descriptor(wrapper).and_then(|(fd, place)| {
             let file = io::numbered(fd)?;
-            Some((file, place, io::regular_size(file)?.checked_sub(place)?))
+            Some((file, place, io::stored_size(file)?.checked_sub(place)?))
         });
-        let Some((file, place, length)) = file else { return self.iterate(py, core, wrapper) };
-        self.check_started(core)?;
-        let exchange = &core.exchange;
-        let _ = py.detach(|| lock(exchange).send_file(file, place, length));
+        let Some((file, place, length)) = file else { return self.iterate(py, core, wrapper, true) };
+        self.check_started(py, core)?;
+        let serial = attached::lock(py, &core.exchange).serial;
+        let _ = py.detach(|| core.exchange.send_file(serial, file, place, length));
         Ok(())
     }
 
     /// The application raised. The client gets a 500 if nothing has gone out yet, the log the traceback.
     fn failed(&self, py: Python<'_>, core: &Core, error: &PyErr) {
         end_copy(py, core, Some(error));
-        if core.lock().is_gone() && error.is_instance_of::<PyOSError>(py) {
-            // The client went away and the app noticed: the access log has it.
-            return;
-        }
-        if error.is_instance_of::<PyOSError>(py) && core.blames_body(|| error.value(py).to_string()) {
+        if error.is_instance_of::<PyOSError>(py) && self.is_clients_fault(py, core, error) {
             return;
         }
         // Runs code of the application, which may use the exchange: not while it is locked.
         let stack = traceback(py, error);
-        let mut exchange = core.lock();
-        let answer = if exchange.head_sent() {
+        let mut exchange = attached::lock(py, &core.exchange);
+        let answer = if exchange.is_complete() {
+            "its answer was complete"
+        } else if exchange.head_sent() {
             exchange.abort();
             "its answer had begun and was cut off"
         } else if core.shared.settings.python.catch_exceptions {
@@ -249,15 +249,74 @@ impl<'a> Engine<'a> {
             "answered 500"
         };
         drop(exchange);
+        self.note_exception(py, core, error, &stack, answer);
+    }
+
+    /// Does the exception only tell what the application was told of its client?
+    fn is_clients_fault(&self, py: Python<'_>, core: &Core, error: &PyErr) -> bool {
+        let exchange = attached::lock(py, &core.exchange);
+        let (is_gone, is_complete) = (exchange.is_gone(), exchange.is_complete());
+        drop(exchange);
+        // The client went away and the app noticed: the access log has it.
+        is_gone
+            || is_complete && error.value(py).to_string() == COMPLETE
+            || core.blames_body(|| error.value(py).to_string())
+    }
+
+    /// close() raised. The answer is what it would have been without.
+    fn close_failed(&self, py: Python<'_>, core: &Core, error: &PyErr, is_whole: bool) {
+        end_copy(py, core, Some(error));
+        let stack = traceback(py, error);
+        let is_whole = is_whole && !attached::lock(py, &core.exchange).is_gone();
+        let answer = if is_whole { "its answer is whole, close() failed" } else { "close() failed" };
+        self.note_exception(py, core, error, &stack, answer);
+    }
+
+    fn note_exception(&self, py: Python<'_>, core: &Core, error: &PyErr, stack: &str, answer: &str) {
         core.count_exception();
         let name = error.get_type(py).name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
         // A name that is made at run time may hold anything.
         let line = format!("{} in {}; {answer}", name.replace('\n', "\\x0a"), core.describe());
-        report(py, &line, &stack);
+        report(py, &line, stack);
         if exceptions::ask_for_reload(py, &core.shared.settings.recycle, error) {
             core.shared.request_restart(Wish::Exception);
         }
     }
+}
+
+/// The application is done.
+fn complete(py: Python<'_>, core: &Core) {
+    if !attached::lock(py, &core.exchange).complete() {
+        log::say(&format!(
+            "{}: the application returned while another thread was in write(); its answer was cut off",
+            core.describe()
+        ));
+    }
+}
+
+/// The client does not wait for the end of the answer until close() returns.
+fn send_end(py: Python<'_>, core: &Core) {
+    complete(py, core);
+    let mut exchange = attached::lock(py, &core.exchange);
+    let serial = exchange.serial;
+    let is_sent = exchange.try_end();
+    drop(exchange);
+    if !is_sent {
+        py.detach(|| core.exchange.send_end(serial));
+    }
+}
+
+/// A piece was sent: may more follow? An iterable whose answer is complete is asked for one piece more, since code may
+/// stand behind the last one (a middleware's commit); a file has none, and a HEAD is to change nothing.
+fn goes_on(py: Python<'_>, core: &Core, is_file: bool) -> bool {
+    let exchange = attached::lock(py, &core.exchange);
+    !(exchange.is_gone() || exchange.is_answered_head() || is_file && exchange.is_complete())
+}
+
+/// The application yielded b"".
+fn goes_on_without_bytes(py: Python<'_>, core: &Core) -> bool {
+    let mut exchange = attached::lock(py, &core.exchange);
+    !exchange.is_complete() && !exchange.has_lost_client()
 }
 
 /// A child that the application forked has come back from it: by `sys.exit()`, as children do, or by a mistake. The answer
@@ -296,12 +355,6 @@ pub fn flush_streams(py: Python<'_>) {
     }
 }
 
-fn lock(
-    exchange: &Arc<std::sync::Mutex<crate::worker::exchange::Exchange>>,
-) -> std::sync::MutexGuard<'_, crate::worker::exchange::Exchange> {
-    exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
 /// Line and traceback go where the application's own messages go: to a stream that it has put in the place of
 /// `sys.stderr`, or else into the log. Python's stream would wait for the log's reader.
 fn report(py: Python<'_>, line: &str, traceback: &str) {
@@ -335,11 +388,8 @@ fn single<'py>(result: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
 }
 
 /// PEP 3333: close() is called on every path.
-fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
-    match result.getattr_opt(intern!(result.py(), "close"))? {
-        Some(close) => close.call0().map(drop),
-        None => Ok(()),
-    }
+fn closing<'py>(result: &Bound<'py, PyAny>) -> Option<PyResult<Bound<'py, PyAny>>> {
+    result.getattr_opt(intern!(result.py(), "close")).transpose()
 }
 
 /// What every environ of a core begins with.

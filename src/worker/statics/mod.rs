@@ -109,7 +109,7 @@ impl Core {
         let shared = self.shared.clone();
         let Some(statics) = &shared.statics else { return false };
         let lookup = statics.find(&self.request, &mut self.path);
-        let mut exchange = self.exchange.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut exchange = self.exchange.lock();
         let (written, why) = match lookup {
             Lookup::Nothing => return false,
             Lookup::File(found) => {

@@ -1,0 +1,55 @@
+//! The exchange of a request, for threads that have the GIL. Most steps with it are short, but one that sends or reads a file
+//! waits for a disk: so a thread that finds it locked lets go of the GIL until it is free. A thread that has locked it
+//! never takes the GIL.
+
+use crate::worker::body::{Body, BodyError};
+use crate::worker::client::Client;
+use crate::worker::exchange::wait::{Guard, SharedExchange};
+use crate::worker::exchange::{Sent, WriteError};
+use pyo3::prelude::*;
+
+/// Locks the exchange. Nothing of Python's may be called while it is locked.
+#[inline]
+pub fn lock<'a>(py: Python<'_>, shared: &'a SharedExchange) -> Guard<'a> {
+    loop {
+        if let Some(exchange) = shared.try_lock() {
+            return exchange;
+        }
+        // Not to keep it: its holder would then wait for the GIL.
+        py.detach(|| drop(shared.lock()));
+    }
+}
+
+/// Reads what is here without letting go of the GIL (`is_short`), and waits for the rest without it.
+pub fn read(
+    py: Python<'_>,
+    shared: &SharedExchange,
+    serial: u64,
+    is_short: bool,
+    step: &mut (impl FnMut(&mut Body, &mut Client) -> Result<bool, BodyError> + Send),
+) -> Result<(), BodyError> {
+    if is_short && let Some(read) = shared.read_now(serial, step) {
+        return read;
+    }
+    py.detach(|| shared.read(serial, step))
+}
+
+/// Sends a piece of the answer. The GIL is let go only where the client has to be waited for.
+pub fn write(
+    py: Python<'_>,
+    shared: &SharedExchange,
+    serial: u64,
+    bytes: &[u8],
+    whole: bool,
+) -> Result<(), WriteError> {
+    let mut exchange = lock(py, shared);
+    if exchange.serial != serial {
+        return Err(WriteError::Over);
+    }
+    let sent = exchange.try_write(bytes, whole)?;
+    drop(exchange);
+    match sent {
+        Sent::All => Ok(()),
+        sent => py.detach(|| shared.write_on(serial, bytes, whole, sent)),
+    }
+}
