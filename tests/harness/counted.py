@@ -41,8 +41,6 @@ class Load:
         self.template = message(mode, endpoint.protocol)
         self.expected = expected(mode)
         self.books = Books()
-        # Connections on which bytes came that nobody had asked for.
-        self.unasked = 0
         self.epoll = select.epoll()
         self.last_event: tuple[str, float] = ("", 0.0)
         self._clients = [Client(self) for _ in range(clients)]

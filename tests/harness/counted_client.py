@@ -198,8 +198,8 @@ class Client:
         if not data:
             self._ended("EOF", now)
         elif self.state == IDLE:
-            self.load.unasked += 1
-            self.close()
+            # An answer that nobody has asked for (408) is how some say that they close.
+            self._ended("an answer without a request", now)
         elif self.state in (DELAYED, SENDING):
             self.received += data
             self.lose(f"an answer before the request was sent: {data[:40]!r}", now)
