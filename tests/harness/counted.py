@@ -31,16 +31,16 @@ LOOK = 0.05
 
 class Load:
     """`run` sends requests until so many have begun, or seconds passed, or `until` says so; then it waits for those
-    under way. It can run again: the books go on."""
+    under way. It can run again, and another load can take its `books`: they go on."""
 
-    def __init__(self, endpoint: Endpoint, mode: Mode, clients: int = 8) -> None:
+    def __init__(self, endpoint: Endpoint, mode: Mode, clients: int = 8, books: Books | None = None) -> None:
         if endpoint.protocol == "uwsgi":
             # Its connections have one request each.
             mode = replace(mode, keeps=False)
         self.endpoint, self.mode = endpoint, mode
         self.template = message(mode, endpoint.protocol)
         self.expected = expected(mode)
-        self.books = Books()
+        self.books = books or Books()
         self.epoll = select.epoll()
         self.last_event: tuple[str, float] = ("", 0.0)
         self._clients = [Client(self) for _ in range(clients)]
