@@ -214,12 +214,13 @@ def run(cell: Cell, home: Home, amount: Amount) -> Books:
     return run_ends(cell, home) if HAPPENINGS[cell.event].ends else run_under_load(cell, home, amount)
 
 
-def load_of(cell: Cell, endpoint: Endpoint) -> Load:
-    return Load(endpoint, MODES[cell.mode], CLIENTS.get(cell.mode, 8))
+def load_of(running: Running, books: Books | None = None) -> Load:
+    mode = running.cell.mode
+    return Load(running.endpoint, MODES[mode], CLIENTS.get(mode, 8), books)
 
 
 def run_under_load(cell: Cell, home: Home, amount: Amount) -> Books:
-    with serve(cell, home) as running, load_of(cell, running.endpoint) as load:
+    with serve(cell, home) as running, load_of(running) as load:
         least = time.monotonic() + amount.least_seconds
         event = HAPPENINGS[cell.event].event
         return load.run(
@@ -231,13 +232,15 @@ def run_under_load(cell: Cell, home: Home, amount: Amount) -> Books:
 
 def run_ends(cell: Cell, home: Home) -> Books:
     """The books of all the ends together."""
+    books = Books()
+    for _ in range(ENDS):
+        run_end(cell, home, books)
+    return books
+
+
+def run_end(cell: Cell, home: Home, books: Books) -> None:
     event = HAPPENINGS[cell.event].event
     assert event
-    load = load_of(cell, Endpoint(""))
-    with load:
-        for _ in range(ENDS):
-            with serve(cell, home) as running:
-                load.endpoint = running.endpoint
-                enough = load.books.refused + REFUSALS
-                load.run(seconds=30, events=[event(running)], until=lambda enough=enough: load.books.refused >= enough)
-    return load.books
+    enough = books.refused + REFUSALS
+    with serve(cell, home) as running, load_of(running, books) as load:
+        load.run(seconds=30, events=[event(running)], until=lambda: books.refused >= enough)

@@ -78,6 +78,9 @@ impl Shared {
     /// The master is dead: nobody takes over what this worker leaves. With no master the worker is the only writer of its
     /// order.
     pub fn set_orphaned(&self) {
+        // The kernel closes a dead process's files before it signals its children: who connects after this worker's last
+        // look at the backlog would be reset.
+        listeners::refuse_new();
         if self.is_assigned() && self.order() != Order::Drain {
             log::say(&format!(
                 "worker {}: the master is gone; leaving when its requests are answered",
