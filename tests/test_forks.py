@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from signal import Signals
 
 import pytest
@@ -126,12 +125,17 @@ def test_programs_get_no_descriptor_of_the_server(boot):
 
 @pytest.fixture
 def stays(tmp_path):
-    """A pipe that a child of the application waits for until the test is over."""
+    """A pipe that children of the application wait for until the test lets them go."""
     os.mkfifo(tmp_path / "pipe")
-    yield tmp_path / "pipe"
-    # Nobody may be waiting: that must not hold the test up.
-    with suppress(OSError):
-        os.close(os.open(tmp_path / "pipe", os.O_WRONLY | os.O_NONBLOCK))
+    return tmp_path / "pipe"
+
+
+def let_go(pipe) -> None:
+    """Whoever waits finds the end; whoever has not opened the pipe yet finds an empty file."""
+    writing = os.open(pipe, os.O_RDWR)
+    pipe.with_name("empty").touch()
+    pipe.with_name("empty").rename(pipe)
+    os.close(writing)
 
 
 @pytest.mark.parametrize("options", [*KINDS, {"processes": 2, "threads": 2}, {"lazy_apps": True}], ids=str)
@@ -143,7 +147,7 @@ def test_a_child_does_not_listen(boot, stays, options):
     assert server.process.wait(PATIENCE) == 0
     with pytest.raises(ConnectionRefusedError):
         server.connect()
-    stays.write_text("")
+    let_go(stays)
     until(lambda: not server.processes, "the application's child to end")
 
 
@@ -155,8 +159,7 @@ def test_an_answer_without_a_length_does_not_wait_for_a_child(boot, stays, optio
         client.send(f"GET /streams?{stays} HTTP/1.0\r\n\r\n".encode())
         assert client.rest().endswith(b"one two")
     assert procs.is_alive(server.worker_pids()[0])
-    for _ in range(2):
-        stays.write_text("")
+    let_go(stays)
 
 
 def test_a_child_does_not_keep_the_connections_of_a_killed_worker(boot, stays):
@@ -169,7 +172,8 @@ def test_a_child_does_not_keep_the_connections_of_a_killed_worker(boot, stays):
         os.kill(server.worker_pids()[0], signal.SIGKILL)
         server.log.wait("was killed by SIGKILL")
         assert kept.rest() == b""
-    stays.write_text("")
+    let_go(stays)
+    server.log.wait("worker 1 .* is ready")
 
 
 @pytest.mark.parametrize("http", [False, True])
