@@ -171,6 +171,7 @@ def test_a_child_does_not_keep_the_connections_of_a_killed_worker(boot, stays):
         assert asking.answer().body == b"forked"
         os.kill(server.worker_pids()[0], signal.SIGKILL)
         server.log.wait("was killed by SIGKILL")
+        server.log.wait("worker 1 .* is ready")
         assert kept.rest() == b""
     let_go(stays)
     server.log.wait("worker 1 .* is ready")

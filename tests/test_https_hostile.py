@@ -101,7 +101,7 @@ def stages(server, authority: Authority, version: TLSVersion, stack: ExitStack) 
         client.step()
         first = client.said()
         client.socket.sendall(first[:length])
-        client.rest = first[length:]
+        client.unsent = first[length:]
     for client in clients[3:5]:
         client.step()
         client.send(b"")
@@ -111,8 +111,8 @@ def stages(server, authority: Authority, version: TLSVersion, stack: ExitStack) 
 
 
 def go_on(client: ByHand) -> None:
-    if rest := getattr(client, "rest", b""):
-        client.socket.sendall(rest)
+    if unsent := getattr(client, "unsent", b""):
+        client.socket.sendall(unsent)
         client.hear()
     client.handshake()
     client.send(request())

@@ -92,7 +92,8 @@ def test_lines_that_are_lost_are_counted(start, stream):
     server.signal(Signals.SIGTERM)
     assert server.wait_exit() == 0
     broken = [line for line in log.lines if not is_whole(line)]
-    assert not broken
+    # A terminal takes the writes of two processes in any pieces.
+    assert not broken or os.isatty(stream.writing)
     lost = sum(int(re.search(r"(\d+) log lines", line)[1]) for line in log.lines if "log lines were dropped" in line)
     assert lost + len(log.requests()) == 1501
 

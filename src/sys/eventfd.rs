@@ -18,15 +18,25 @@ impl EventFd {
     /// Ends the wait of now, or else the next one. For signal handlers, too: one write(2), which is async-signal-safe and
     /// would wait only behind 2^64 - 2 others.
     pub fn notify(&self) -> bool {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: eight bytes of a live array.
-        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) == 8 }
+        notify_number(self.number())
+    }
+
+    /// By which a signal handler knows it.
+    pub(super) fn number(&self) -> i32 {
+        self.0.as_raw_fd()
     }
 
     /// Waits for [`EventFd::notify`].
     pub fn wait(&self) {
         let _ = io::read(self.0.as_fd(), &mut [0; 8]);
     }
+}
+
+/// The same by its number. `false`: it is none.
+pub(super) fn notify_number(number: i32) -> bool {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: eight bytes of a live array; a number that is not open answers EBADF.
+    unsafe { libc::write(number, one.as_ptr().cast(), one.len()) == 8 }
 }
 
 #[cfg(test)]

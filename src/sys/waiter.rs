@@ -5,6 +5,7 @@
 //! next wait to zero. epoll_pwait2 gets the timeout by its address: the kernel reads it after the signal was handled, or is
 //! interrupted by the signal. Kernels before 5.11 lack the call: there such a signal is seen half a second later.
 
+use super::eventfd::{self, EventFd};
 use super::{process, signal};
 use std::io::{Error, ErrorKind, Result};
 use std::sync::OnceLock;
@@ -31,6 +32,14 @@ pub struct Waiter {
 
 /// For each core of this worker; the first is the main thread.
 static WAITERS: OnceLock<Box<[Waiter]>> = OnceLock::new();
+
+/// The eventfd of the thread that looks after connections while every core is busy; -1: there is none.
+static STANDBY: AtomicI32 = AtomicI32::new(-1);
+
+/// When the wake signal finds the main thread busy, this is notified, too. It must stay open as long as the process lives.
+pub fn notify_when_busy(event: &EventFd) {
+    STANDBY.store(event.number(), Relaxed);
+}
 
 /// Makes room for the cores of a worker. Once in a process.
 pub fn prepare(cores: usize) {
@@ -102,6 +111,7 @@ pub(super) fn woken() {
         main.wake();
         if !main.is_waiting.load(Relaxed) {
             others.iter().for_each(Waiter::signal);
+            eventfd::notify_number(STANDBY.load(Relaxed));
         }
     } else if let Some(waiter) = others.iter().find(|waiter| waiter.thread.load(Relaxed) == me) {
         waiter.wake();

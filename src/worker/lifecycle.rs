@@ -156,6 +156,14 @@ impl Shared {
         begun
     }
 
+    /// The same while every thread runs a request: nobody waits for the end of it to be passed on.
+    pub(super) fn clear_table_unattended(&self) {
+        let order = self.order();
+        if matches!(order, Order::Retire | Order::Drain) {
+            self.clear_table(order).into_iter().for_each(|conn| self.leave_to_core(conn));
+        }
+    }
+
     /// Gives a connection to a worker that stays, or hands it back.
     fn give_to_successor(&self, mut conn: Conn) -> Option<Conn> {
         if !super::handoff::encode::is_movable(&conn) {

@@ -168,7 +168,7 @@ impl Core {
 
     /// Puts a connection into the table, unless there is more to be read at once.
     pub(super) fn keep(&mut self, mut conn: Conn) {
-        if conn.is_tended() || self.shared.has_neighbours() {
+        if conn.is_tended() || !self.shared.mailboxes.is_empty() {
             self.shared.need_watcher();
         }
         let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);

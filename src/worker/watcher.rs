@@ -17,7 +17,7 @@ use crate::log;
 use crate::shm::board::{Order, Phase};
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::eventfd::EventFd;
-use crate::sys::{clock, signal};
+use crate::sys::{clock, signal, waiter};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::*, fence};
 use std::sync::{Arc, OnceLock};
@@ -73,6 +73,7 @@ impl Shared {
     }
 
     fn start_watcher(self: &Arc<Shared>) -> bool {
+        waiter::notify_when_busy(&self.watcher.wake);
         let shared = self.clone();
         let builder = std::thread::Builder::new().name("rwsgi watcher".to_owned()).stack_size(256 * 1024);
         let started = builder.spawn(move || shared.watch_over());
@@ -113,9 +114,14 @@ impl Shared {
     /// There is something for the watcher to do, or will be when all threads are busy.
     fn has_work(&self) -> bool {
         match self.own_epoll() {
-            true => self.has_neighbours() || self.has_tended(),
+            true => self.has_neighbours() || self.has_tended() || self.is_left_with_connections(),
             false => !self.conns().is_empty(),
         }
+    }
+
+    /// This worker is to leave, and has connections that can be passed on or closed.
+    fn is_left_with_connections(&self) -> bool {
+        matches!(self.order(), Order::Retire | Order::Drain) && !self.conns().is_empty()
     }
 
     fn has_tended(&self) -> bool {
@@ -154,6 +160,7 @@ impl Shared {
                     pace.flow = Epoll::new().ok();
                 }
                 self.look(events, pace.flow.as_ref());
+                self.clear_table_unattended();
                 match &pace.flow {
                     Some(flow) => drop(flow.wait(events, Some(LOOK))),
                     None => std::thread::park_timeout(LOOK),
@@ -180,7 +187,10 @@ impl Shared {
             self.watcher.asleep.store(false, Relaxed);
             return;
         }
-        while self.watcher.asleep.load(Acquire) && !self.watcher.has_rescue.load(Acquire) {
+        while self.watcher.asleep.load(Acquire)
+            && !self.watcher.has_rescue.load(Acquire)
+            && !(self.is_left_with_connections() && self.all_busy_for().is_some())
+        {
             self.watcher.wake.wait();
         }
         self.watcher.asleep.store(false, Relaxed);
