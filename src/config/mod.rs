@@ -1,4 +1,4 @@
-//! Floor 1: options, formats, and what a configuration means.
+//! Options, formats, and what a configuration means.
 //!
 //! Each source of options yields the same list of name, value and origin (`low`). References in the values are
 //! resolved (`expand`), and the rows of the registry turn the list into `Settings` (`resolve`, `draft`).

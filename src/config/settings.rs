@@ -1,4 +1,4 @@
-//! The resolved configuration: what was written, turned into what it means. Everything above floor 1 reads
+//! The resolved configuration: what was written, turned into what it means. Everything above this layer reads
 //! this and nothing else.
 
 use std::fmt;

@@ -47,10 +47,10 @@ fn find_replaced(report: &mut Report, settings: &Settings) {
 }
 
 /// Each is compared with each.
-const MOST_COMPARED: usize = 1000;
+const MAX_COMPARED: usize = 1000;
 
 fn find_clashes(report: &mut Report, listeners: &[Listener]) {
-    for (i, later) in listeners.iter().enumerate().take(MOST_COMPARED) {
+    for (i, later) in listeners.iter().enumerate().take(MAX_COMPARED) {
         if let Some(earlier) = listeners[..i].iter().find(|earlier| clash(&earlier.address, &later.address)) {
             let text =
                 format!("\"{}\" is the address of \"{}\" ({}) too", later.text, earlier.text, earlier.origin);

@@ -199,7 +199,7 @@ fn pythonpath(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), 
     if !is_pattern(path) || Path::new(path).exists() {
         return push(&mut draft.settings.pythonpath, value);
     }
-    let Some(found) = glob(path, MOST_DIRECTORIES) else {
+    let Some(found) = glob(path, MAX_DIRECTORIES) else {
         return Err(ValueError::new(format!("\"{path}\" fits too many files"), "write a narrower pattern"));
     };
     if found.is_empty() {
@@ -209,7 +209,7 @@ fn pythonpath(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), 
     Ok(())
 }
 
-const MOST_DIRECTORIES: usize = 1000;
+const MAX_DIRECTORIES: usize = 1000;
 
 /// As uWSGI: anything but holy is cheat.
 fn environ(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {

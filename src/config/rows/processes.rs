@@ -12,7 +12,7 @@ pub const TABLE: Table = Table {
         Row::works(
             "processes",
             Number,
-            |d, v, _| put(&mut d.settings.processes, few(v)),
+            |d, v, _| put(&mut d.settings.processes, slots(v)),
             "number of worker processes",
         )
         .alias(&["workers"])
@@ -190,12 +190,12 @@ pub const TABLE: Table = Table {
 };
 
 /// Each process and thread has its slot in shared memory.
-const MOST: u32 = 4096;
+const MAX_SLOTS: u32 = 4096;
 
-fn few(value: Option<&str>) -> Result<u32, ValueError> {
+fn slots(value: Option<&str>) -> Result<u32, ValueError> {
     match positive(value)? {
-        count if count > MOST => {
-            Err(ValueError::new(format!("{count} are too many"), format!("write at most {MOST}")))
+        count if count > MAX_SLOTS => {
+            Err(ValueError::new(format!("{count} are too many"), format!("write at most {MAX_SLOTS}")))
         }
         count => Ok(count),
     }
@@ -206,7 +206,7 @@ fn threads(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), Val
         draft.note("0 is read as 1");
         return put(&mut draft.settings.threads, Ok(1));
     }
-    put(&mut draft.settings.threads, few(value))
+    put(&mut draft.settings.threads, slots(value))
 }
 
 fn daemonize(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {

@@ -78,7 +78,7 @@ pub const TABLE: Table = Table {
 };
 
 /// The size of a uwsgi packet is a 16-bit number.
-const LARGEST_HEAD: u64 = 65535;
+const MAX_HEAD: u64 = 65535;
 
 fn buffer_size(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let bytes: u64 = size(value)?;
@@ -86,7 +86,7 @@ fn buffer_size(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(),
         return Err(ValueError::new("no request fits into 0 bytes", "write bytes, such as 65535"));
     }
     // Fits: it is at most 65535.
-    draft.settings.buffer_size = bytes.min(LARGEST_HEAD) as usize;
+    draft.settings.buffer_size = bytes.min(MAX_HEAD) as usize;
     Ok(())
 }
 
