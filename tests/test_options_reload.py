@@ -114,10 +114,11 @@ def test_it_is_named_at_each_reload(boot, config):
     path = config()
     server = boot(None, f"--ini={path}")
     config("log-truncate = true", "master-as-root = true")
-    server.reload()
-    server.reload()
     named = "SIGHUP: master-as-root, log-truncate cannot change in a running server; restart it for that"
-    assert server.log.lines.count(named) == 2
+    server.log.expect(named)
+    server.reload()
+    server.reload()
+    assert server.log.text.count(named) == 2
 
 
 def test_names_of_processes_follow(boot, config):

@@ -133,3 +133,35 @@ fn sockets_keep_their_order() {
     let texts = |settings: &Settings| settings.listeners.iter().map(|l| l.text.clone()).collect::<Vec<_>>();
     assert_eq!(texts(&taken), texts(&old));
 }
+
+/// A setting that is read where the server starts, and nowhere else, is fixed in fact: it belongs into `Instance`.
+#[test]
+fn what_only_the_start_reads_is_fixed() {
+    let sources = [
+        include_str!("../../../src/master/start.rs"),
+        include_str!("../../../src/master/bind.rs"),
+        include_str!("../../../src/master/pidfile.rs"),
+    ];
+    // Read again when a reload takes on its settings (reread.rs) or when the server ends, by workers, or for messages.
+    let read_again = [
+        "procnames",
+        "watch",
+        "supervise.vacuum",
+        "requests.socket_timeout",
+        "http.connections",
+        "apps.mounts",
+    ];
+    for source in sources {
+        for (at, _) in source.match_indices("settings.") {
+            let path: String = source[at + "settings.".len()..]
+                .chars()
+                .take_while(|&c| c.is_alphanumeric() || "_.(".contains(c))
+                .collect();
+            let is_field = path.starts_with(|c: char| c.is_ascii_lowercase())
+                && !path.split('.').next().unwrap().contains('(');
+            let is_fixed = ["instance.", "listeners"].iter().any(|fixed| path.starts_with(fixed));
+            let is_read_again = read_again.iter().any(|known| path.starts_with(known));
+            assert!(!is_field || is_fixed || is_read_again, "settings.{path} is read at the start only");
+        }
+    }
+}
