@@ -66,7 +66,7 @@ fn serve_loaded(mut loaded: Loaded, sources: Sources, object: Option<Py<PyAny>>)
     for warning in &loaded.warnings {
         log::say(&format!("warning: {warning}"));
     }
-    if loaded.settings.show_config {
+    if loaded.settings.instance.show_config {
         print(&config::show(&loaded.settings));
     }
     let mut reread = Reread::new(reader(sources, &loaded));
@@ -105,7 +105,7 @@ fn loads(settings: &Settings) -> bool {
         let sys = py.import("sys")?;
         sys.setattr("stdout", sys.getattr("stderr")?)
     });
-    let here = settings.chdir.as_ref().map_or(Ok(()), std::env::set_current_dir);
+    let here = settings.instance.chdir.as_ref().map_or(Ok(()), std::env::set_current_dir);
     moved.is_ok() && here.is_ok() && Interpreter::new(None).load(settings).is_ok()
 }
 

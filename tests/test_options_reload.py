@@ -9,6 +9,7 @@ from signal import Signals
 
 import pytest
 
+from harness import procs
 from harness.wait import until
 
 APP = """
@@ -103,9 +104,44 @@ def test_what_cannot_change_is_named_and_stays(boot, config):
     server = boot(None, f"--ini={path}")
     config("# a line more", "processes = 3", "threads = 2", "http-socket = 127.0.0.1:0", "env = SAID=new")
     server.reload()
-    server.log.wait("SIGHUP: socket, processes, threads cannot change in a running server; restart it for that")
+    named = "http-socket, processes, threads"
+    server.log.wait(f"SIGHUP: {named} cannot change in a running server; restart it for that")
     assert server.request().text == "newfirst"
     assert len(server.worker_pids()) == 1
+
+
+def test_it_is_named_at_each_reload(boot, config):
+    path = config()
+    server = boot(None, f"--ini={path}")
+    config("log-truncate = true", "master-as-root = true")
+    named = "SIGHUP: master-as-root, log-truncate cannot change in a running server; restart it for that"
+    server.log.expect(named)
+    server.reload()
+    server.reload()
+    assert server.log.text.count(named) == 2
+
+
+def test_names_of_processes_follow(boot, config):
+    path = config()
+    server = boot(None, f"--ini={path}")
+    before = procs.title(server.pid)
+    config("procname = site", "procname-master = boss")
+    server.reload()
+    assert (procs.title(server.pid), procs.title(server.worker_pids()[0])) == ("boss", "site")
+    config()
+    server.reload()
+    assert (procs.title(server.pid), procs.title(server.worker_pids()[0])) == (before, before)
+
+
+@pytest.mark.parametrize(("old", "new"), [("false", "true"), ("true", "false")])
+def test_vacuum_follows(start, config, site, old, new):
+    pidfile = f"pidfile = {site}/pid"
+    path = config(pidfile, f"vacuum = {old}")
+    with start(None, f"--ini={path}").wait_ready() as server:
+        config(pidfile, f"vacuum = {new}")
+        server.reload()
+        assert (site / "pid").exists()
+    assert (site / "pid").exists() == (new == "false")
 
 
 def test_a_code_that_does_not_load_keeps_its_configuration(boot, config, site):

@@ -1,4 +1,4 @@
-//! Floor 0: what every room may use.
+//! What every module may use.
 
 pub mod bytes;
 pub mod date;

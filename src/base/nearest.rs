@@ -1,12 +1,12 @@
 //! The name that a misspelt word was probably meant to be.
 
 /// Longest word worth comparing: every name is far shorter, and the work is bounded by it.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// The candidate nearest to `word`, when one is near enough to be what was meant. Of equally near ones the
 /// first wins, so callers list the likeliest first.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > LONGEST {
+    if word.len() > MAX_LENGTH {
         return None;
     }
     let word = plain(word);

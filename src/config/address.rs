@@ -6,7 +6,7 @@ use super::glob::fits;
 use super::{Address, ValueError};
 
 /// A `sockaddr_un` holds this many bytes and a closing NUL.
-const LONGEST_PATH: usize = 107;
+const MAX_PATH: usize = 107;
 
 /// `host:port`, `:port`, `[v6]:port`, a path, `@abstract` or `fd://N`.
 pub fn parse(text: &str) -> Result<Address, ValueError> {
@@ -54,9 +54,8 @@ fn short_enough(name: &str) -> Result<(), ValueError> {
     if name.is_empty() || name.contains('\0') {
         return Err(ValueError::new("the socket has no name", "write a path such as /run/mysite.sock"));
     }
-    if name.len() > LONGEST_PATH {
-        let text =
-            format!("the name of a unix socket has at most {LONGEST_PATH} bytes, this one {}", name.len());
+    if name.len() > MAX_PATH {
+        let text = format!("the name of a unix socket has at most {MAX_PATH} bytes, this one {}", name.len());
         return Err(ValueError::new(text, "choose a shorter path"));
     }
     Ok(())

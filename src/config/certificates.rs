@@ -169,11 +169,11 @@ fn provider(identity: &Identity) -> CryptoProvider {
 }
 
 /// The largest file that is read; chains have some kilobytes, lists of authorities some hundred.
-const MOST_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
 fn read(path: &Path) -> Result<Vec<u8>, ValueError> {
     let shown = path.display();
-    let too_large = |meta: std::fs::Metadata| meta.is_dir() || meta.len() > MOST_BYTES;
+    let too_large = |meta: std::fs::Metadata| meta.is_dir() || meta.len() > MAX_BYTES;
     if std::fs::metadata(path).is_ok_and(too_large) {
         return Err(ValueError::new(format!("\"{shown}\" is no PEM file"), "name the file itself"));
     }

@@ -7,9 +7,9 @@ use super::registry::{self, Match};
 use super::row::{Arg, Row};
 use super::{ConfigError, Origin, files};
 
-const HERE: &Origin = &Origin::CommandLine;
+const COMMAND_LINE: &Origin = &Origin::CommandLine;
 /// Of an ambiguous prefix, so many candidates are shown.
-const SHOWN: usize = 8;
+const MAX_SHOWN: usize = 8;
 
 /// `arguments` is argv without the program's name.
 pub fn read(low: &mut Low<'_>, arguments: &[String]) -> Result<(), ConfigError> {
@@ -61,10 +61,10 @@ fn long_option(name: &str) -> Result<&'static Row, ConfigError> {
     match registry::find_prefix(name) {
         Match::One(row) if !name.is_empty() => Ok(row),
         Match::Several(names) if !name.is_empty() => {
-            let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("--{name}")).collect();
-            let dots = if names.len() > SHOWN { " …" } else { "" };
+            let shown: Vec<String> = names.iter().take(MAX_SHOWN).map(|name| format!("--{name}")).collect();
+            let dots = if names.len() > MAX_SHOWN { " …" } else { "" };
             let message = format!("\"--{name}\" could be {}{dots}", shown.join(", "));
-            Err(ConfigError::new(HERE, message, "write the whole name"))
+            Err(ConfigError::new(COMMAND_LINE, message, "write the whole name"))
         }
         _ => Err(unknown_option(&format!("--{name}"), name)),
     }
@@ -77,7 +77,10 @@ fn read_short<'a>(
     rest: &mut impl Iterator<Item = &'a str>,
 ) -> Result<(), ConfigError> {
     if let Some(row) = mistaken_for_short(letters) {
-        low.warn(HERE, format!("\"-{letters}\" is read as \"--{letters}\"; long names have two dashes"));
+        low.warn(
+            COMMAND_LINE,
+            format!("\"-{letters}\" is read as \"--{letters}\"; long names have two dashes"),
+        );
         return push(low, row, row.name, None, rest);
     }
     for (i, letter) in letters.char_indices() {
@@ -114,10 +117,12 @@ fn push<'a>(
     rest: &mut impl Iterator<Item = &'a str>,
 ) -> Result<(), ConfigError> {
     let value = match value {
-        None if row.arg.needs_value() => Some(rest.next().ok_or_else(|| needs_value(HERE, name, row.help))?),
+        None if row.arg.needs_value() => {
+            Some(rest.next().ok_or_else(|| needs_value(COMMAND_LINE, name, row.help))?)
+        }
         value => value,
     };
-    low.push(name, value, HERE)
+    low.push(name, value, COMMAND_LINE)
 }
 
 fn read_positional(low: &mut Low<'_>, argument: &str, option: Option<&str>) -> Result<(), ConfigError> {
@@ -126,11 +131,11 @@ fn read_positional(low: &mut Low<'_>, argument: &str, option: Option<&str>) -> R
         // How an emperor names the process.
         Ok(())
     } else if let Some(format) = Format::of_path(path) {
-        files::read(low, format, argument, HERE)
+        files::read(low, format, argument, COMMAND_LINE)
     } else if is_file(path) && !(path.ends_with(".wsgi") && is_module(argument)) {
-        low.push("wsgi-file", Some(argument), HERE)
+        low.push("wsgi-file", Some(argument), COMMAND_LINE)
     } else if argument.contains(':') || is_module(argument) {
-        low.push("module", Some(argument), HERE)
+        low.push("module", Some(argument), COMMAND_LINE)
     } else {
         let remedy = match registry::find(argument) {
             _ if let Some(option) = option => format!("write {option}={argument}"),
@@ -139,7 +144,7 @@ fn read_positional(low: &mut Low<'_>, argument: &str, option: Option<&str>) -> R
             None => "name a file that ends in .ini or .py, or a module:callable".to_owned(),
         };
         Err(ConfigError::new(
-            HERE,
+            COMMAND_LINE,
             format!("\"{argument}\" is neither an option nor a configuration"),
             remedy,
         ))
@@ -154,7 +159,7 @@ fn is_module(argument: &str) -> bool {
 
 fn unknown_option(written: &str, name: &str) -> ConfigError {
     let (_, remedy) = unknown(name);
-    ConfigError::new(HERE, format!("unknown option \"{written}\""), remedy)
+    ConfigError::new(COMMAND_LINE, format!("unknown option \"{written}\""), remedy)
 }
 
 #[cfg(test)]

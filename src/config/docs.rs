@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::registry;
-use super::row::{Arg, Row, Status};
+use super::row::{Arg, Reload, Row, Status};
 use super::{Settings, Written};
 
 const HELP_HEAD: &str = "\
@@ -70,7 +70,9 @@ pub fn placeholder(row: &Row) -> String {
 pub fn options_md() -> String {
     let mut out = "<!-- Generated from the option tables in src/config/rows; do not edit. -->\n# Options\n\n\
         Every option of uWSGI is known. *Works*: it does what it says. *Accepted*: there is nothing to do, and why.\n\
-        *Not yet*: it warns and says what will not happen. *Refused*: it warns and says what to use instead.\n"
+        *Not yet*: it warns and says what will not happen. *Refused*: it warns and says what to use instead.\n\n\
+        A reload takes new values of all options but those with the mark *Restart*: these keep the old one until the\n\
+        server is started anew, and the log names them.\n"
         .to_owned();
     for (theme, rows) in themes() {
         let _ = write!(out, "\n## {theme}\n");
@@ -98,7 +100,12 @@ fn table_line(row: &Row) -> String {
         Status::Accepted(why) => format!("*Accepted*: {why}."),
         _ => row.help.replace('|', "\\|"),
     };
-    format!("| {} | {value}{repeats} | {default} | {meaning} |\n", spellings_md(row))
+    let reload = match row.reload {
+        Reload::Live => String::new(),
+        Reload::Restart => ". *Restart*.".to_owned(),
+        Reload::RestartFor(part) => format!(". *Restart* for {part}."),
+    };
+    format!("| {} | {value}{repeats} | {default} | {meaning}{reload} |\n", spellings_md(row))
 }
 
 fn spellings_md(row: &Row) -> String {

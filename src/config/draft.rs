@@ -199,7 +199,7 @@ impl Draft {
         for app in apps {
             let source = if app.mountpoint.is_empty() { app.source } else { self.file_or_module(app.source) };
             let name = app.callable.or_else(|| callable.as_ref().map(|(name, _)| name.clone()));
-            self.settings.apps.push(App {
+            self.settings.apps.mounts.push(App {
                 mountpoint: app.mountpoint,
                 source,
                 callable: name.unwrap_or_else(|| DEFAULT_CALLABLE.to_owned()),
@@ -212,7 +212,7 @@ impl Draft {
     fn file_or_module(&self, source: AppSource) -> AppSource {
         let AppSource::File(path) = &source else { return source };
         let text = path.to_string_lossy();
-        let there = self.settings.chdir.as_deref().unwrap_or(Path::new(".")).join(path);
+        let there = self.settings.instance.chdir.as_deref().unwrap_or(Path::new(".")).join(path);
         if text.ends_with(".wsgi") && is_module_name(&text) && !there.exists() {
             return AppSource::Module(text.into_owned());
         }
@@ -221,15 +221,19 @@ impl Draft {
 
     fn find_contradictions(&mut self) {
         let s = &self.settings;
-        let without_harakiri = s.harakiri.is_none();
+        let without_harakiri = s.harakiri.timeout.is_none();
         for (is_so, name, missing) in [
             (
-                without_harakiri && s.harakiri_graceful_timeout.is_some(),
+                without_harakiri && s.harakiri.graceful_timeout.is_some(),
                 "harakiri-graceful-timeout",
                 "harakiri",
             ),
-            (without_harakiri && s.harakiri_verbose, "harakiri-verbose", "harakiri"),
-            (s.max_requests == 0 && s.max_requests_delta > 0, "max-requests-delta", "max-requests"),
+            (without_harakiri && s.harakiri.verbose, "harakiri-verbose", "harakiri"),
+            (
+                s.recycle.max_requests == 0 && s.recycle.max_requests_delta > 0,
+                "max-requests-delta",
+                "max-requests",
+            ),
         ] {
             if is_so {
                 let origin = self.settings.origin_of(name);
@@ -246,9 +250,10 @@ impl Draft {
         if s.listeners.iter().any(may_be_file) {
             return;
         }
-        for (is_set, name) in
-            [(s.chmod_socket.is_some(), "chmod-socket"), (s.chown_socket.is_some(), "chown-socket")]
-        {
+        for (is_set, name) in [
+            (s.instance.chmod_socket.is_some(), "chmod-socket"),
+            (s.instance.chown_socket.is_some(), "chown-socket"),
+        ] {
             if is_set {
                 let origin = self.settings.origin_of(name);
                 self.warn(origin, format!("\"{name}\" has no effect: no socket is a file"));

@@ -8,10 +8,10 @@ use super::source::fetch;
 use super::{ConfigError, Origin, Written};
 
 /// A value that grows beyond this is a mistake: names that contain each other grow exponentially.
-const LONGEST: usize = 1 << 20;
+const MAX_VALUE: usize = 1 << 20;
 /// What all values together may grow to.
-const MOST: usize = 16 << 20;
-const DEEPEST: usize = 128;
+const MAX_TOTAL: usize = 16 << 20;
+const MAX_DEPTH: usize = 128;
 
 /// What references are resolved with.
 pub struct Known<'a> {
@@ -96,7 +96,7 @@ fn variable(name: &str, variables: &HashMap<&str, &str>) -> Option<String> {
 }
 
 fn content(path: &str, sealed: bool, origin: &Origin) -> Result<String, ConfigError> {
-    let bytes = if sealed { Err(SEALED.to_owned()) } else { fetch(path, LONGEST) };
+    let bytes = if sealed { Err(SEALED.to_owned()) } else { fetch(path, MAX_VALUE) };
     let bytes = bytes.map_err(|why| {
         ConfigError::new(origin, format!("cannot read \"{path}\" for @({path}): {why}"), "")
     })?;
@@ -166,7 +166,7 @@ impl<'a> Names<'a> {
                     result = apply(operator.take(), result, &value.unwrap_or_default());
                 }
             }
-            if result.len() > LONGEST {
+            if result.len() > MAX_VALUE {
                 return Ok(Some(result));
             }
         }
@@ -176,7 +176,7 @@ impl<'a> Names<'a> {
     /// The value of the first option of that name, wherever it stands. Without a value it is true.
     fn value_of(&mut self, name: &str, depth: usize) -> Result<Option<String>, ConfigError> {
         let Some(&i) = self.known.index.get(name) else { return Ok(None) };
-        if self.busy.contains(&i) || depth >= DEEPEST {
+        if self.busy.contains(&i) || depth >= MAX_DEPTH {
             return Ok(None);
         }
         self.resolve(i, depth + 1)?;
@@ -230,7 +230,7 @@ fn replace(
 
 /// The sum of all values so far with `value`, within the bounds.
 fn grown(total: usize, value: &str, origin: &Origin) -> Result<usize, ConfigError> {
-    if value.len() > LONGEST || total + value.len() > MOST {
+    if value.len() > MAX_VALUE || total + value.len() > MAX_TOTAL {
         let message = "the values grow too large when their references are resolved";
         return Err(ConfigError::new(origin, message, "look for names that contain each other"));
     }

@@ -4,10 +4,10 @@ use super::format::{self, Fault, Format, Item};
 use super::low::Low;
 use super::{ConfigError, Origin, magic, registry, source};
 
-const MOST_FILES: usize = 256;
-const LARGEST_FILE: usize = 4 << 20;
+const MAX_FILES: usize = 256;
+const MAX_FILE: usize = 4 << 20;
 /// What all files together may have.
-const MOST_BYTES: usize = 32 << 20;
+const MAX_BYTES: usize = 32 << 20;
 pub const LOOP: &str = "look for a file that includes itself";
 
 /// `include`, `config`, `inherit`: the name, which has been resolved, says which format it is.
@@ -93,12 +93,12 @@ impl Text {
 
 fn text_of(low: &mut Low<'_>, path: &str, origin: &Origin) -> Result<String, ConfigError> {
     low.files.count += 1;
-    if low.files.count > MOST_FILES {
-        return Err(ConfigError::new(origin, format!("more than {MOST_FILES} files are read"), LOOP));
+    if low.files.count > MAX_FILES {
+        return Err(ConfigError::new(origin, format!("more than {MAX_FILES} files are read"), LOOP));
     }
-    let bytes = low.fetch(path, LARGEST_FILE).map_err(|why| cannot_read(path, &why, origin))?;
+    let bytes = low.fetch(path, MAX_FILE).map_err(|why| cannot_read(path, &why, origin))?;
     low.files.bytes += bytes.len();
-    if low.files.bytes > MOST_BYTES {
+    if low.files.bytes > MAX_BYTES {
         return Err(ConfigError::new(origin, "the files have more than 32 MiB together", LOOP));
     }
     if bytes.contains(&0) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// So many names are compared; a directory tree may be larger than anyone waits for.
-const MOST_STEPS: usize = 1_000_000;
+const MAX_STEPS: usize = 1_000_000;
 
 /// The paths that fit, sorted; `None` when there are more than `most` or the search takes too long. As glob(3) with
 /// GLOB_NOMAGIC unset: a pattern that fits nothing gives nothing.
@@ -19,7 +19,7 @@ pub fn glob(pattern: &str, most: usize) -> Option<Vec<String>> {
             } else if std::fs::symlink_metadata(directory.join(part)).is_ok() {
                 next.push(directory.join(part));
             }
-            if next.len() > most || steps > MOST_STEPS {
+            if next.len() > most || steps > MAX_STEPS {
                 return None;
             }
         }
@@ -41,7 +41,7 @@ fn entries(directory: &Path, pattern: &str, found: &mut Vec<PathBuf>, steps: &mu
     for entry in entries.flatten() {
         *steps += 1;
         let name = entry.file_name();
-        if *steps <= MOST_STEPS && fits(pattern, &name.to_string_lossy()) {
+        if *steps <= MAX_STEPS && fits(pattern, &name.to_string_lossy()) {
             found.push(directory.join(name));
         }
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::low::{Low, MOST_OPTIONS};
+use super::low::{Low, MAX_OPTIONS};
 use super::rows::is_built_in;
 use super::{ConfigError, Origin};
 
@@ -136,7 +136,7 @@ fn times(text: &str, origin: &Origin) -> Result<Vec<String>, ConfigError> {
         let message = format!("option \"for-times\": \"{text}\" is not a whole number");
         ConfigError::new(origin, message, "write how often the lines are read, such as 4")
     })?;
-    if number > MOST_OPTIONS as u64 {
+    if number > MAX_OPTIONS as u64 {
         return Err(too_many("for-times", number, origin));
     }
     Ok((1..=number).map(|i| i.to_string()).collect())
@@ -144,14 +144,14 @@ fn times(text: &str, origin: &Origin) -> Result<Vec<String>, ConfigError> {
 
 fn too_many(name: &str, number: u64, origin: &Origin) -> ConfigError {
     let message = format!(
-        "option \"{name}\": a configuration has at most {MOST_OPTIONS} options, this one has {number} turns"
+        "option \"{name}\": a configuration has at most {MAX_OPTIONS} options, this one has {number} turns"
     );
     ConfigError::new(origin, message, "repeat less often")
 }
 
 /// As uWSGI asks glob(3): directories end with a slash, and a pattern that fits nothing stands for itself.
 fn paths(low: &Low<'_>, pattern: &str, origin: &Origin) -> Result<Vec<String>, ConfigError> {
-    let found = if low.sealed { Some(Vec::new()) } else { super::glob::glob(pattern, MOST_OPTIONS) };
+    let found = if low.sealed { Some(Vec::new()) } else { super::glob::glob(pattern, MAX_OPTIONS) };
     let Some(found) = found else {
         let message = format!("\"{pattern}\" fits too many files");
         return Err(ConfigError::new(origin, message, "write a narrower pattern"));
@@ -164,13 +164,13 @@ fn paths(low: &Low<'_>, pattern: &str, origin: &Origin) -> Result<Vec<String>, C
 }
 
 fn lines(low: &Low<'_>, path: &str, origin: &Origin) -> Result<Vec<String>, ConfigError> {
-    const MOST_BYTES: usize = 4 << 20;
-    let bytes = low.fetch(path, MOST_BYTES).map_err(|why| {
+    const MAX_BYTES: usize = 4 << 20;
+    let bytes = low.fetch(path, MAX_BYTES).map_err(|why| {
         ConfigError::new(origin, format!("option \"for-readline\": cannot read \"{path}\": {why}"), "")
     })?;
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<String> = text.lines().take(MOST_OPTIONS + 1).map(str::to_owned).collect();
-    if lines.len() > MOST_OPTIONS {
+    let lines: Vec<String> = text.lines().take(MAX_OPTIONS + 1).map(str::to_owned).collect();
+    if lines.len() > MAX_OPTIONS {
         Err(too_many("for-readline", lines.len() as u64, origin))
     } else {
         Ok(lines)

@@ -11,9 +11,9 @@ use super::{
 };
 
 /// Bounds for what a configuration may make the reader do.
-pub const MOST_OPTIONS: usize = 100_000;
-const MOST_BYTES: usize = 16 << 20;
-const DEEPEST: usize = 16;
+pub const MAX_OPTIONS: usize = 100_000;
+const MAX_BYTES: usize = 16 << 20;
+const MAX_DEPTH: usize = 16;
 
 /// The list while it is being read. Options that concern the reading itself act here, so that what `ini` names
 /// is inserted in its place.
@@ -147,12 +147,12 @@ impl<'a> Low<'a> {
 
     /// One option more, if there may be one.
     fn count(&mut self, name: &str, value: Option<&str>, origin: &Origin) -> Result<Written, ConfigError> {
-        if self.written.len() + self.skipped.len() >= MOST_OPTIONS {
+        if self.written.len() + self.skipped.len() >= MAX_OPTIONS {
             let remedy = "look for a loop that repeats too often";
-            return Err(ConfigError::new(origin, format!("more than {MOST_OPTIONS} options"), remedy));
+            return Err(ConfigError::new(origin, format!("more than {MAX_OPTIONS} options"), remedy));
         }
         self.bytes += name.len() + value.map_or(0, str::len);
-        if self.bytes > MOST_BYTES {
+        if self.bytes > MAX_BYTES {
             return Err(ConfigError::new(origin, "the options have more than 16 MiB together", ""));
         }
         Ok(Written { name: name.to_owned(), value: value.map(str::to_owned), origin: origin.clone() })
@@ -269,10 +269,10 @@ impl<'a> Low<'a> {
         origin: &Origin,
         read: impl FnOnce(&mut Self) -> Result<(), ConfigError>,
     ) -> Result<(), ConfigError> {
-        if self.depth >= DEEPEST {
+        if self.depth >= MAX_DEPTH {
             return Err(ConfigError::new(
                 origin,
-                format!("files name each other {DEEPEST} levels deep"),
+                format!("files name each other {MAX_DEPTH} levels deep"),
                 super::files::LOOP,
             ));
         }

@@ -1,4 +1,4 @@
-//! Floor 1: options, formats, and what a configuration means.
+//! Options, formats, and what a configuration means.
 //!
 //! Each source of options yields the same list of name, value and origin (`low`). References in the values are
 //! resolved (`expand`), and the rows of the registry turn the list into `Settings` (`resolve`, `draft`).
@@ -12,7 +12,6 @@ mod ciphers;
 mod cli;
 mod command;
 mod completion;
-mod details;
 mod docs;
 mod draft;
 mod error;
@@ -20,14 +19,17 @@ mod expand;
 mod files;
 pub mod format;
 mod glob;
+mod groups;
 mod handed;
 mod http;
 pub mod init;
+mod instance;
 mod logic;
 mod low;
 mod magic;
 mod man;
 pub mod registry;
+mod reload;
 mod resolve;
 mod row;
 mod rows;
@@ -42,14 +44,15 @@ mod values;
 pub use ciphers::Ciphers;
 pub use command::{Outcome, command};
 pub use completion::{Shell, completion};
-pub use details::*;
 pub use docs::{help, is_built, options_md, show};
 pub use draft::Draft;
 pub use error::{ConfigError, ValueError, Warning};
 pub use format::Format;
+pub use groups::*;
 pub use http::{Http, Network};
+pub use instance::{Instance, Limits, PidFiles, SocketOptions};
 pub use man::man;
-pub use row::{Arg, Row, Status};
+pub use row::{Arg, Reload, Row, Status};
 pub use settings::*;
 pub use tls::{Identity, Name, Tls};
 pub use values::{Meaning, Value, values};

@@ -60,7 +60,7 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
 }
 
 /// The search for the likely name takes time, and nobody reads on.
-const MOST_UNKNOWN: usize = 100;
+const MAX_UNKNOWN: usize = 100;
 
 /// It counts wherever it stands, as in uWSGI.
 fn is_strict(written: &[Written]) -> bool {
@@ -183,11 +183,11 @@ impl<'a> Resolver<'a> {
             return Ok(());
         }
         self.unknown += 1;
-        if self.unknown == MOST_UNKNOWN + 1 {
+        if self.unknown == MAX_UNKNOWN + 1 {
             self.warnings
                 .push(Warning::new(&option.origin, "more unknown options follow and are not listed"));
         }
-        if self.unknown > MOST_UNKNOWN && !self.strict {
+        if self.unknown > MAX_UNKNOWN && !self.strict {
             return Ok(());
         }
         let (message, remedy) = unknown(&option.name);

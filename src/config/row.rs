@@ -51,6 +51,16 @@ pub enum Status {
     Refused(&'static str),
 }
 
+/// Whether a reload takes the option's new value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    Live,
+    /// The old value stays until the server is started anew.
+    Restart,
+    /// Only this part of the old value stays.
+    RestartFor(&'static str),
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub name: &'static str,
@@ -66,6 +76,7 @@ pub struct Row {
     pub status: Status,
     /// Each further value is added to the ones before instead of replacing them.
     pub repeats: bool,
+    pub reload: Reload,
     pub set: Setter,
 }
 
@@ -81,6 +92,7 @@ impl Row {
             theme: "",
             status: Status::Works,
             repeats: false,
+            reload: Reload::Live,
             set,
         }
     }
@@ -103,6 +115,14 @@ impl Row {
 
     pub const fn many(self) -> Row {
         Row { repeats: true, ..self }
+    }
+
+    pub const fn restart(self) -> Row {
+        Row { reload: Reload::Restart, ..self }
+    }
+
+    pub const fn restart_for(self, part: &'static str) -> Row {
+        Row { reload: Reload::RestartFor(part), ..self }
     }
 
     pub const fn setter(self, set: Setter) -> Row {

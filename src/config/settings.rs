@@ -1,12 +1,12 @@
-//! The resolved configuration: what was written, turned into what it means. Everything above floor 1 reads
+//! The resolved configuration: what was written, turned into what it means. Everything above this layer reads
 //! this and nothing else.
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::details::*;
+use super::groups::*;
 use super::http::Http;
+use super::instance::Instance;
 use super::statics::Statics;
 use super::tls::{Identity, Tls};
 
@@ -101,100 +101,27 @@ pub struct App {
     pub origin: Origin,
 }
 
-/// Names of processes in `ps` (`auto-procname`, `procname…`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProcNames {
-    pub auto: bool,
-    pub all: Option<String>,
-    pub master: Option<String>,
-    pub prefix: String,
-    pub append: String,
-}
-
-/// Every setting, with its default where nothing was written.
-#[derive(Clone, Debug, PartialEq)]
+/// Every setting, grouped by who uses it; each with its default where nothing was written.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
+    /// A reload takes their certificates; where they are bound only a restart changes.
     pub listeners: Vec<Listener>,
-    /// In load order. Empty: none was named.
-    pub apps: Vec<App>,
-    pub chdir: Option<PathBuf>,
-    pub pythonpath: Vec<PathBuf>,
-    pub virtualenv: Option<PathBuf>,
-    /// `(name, value)` in the order written.
-    pub env: Vec<(String, String)>,
-    /// `sys.argv` after its first entry, separated by blanks.
-    pub pyargv: Option<String>,
-    pub processes: u32,
-    pub threads: u32,
-    pub lazy_apps: bool,
-    pub need_app: bool,
-    /// Load code named by request variables (UWSGI_FILE and the like).
-    pub dynamic_apps: bool,
-    pub manage_script_name: bool,
-    /// Backlog; `None` means min(1024, somaxconn).
-    pub listen: Option<u32>,
-    pub buffer_size: usize,
-    /// Most request variables of one request.
-    pub max_vars: usize,
-    /// Bodies up to this many bytes are read into memory before the app runs, larger ones to a file. 0: not read ahead.
-    pub post_buffering: usize,
-    /// Bytes of such a file; 0: no limit.
-    pub post_buffering_limit: u64,
-    /// Largest body in bytes; 0: no limit.
-    pub limit_post: u64,
-    /// Most bytes of the head that an application gives an answer.
-    pub response_headers_limit: usize,
-    /// The longest wait for the peer in one blocking step.
-    pub socket_timeout: Duration,
-    pub chmod_socket: Option<u32>,
-    /// `user` or `user:group`.
-    pub chown_socket: Option<String>,
-    pub uid: Option<String>,
-    pub gid: Option<String>,
-    pub umask: Option<u32>,
-    pub vacuum: bool,
-    pub pidfile: Option<PathBuf>,
-    pub harakiri: Option<Duration>,
-    pub harakiri_verbose: bool,
-    pub harakiri_graceful_timeout: Option<Duration>,
-    /// Requests after which a worker is replaced; 0: never.
-    pub max_requests: u64,
-    pub max_requests_delta: u64,
-    pub worker_reload_mercy: Duration,
-    pub reload_mercy: Duration,
-    /// Longest time from fork to the first `ready`; `None`: no limit.
-    pub boot_timeout: Option<Duration>,
-    /// `false` (`disable-logging`): no line a request.
-    pub log_requests: bool,
-    /// Requests are timed in microseconds in the log line.
-    pub log_micros: bool,
-    pub logto: Option<PathBuf>,
-    /// Go to the background and write the log to this file.
-    pub daemonize: Option<PathBuf>,
-    pub log_x_forwarded_for: bool,
-    pub procnames: ProcNames,
-    /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
-    pub written: Vec<Written>,
-    pub show_config: bool,
-    /// Start everything but the workers, and exit.
-    pub no_server: bool,
-    /// Workers end when the master is gone.
-    pub no_orphans: bool,
-    /// The master keeps its privileges; only the workers drop them.
-    pub master_as_root: bool,
-    /// Paths that no mount answers to get 404 instead of the default application.
-    pub no_default_app: bool,
-    pub socket_options: SocketOptions,
-    pub limits: Limits,
+    pub instance: Instance,
+    pub supervise: Supervise,
+    pub harakiri: Harakiri,
     pub recycle: Recycle,
     pub watch: Watch,
-    pub client_errors: ClientErrors,
+    pub procnames: ProcNames,
+    pub worker: Worker,
+    pub apps: Apps,
     pub python: Python,
-    pub log: Log,
-    pub pidfiles: PidFiles,
+    pub requests: Requests,
     pub http: Http,
     pub statics: Statics,
     pub tls: Tls,
+    pub log: Log,
+    /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
+    pub written: Vec<Written>,
 }
 
 /// One option as it was written.
@@ -204,70 +131,4 @@ pub struct Written {
     /// `None`: the option stood there without a value.
     pub value: Option<String>,
     pub origin: Origin,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            listeners: Vec::new(),
-            apps: Vec::new(),
-            chdir: None,
-            pythonpath: Vec::new(),
-            virtualenv: None,
-            env: Vec::new(),
-            pyargv: None,
-            processes: 1,
-            threads: 1,
-            lazy_apps: false,
-            need_app: true,
-            dynamic_apps: false,
-            manage_script_name: false,
-            listen: None,
-            buffer_size: 65535,
-            max_vars: 1000,
-            post_buffering: 0,
-            post_buffering_limit: 1 << 30,
-            limit_post: 0,
-            response_headers_limit: 64 * 1024,
-            socket_timeout: Duration::from_secs(4),
-            chmod_socket: None,
-            chown_socket: None,
-            uid: None,
-            gid: None,
-            umask: None,
-            vacuum: false,
-            pidfile: None,
-            harakiri: None,
-            harakiri_verbose: false,
-            harakiri_graceful_timeout: None,
-            max_requests: 0,
-            max_requests_delta: 0,
-            worker_reload_mercy: Duration::from_secs(60),
-            reload_mercy: Duration::from_secs(3),
-            boot_timeout: Some(Duration::from_secs(300)),
-            log_requests: true,
-            log_micros: false,
-            logto: None,
-            daemonize: None,
-            log_x_forwarded_for: false,
-            procnames: ProcNames::default(),
-            written: Vec::new(),
-            show_config: false,
-            no_server: false,
-            no_orphans: false,
-            master_as_root: false,
-            no_default_app: false,
-            socket_options: SocketOptions::default(),
-            limits: Limits::default(),
-            recycle: Recycle::default(),
-            watch: Watch::default(),
-            client_errors: ClientErrors::default(),
-            python: Python::default(),
-            log: Log::default(),
-            pidfiles: PidFiles::default(),
-            http: Http::default(),
-            statics: Statics::default(),
-            tls: Tls::default(),
-        }
-    }
 }

@@ -10,8 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a command or a web server may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Schemes of uWSGI that read from its own binary or from an emperor.
 const NOT_HERE: &[&str] = &["data", "section", "sym", "call", "callint", "emperor"];
 
@@ -61,7 +61,7 @@ fn too_large(most: usize) -> String {
 
 /// What a shell command prints. Its output is a socket, because only that has a time limit in std.
 fn output(command: &str, most: usize) -> Result<Vec<u8>, String> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let (ours, theirs) = UnixStream::pair().map_err(reason)?;
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::from(OwnedFd::from(theirs)));
@@ -88,7 +88,7 @@ fn wait(child: &mut Child, deadline: Instant) -> Result<ExitStatus, String> {
 }
 
 fn too_slow() -> String {
-    format!("it took longer than {} seconds", PATIENCE.as_secs())
+    format!("it took longer than {} seconds", TIMEOUT.as_secs())
 }
 
 /// A stream whose reads can be given a time limit.
@@ -134,7 +134,7 @@ fn read_until(mut stream: impl Patient, deadline: Instant, most: usize) -> Resul
 
 /// `host[:port][/path]`, as a browser of 1996 would ask for it: the answer ends with the connection.
 fn http(url: &str, most: usize) -> Result<Vec<u8>, String> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let (host, path) = url.split_once('/').unwrap_or((url, ""));
     if host.is_empty() || url.bytes().any(|b| b.is_ascii_control() || b == b' ') {
         return Err("this is no address of a web page".to_owned());
@@ -142,8 +142,8 @@ fn http(url: &str, most: usize) -> Result<Vec<u8>, String> {
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
     let address = if has_port { host.to_owned() } else { format!("{host}:80") };
     let address = address.to_socket_addrs().map_err(reason)?.next().ok_or("it has no address")?;
-    let mut stream = TcpStream::connect_timeout(&address, CONNECT).map_err(reason)?;
-    stream.set_write_timeout(Some(CONNECT)).map_err(reason)?;
+    let mut stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(reason)?;
+    stream.set_write_timeout(Some(CONNECT_TIMEOUT)).map_err(reason)?;
     let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(reason)?;
     let answer = read_until(stream, deadline, most.saturating_add(64 << 10))?;

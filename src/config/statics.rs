@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{Settings, ValueError, Warning};
+use super::{Apps, Settings, ValueError, Warning};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statics {
@@ -115,7 +115,8 @@ impl Statics {
 impl Settings {
     /// Is a server without an application what was meant?
     pub fn serves_files_only(&self) -> bool {
-        !self.need_app && self.apps.is_empty() && !self.dynamic_apps && !self.statics.is_empty()
+        let Apps { mounts, need_app, dynamic_apps, .. } = &self.apps;
+        mounts.is_empty() && !need_app && !dynamic_apps && !self.statics.is_empty()
     }
 }
 
@@ -131,7 +132,7 @@ pub fn missing(settings: &Settings) -> Vec<Warning> {
         named("static-safe", safe),
     ];
     let warning = |(name, path): (&str, PathBuf)| {
-        let place = settings.chdir.as_deref().unwrap_or(Path::new("")).join(&path);
+        let place = settings.instance.chdir.as_deref().unwrap_or(Path::new("")).join(&path);
         let shown = std::path::absolute(&place).unwrap_or(place);
         let text = format!("option \"{name}\": \"{}\" does not exist", shown.display());
         (!shown.exists()).then(|| Warning::new(&settings.origin_of_end(name, &path.to_string_lossy()), text))

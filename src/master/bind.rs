@@ -57,14 +57,14 @@ fn backlog(settings: &Settings) -> u32 {
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(4096);
-    settings.listen.unwrap_or(1024).min(most)
+    settings.instance.listen.unwrap_or(1024).min(most)
 }
 
 /// Binds every listener, or names the first that cannot be bound.
 pub fn all(settings: &Settings, owner: Owner) -> std::result::Result<Sockets, String> {
     let mut sockets = Sockets { bound: Vec::new(), files: Vec::new() };
     let backlog = backlog(settings);
-    if let Some(listen) = settings.listen.filter(|&listen| listen > backlog) {
+    if let Some(listen) = settings.instance.listen.filter(|&listen| listen > backlog) {
         log::say(&format!(
             "warning: listen = {listen} is more than the kernel allows: {backlog} connections can wait; raise it with \
              sysctl net.core.somaxconn={listen}"
@@ -108,7 +108,7 @@ fn one(
             socket::take_listener(fd.as_fd())?;
             // On a unix socket, where nothing is delayed, this fails.
             let _ = socket::no_delay(fd.as_fd());
-            if let Some(waiting) = settings.socket_options.fast_open {
+            if let Some(waiting) = settings.instance.socket_options.fast_open {
                 let _ = socket::fast_open(fd.as_fd(), waiting);
             }
             add(fd, (number, listener), settings, sockets)?;
@@ -123,7 +123,7 @@ fn add(
     settings: &Settings,
     sockets: &mut Sockets,
 ) -> Result<()> {
-    let options = &settings.socket_options;
+    let options = &settings.instance.socket_options;
     if options.keepalive {
         socket::keep_alive(fd.as_fd())?;
     }
@@ -147,7 +147,7 @@ fn add(
 
 /// A name may stand for several addresses (localhost for ::1 and 127.0.0.1): all that this machine has are bound.
 fn tcp(host: &str, port: u16, backlog: u32, settings: &Settings) -> Result<Vec<OwnedFd>> {
-    let options = &settings.socket_options;
+    let options = &settings.instance.socket_options;
     let binding = socket::Binding { reuse_port: options.reuse_port, free: options.free_bind };
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     let mut bound = Vec::new();
@@ -168,12 +168,12 @@ fn tcp(host: &str, port: u16, backlog: u32, settings: &Settings) -> Result<Vec<O
 
 fn ready_tcp(fd: &OwnedFd, protocol: Protocol, settings: &Settings) -> Result<()> {
     socket::no_delay(fd.as_fd())?;
-    if let Some(waiting) = settings.socket_options.fast_open {
+    if let Some(waiting) = settings.instance.socket_options.fast_open {
         socket::fast_open(fd.as_fd(), waiting)?;
     }
     match protocol {
-        Protocol::Uwsgi if settings.socket_options.defer_accept => {
-            socket::defer_accept(fd.as_fd(), settings.socket_timeout)
+        Protocol::Uwsgi if settings.instance.socket_options.defer_accept => {
+            socket::defer_accept(fd.as_fd(), settings.requests.socket_timeout)
         }
         _ => Ok(()),
     }
@@ -188,10 +188,10 @@ fn set_access(socket: &NewSocket<'_>, settings: &Settings, owner: Owner) -> Resu
             Error::other(format!("{origin}: option \"{option}\": {}; {remedy}", reason(error)))
         }
     };
-    if let Some(mode) = settings.chmod_socket {
+    if let Some(mode) = settings.instance.chmod_socket {
         socket.set_mode(mode).map_err(failed("chmod-socket", "the file system does not allow it"))?;
     }
-    if settings.chown_socket.is_some() {
+    if settings.instance.chown_socket.is_some() {
         let remedy = "only root gives a socket to another user, or to a group that is not its own: start the server as \
                       root (uid names the user to become), or leave the option out";
         socket.set_owner(owner).map_err(failed("chown-socket", remedy))?;

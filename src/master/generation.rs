@@ -40,11 +40,11 @@ impl<H: Host> Master<'_, H> {
     pub(super) fn begin_generation(&mut self) {
         self.generation += 1;
         self.due.clear();
-        if self.settings.lazy_apps {
-            if self.settings.no_server && self.phase == Phase::Starting {
+        if self.settings.instance.lazy_apps {
+            if self.settings.instance.no_server && self.phase == Phase::Starting {
                 return self.stop_before_serving();
             }
-            for id in 1..=self.settings.processes {
+            for id in 1..=self.settings.instance.processes {
                 self.spawn(id);
             }
             return;
@@ -79,8 +79,8 @@ impl<H: Host> Master<'_, H> {
             }
             return;
         }
-        let ready = (1..=self.settings.processes).filter(|&id| self.is_complete(id)).count();
-        if ready == self.settings.processes as usize {
+        let ready = (1..=self.settings.instance.processes).filter(|&id| self.is_complete(id)).count();
+        if ready == self.settings.instance.processes as usize {
             self.generation_is_complete();
         }
         let _ = id;
@@ -149,7 +149,7 @@ impl<H: Host> Master<'_, H> {
     fn fall_back(&mut self) {
         self.generation = self.serving();
         let at_us = clock::monotonic_us() + 1_000_000;
-        for id in 1..=self.settings.processes {
+        for id in 1..=self.settings.instance.processes {
             if self.lacks(id) {
                 self.due.push(Due { id, at_us });
             }

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::*;
 
 impl<H: Host> Master<'_, H> {
     pub(super) fn check_harakiri(&mut self, now: u64) {
-        let Some(limit) = self.settings.harakiri else { return };
-        let grace = self.settings.harakiri_graceful_timeout.map_or(0, |time| time.as_micros() as u64);
+        let Some(limit) = self.settings.harakiri.timeout else { return };
+        let grace = self.settings.harakiri.graceful_timeout.map_or(0, |time| time.as_micros() as u64);
         for index in 0..self.children.len() {
             let child = &self.children[index];
             if !child.was_ready || child.leaving == Some(Leaving::Harakiri) {

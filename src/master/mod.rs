@@ -178,7 +178,7 @@ impl<H: Host> Master<'_, H> {
 
     /// How often deadlines on the board are looked at: often enough that harakiri is not late by more than a quarter.
     fn tick_us(&self) -> u64 {
-        let quarter = self.settings.harakiri.map_or(1_000_000, |time| time.as_micros() as u64 / 4);
+        let quarter = self.settings.harakiri.timeout.map_or(1_000_000, |time| time.as_micros() as u64 / 4);
         quarter.clamp(50_000, 1_000_000)
     }
 
@@ -235,7 +235,7 @@ impl<H: Host> Master<'_, H> {
     /// Tells a worker to finish what it has begun and leave. One that has not begun to serve is killed.
     fn retire(&mut self, index: usize, why: Leaving) {
         let now = clock::monotonic_us();
-        let mercy = self.settings.worker_reload_mercy.as_micros() as u64;
+        let mercy = self.settings.supervise.worker_reload_mercy.as_micros() as u64;
         let child = &mut self.children[index];
         if child.leaving.is_some_and(|leaving| leaving == Leaving::Harakiri) {
             return;
@@ -306,7 +306,7 @@ impl<H: Host> Master<'_, H> {
                     log::say(&format!(
                         "{} is still busy after worker-reload-mercy = {} s; killed",
                         child.name(),
-                        self.settings.worker_reload_mercy.as_secs()
+                        self.settings.supervise.worker_reload_mercy.as_secs()
                     ));
                 }
                 Some(_) => {}

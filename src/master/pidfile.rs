@@ -39,15 +39,15 @@ fn listed(all: [(&'static str, &Option<PathBuf>, When); 2]) -> Vec<PidFile> {
 /// Those that stand under names as they are before `chdir`.
 pub fn before_chdir(settings: &Settings) -> Vec<PidFile> {
     listed([
-        ("pidfile", &settings.pidfile, When::Start),
-        ("safe-pidfile", &settings.pidfiles.safe, When::Ready),
+        ("pidfile", &settings.instance.pidfiles.first, When::Start),
+        ("safe-pidfile", &settings.instance.pidfiles.safe, When::Ready),
     ])
 }
 
 pub fn after_chdir(settings: &Settings) -> Vec<PidFile> {
     listed([
-        ("pidfile2", &settings.pidfiles.second, When::Start),
-        ("safe-pidfile2", &settings.pidfiles.safe_second, When::Ready),
+        ("pidfile2", &settings.instance.pidfiles.second, When::Start),
+        ("safe-pidfile2", &settings.instance.pidfiles.safe_second, When::Ready),
     ])
 }
 

@@ -132,7 +132,7 @@ impl<H: Host> Master<'_, H> {
         if self.phase == Phase::Serving {
             log::say(&format!("{why}; it is loaded again when a worker has to be replaced"));
             let at_us = clock::monotonic_us() + 1_000_000;
-            for id in 1..=self.settings.processes {
+            for id in 1..=self.settings.instance.processes {
                 if self.lacks(id) && self.due.iter().all(|due| due.id != id) {
                     self.due.push(Due { id, at_us });
                 }

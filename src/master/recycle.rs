@@ -34,7 +34,7 @@ impl<H: Host> Master<'_, H> {
         if self.phase != Phase::Serving {
             return;
         }
-        let most = at_once(self.settings.processes);
+        let most = at_once(self.settings.instance.processes);
         let leaves = |child: &&Child| child.successor.is_some() || child.leaving == Some(Leaving::Recycled);
         let mut busy = self.children.iter().filter(leaves).count();
         let now = clock::monotonic_us();

@@ -48,7 +48,7 @@ impl<H: Host> Master<'_, H> {
         });
         match forked {
             Ok(pid) => {
-                let boot_us = self.settings.boot_timeout.map(|time| time.as_micros() as u64);
+                let boot_us = self.settings.supervise.boot_timeout.map(|time| time.as_micros() as u64);
                 let _ = self.epoll.add(&ours, epoll::READ, TEMPLATE);
                 self.template = Some(Template {
                     pid,
@@ -66,7 +66,7 @@ impl<H: Host> Master<'_, H> {
     fn cannot_start(&mut self, what: &str, error: &std::io::Error) {
         log::say(&format!("cannot start {what}: {}; trying again in a second", reason(error)));
         let at_us = clock::monotonic_us() + 1_000_000;
-        let missing: Vec<u32> = (1..=self.settings.processes).filter(|&id| self.lacks(id)).collect();
+        let missing: Vec<u32> = (1..=self.settings.instance.processes).filter(|&id| self.lacks(id)).collect();
         for id in missing {
             if self.due.iter().all(|due| due.id != id) {
                 self.due.push(Due { id, at_us });
@@ -89,7 +89,7 @@ impl<H: Host> Master<'_, H> {
             self.due.push(Due { id, at_us: clock::monotonic_us() + 100_000 });
             return None;
         };
-        if !self.settings.lazy_apps {
+        if !self.settings.instance.lazy_apps {
             let Some(template) = self.template.as_ref().filter(|template| template.is_ready) else {
                 self.due.push(Due { id, at_us: clock::monotonic_us() + 100_000 });
                 if self.template.is_none() {
@@ -133,7 +133,7 @@ impl<H: Host> Master<'_, H> {
         let now = clock::monotonic_us();
         let mut child = Child::new(slot, id, self.generation, now);
         (child.pid, child.assignment) = (pid, assignment);
-        child.kill_at = self.settings.boot_timeout.map(|time| now + time.as_micros() as u64);
+        child.kill_at = self.settings.supervise.boot_timeout.map(|time| now + time.as_micros() as u64);
         self.children.push(child);
     }
 
@@ -162,7 +162,8 @@ impl<H: Host> Master<'_, H> {
 
     /// With `master-as-root` the application, which runs in the template, must not choose whom root signals.
     fn believes(&self, generation: u64, pid: i32) -> bool {
-        let is_privileged = self.settings.master_as_root && self.settings.uid.is_some() && user::is_root();
+        let is_privileged =
+            self.settings.instance.master_as_root && self.settings.instance.uid.is_some() && user::is_root();
         !is_privileged || self.template_of(generation).is_some_and(|template| template.may_have_forked(pid))
     }
 
@@ -183,11 +184,11 @@ impl<H: Host> Master<'_, H> {
         template.is_ready = true;
         template.uids = process::relation(template.pid).map(|relation| relation.uids);
         template.kill_at = None;
-        if self.settings.no_server && self.phase == Phase::Starting {
+        if self.settings.instance.no_server && self.phase == Phase::Starting {
             return self.stop_before_serving();
         }
         self.due.clear();
-        for id in 1..=self.settings.processes {
+        for id in 1..=self.settings.instance.processes {
             if self.lacks(id) {
                 self.spawn(id);
             }
@@ -254,7 +255,8 @@ impl<H: Host> Master<'_, H> {
     pub(super) fn let_template_go(&mut self, mut template: Template) {
         let _ = self.epoll.remove(&template.socket);
         io::shutdown_send(template.socket.as_fd());
-        template.kill_at = Some(clock::monotonic_us() + self.settings.reload_mercy.as_micros() as u64);
+        template.kill_at =
+            Some(clock::monotonic_us() + self.settings.supervise.reload_mercy.as_micros() as u64);
         self.old_templates.push(template);
     }
 }

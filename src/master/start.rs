@@ -8,7 +8,7 @@ use super::stopping::Closing;
 use super::watch::Touches;
 use super::{DUMP, Master, Phase, SIGNALS, WAKE, bind};
 use crate::base::reason::reason;
-use crate::config::{AppSource, Protocol, Settings};
+use crate::config::{AppSource, ProcNames, Protocol, Settings};
 use crate::log;
 use crate::log::lines::Lines;
 use crate::policy::backoff::Backoff;
@@ -38,7 +38,7 @@ pub fn serve<H: Host>(host: &mut H, settings: Settings, reread: Reread) -> i32 {
 
 fn run<H: Host>(host: &mut H, settings: Settings, reread: Reread) -> i32 {
     match prepare(&settings) {
-        Ok(prepared) if settings.daemonize.is_some() => daemonize(host, settings, prepared, reread),
+        Ok(prepared) if settings.instance.daemonize.is_some() => daemonize(host, settings, prepared, reread),
         Ok(prepared) => live(host, settings, prepared, reread, None),
         Err(message) => {
             log::say(&message);
@@ -55,17 +55,18 @@ struct Prepared {
 
 /// Everything that may fail for reasons of the configuration, before anything is started.
 fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
-    if let Some(mask) = settings.umask {
+    if let Some(mask) = settings.instance.umask {
         process::set_umask(mask);
     }
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let mut log_file = settings.logto.as_ref().or(settings.daemonize.as_ref()).map(absolute);
+    let mut log_file =
+        settings.instance.logto.as_ref().or(settings.instance.daemonize.as_ref()).map(absolute);
     log_to(log_file.as_deref(), settings)?;
     let (identity, socket_owner) = (Identity::of(settings)?, privileges::socket_owner(settings)?);
     set_limits(settings);
-    let second_log = settings.log.to2.as_ref().map(absolute);
+    let second_log = settings.instance.logto2.as_ref().map(absolute);
     let mut pidfiles = pidfile::before_chdir(settings);
-    if let Some(dir) = &settings.chdir {
+    if let Some(dir) = &settings.instance.chdir {
         std::env::set_current_dir(dir)
             .map_err(|error| format!("cannot chdir to {}: {}", dir.display(), reason(error)))?;
     }
@@ -83,13 +84,13 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
 
 fn log_to(path: Option<&Path>, settings: &Settings) -> std::result::Result<(), String> {
     let Some(path) = path else { return Ok(()) };
-    log::open(path, settings.log.truncate)
+    log::open(path, settings.instance.log_truncate)
         .map_err(|error| format!("cannot write the log to {}: {}", path.display(), reason(error)))
 }
 
 /// A limit that the system refuses is named, and the server starts with what it had.
 fn set_limits(settings: &Settings) {
-    let limits = &settings.limits;
+    let limits = &settings.instance.limits;
     if limits.descriptors.is_none() {
         raise_descriptor_limit(settings);
     }
@@ -118,7 +119,7 @@ fn drop_privileges(
     identity: Option<Identity>,
     pidfiles: &mut [PidFile],
 ) -> std::result::Result<(), String> {
-    let Some(identity) = identity.filter(|_| !settings.master_as_root) else { return Ok(()) };
+    let Some(identity) = identity.filter(|_| !settings.instance.master_as_root) else { return Ok(()) };
     let owner = Owner { uid: identity.owner.as_ref().map(|owner| owner.uid), gid: identity.group };
     for file in pidfiles {
         file.open_for(owner)?;
@@ -177,28 +178,30 @@ fn live<H: Host>(
     let Prepared { sockets, pidfiles, log_file } = prepared;
     let files = sockets.files;
     let settings = Arc::new(settings);
-    set_title(&settings);
+    if let Some(title) = title(&settings.procnames) {
+        proctitle::set(&title);
+    }
     let written = pidfiles.iter().filter(|file| file.when == When::Start).try_for_each(PidFile::write);
     let built = written.and_then(|()| {
         build(host, settings.clone(), sockets.bound, reread, ready)
             .map_err(|error| format!("cannot start: {}", reason(error)))
     });
-    let status = match built {
+    let (status, vacuum) = match built {
         Ok(mut master) => {
             master.base.log_file = log_file.map(Arc::new);
             master.pidfiles = pidfiles.clone();
-            master.run()
+            (master.run(), master.settings.supervise.vacuum)
         }
         Err(message) => {
             log::say(&message);
-            EXIT_SETUP
+            (EXIT_SETUP, settings.supervise.vacuum)
         }
     };
     listeners::unregister();
-    if settings.vacuum {
+    if vacuum {
         bind::remove(&files);
     }
-    for error in pidfiles.iter().filter(|_| settings.vacuum).filter_map(|file| file.remove().err()) {
+    for error in pidfiles.iter().filter(|_| vacuum).filter_map(|file| file.remove().err()) {
         log::say(&error);
     }
     for signal in SIGNALS {
@@ -207,15 +210,15 @@ fn live<H: Host>(
     status
 }
 
-fn set_title(settings: &Settings) {
-    let names = &settings.procnames;
+/// The master's name in `ps`; `None`: the configuration names no process.
+pub(super) fn title(names: &ProcNames) -> Option<String> {
     let base = match names.master.as_ref().or(names.all.as_ref()) {
         Some(name) => name.clone(),
         None if names.auto => "rwsgi master".to_owned(),
-        None if names.prefix.is_empty() && names.append.is_empty() => return,
-        None => proctitle::command_line(),
+        None if names.prefix.is_empty() && names.append.is_empty() => return None,
+        None => proctitle::command_line().to_owned(),
     };
-    proctitle::set(&format!("{}{base}{}", names.prefix, names.append));
+    Some(format!("{}{base}{}", names.prefix, names.append))
 }
 
 fn build<H: Host>(
@@ -225,9 +228,9 @@ fn build<H: Host>(
     reread: Reread,
     ready_pipe: Option<OwnedFd>,
 ) -> Result<Master<'_, H>> {
-    let (processes, threads) = (settings.processes as usize, settings.threads as usize);
+    let (processes, threads) = (settings.instance.processes as usize, settings.instance.threads as usize);
     // A reload has two generations side by side, and a recycled worker its successor.
-    let slots = 2 * processes + crate::policy::recycle::at_once(settings.processes) + 2;
+    let slots = 2 * processes + crate::policy::recycle::at_once(settings.instance.processes) + 2;
     let board = Board::new(slots, threads)?;
     let lines = Lines::new(slots + super::template::LOG_SLOTS)?;
     let (alive_reading, alive) = io::pipe(false)?;
@@ -246,8 +249,8 @@ fn build<H: Host>(
         socket::set_waiting(bound[0].fd.as_fd(), intake::LONGEST_ACCEPT)?;
     }
     // With one process there is nobody to leave a connection to.
-    let tiers = if threads > 1 && settings.processes > 1 && only_uwsgi {
-        intake::make_tiers(settings.threads, &bound, &alive_reading)?
+    let tiers = if threads > 1 && settings.instance.processes > 1 && only_uwsgi {
+        intake::make_tiers(settings.instance.threads, &bound, &alive_reading)?
     } else {
         Vec::new()
     };
@@ -311,7 +314,7 @@ impl<H: Host> Master<'_, H> {
     /// The one line that says what is served and where.
     pub(super) fn announce(&mut self) {
         let settings = &self.settings;
-        let apps: Vec<String> = settings.apps.iter().map(describe).collect();
+        let apps: Vec<String> = settings.apps.mounts.iter().map(describe).collect();
         let places: Vec<String> = self.base.listeners.iter().map(|bound| address(bound, settings)).collect();
         log::say(&format!(
             "rwsgi {} serves {} on {} (master {}, {} worker{} × {} thread{})",
@@ -323,10 +326,10 @@ impl<H: Host> Master<'_, H> {
             },
             places.join(", "),
             process::pid(),
-            settings.processes,
-            if settings.processes == 1 { "" } else { "s" },
-            settings.threads,
-            if settings.threads == 1 { "" } else { "s" },
+            settings.instance.processes,
+            if settings.instance.processes == 1 { "" } else { "s" },
+            settings.instance.threads,
+            if settings.instance.threads == 1 { "" } else { "s" },
         ));
         for file in self.pidfiles.iter().filter(|file| file.when == When::Ready) {
             if let Err(message) = file.write() {

@@ -49,7 +49,7 @@ impl<H: Host> Master<'_, H> {
         // Whoever reads this may rely on it.
         log::say(&format!(
             "{name}: stopping; requests in flight have {} s (worker-reload-mercy)",
-            self.settings.worker_reload_mercy.as_secs()
+            self.settings.supervise.worker_reload_mercy.as_secs()
         ));
     }
 

@@ -160,7 +160,7 @@ fn load_and_fork(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
     }
     let mounts = match host.load(&setup.settings) {
         Ok(points) => Mounts::new(points, &setup.settings),
-        Err(_) if setup.settings.need_app => return EXIT_NO_APP,
+        Err(_) if setup.settings.apps.need_app => return EXIT_NO_APP,
         Err(_) => Mounts::default(),
     };
     warn_of_threads();

@@ -1,4 +1,4 @@
-//! Floor 1: sans-io parsers and writers. They see bytes, never a descriptor.
+//! Sans-io parsers and writers. They see bytes, never a descriptor.
 #![forbid(unsafe_code)]
 
 pub mod http;

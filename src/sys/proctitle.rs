@@ -14,16 +14,21 @@ fn arguments() -> Option<(usize, usize)> {
     (start != 0 && end > start).then_some((start, end))
 }
 
-/// The arguments as `ps` shows them now.
-pub fn command_line() -> String {
-    let raw = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-    let words: Vec<_> =
-        raw.split(|&c| c == 0).filter(|word| !word.is_empty()).map(String::from_utf8_lossy).collect();
-    words.join(" ")
+/// The arguments as they were before the first `set`.
+pub fn command_line() -> &'static str {
+    static ORIGINAL: OnceLock<String> = OnceLock::new();
+    ORIGINAL.get_or_init(|| {
+        let raw = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+        let words: Vec<_> =
+            raw.split(|&c| c == 0).filter(|word| !word.is_empty()).map(String::from_utf8_lossy).collect();
+        words.join(" ")
+    })
 }
 
 /// Names the calling process. What does not fit into the room of the original arguments is cut.
 pub fn set(title: &str) {
+    // The arguments are lost below.
+    command_line();
     let short: Vec<u8> = title.bytes().filter(|&c| c != 0).take(15).chain([0]).collect();
     // SAFETY: a NUL-terminated buffer of at most 16 bytes, as PR_SET_NAME wants.
     unsafe { libc::prctl(libc::PR_SET_NAME, short.as_ptr(), 0, 0, 0) };

@@ -91,7 +91,7 @@ impl Core {
         let exchange = Exchange::new(slot, shared.slot, shared.settings.clone());
         let exchange = Arc::new(SharedExchange::new(exchange));
         shared.show_exchange(index, &exchange);
-        request.text.reserve(shared.settings.buffer_size.min(16 * 1024) + uwsgi::HEAD_LEN);
+        request.text.reserve(shared.settings.requests.buffer_size.min(16 * 1024) + uwsgi::HEAD_LEN);
         Ok(Core {
             index,
             slot,
@@ -122,7 +122,7 @@ impl Core {
 
     /// Does the request name code of its own for a mountpoint that no configured application has?
     pub fn is_dynamic(&self) -> bool {
-        self.shared.settings.dynamic_apps
+        self.shared.settings.apps.dynamic_apps
             && self.request.wants_code()
             && (self.request.app_key().is_empty() || self.mounts.exact(&self.request).is_none())
     }

@@ -24,7 +24,7 @@ impl Core {
     pub(super) fn start(&mut self) -> bool {
         self.enter_board();
         let settings = &self.shared.settings;
-        let (memory, file) = (settings.post_buffering, settings.post_buffering_limit);
+        let (memory, file) = (settings.requests.post_buffering, settings.requests.post_buffering_limit);
         let storage = Storage { memory, file, may_open: true };
         if self.answer_static() {
             self.finish();
@@ -44,7 +44,7 @@ impl Core {
         let now = clock::monotonic_us();
         self.started_us = now;
         self.running = true;
-        let deadline = self.shared.settings.harakiri.map_or(0, |time| now + time.as_micros() as u64);
+        let deadline = self.shared.settings.harakiri.timeout.map_or(0, |time| now + time.as_micros() as u64);
         let client = self.lock().client().map_or(0, Client::on_board);
         let request = &self.request;
         let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
@@ -76,7 +76,7 @@ impl Core {
         bump(self.slot.requests(), 1);
         let served = self.count(&outcome);
         // Who sees the end of the answer finds the request counted.
-        if shared.settings.log_requests {
+        if shared.settings.log.requests {
             self.log(&outcome, served);
         }
         if let Some(overdue) = outcome.overdue
@@ -131,7 +131,7 @@ impl Core {
     fn entry<'a>(&'a self, outcome: &Outcome, now: u64, served: u64, total: u64) -> format::Entry<'a> {
         let (request, known) = (&self.request, &self.request.known);
         let settings = &self.shared.settings;
-        let forwarded = settings.log_x_forwarded_for && !known.forwarded_for.is_empty();
+        let forwarded = settings.log.x_forwarded_for && !known.forwarded_for.is_empty();
         format::Entry {
             pid: self.shared.pid,
             app: self.app,
@@ -146,7 +146,7 @@ impl Core {
             uri: request.get(known.uri),
             body_bytes: outcome.body_bytes,
             micros: now - self.started_us,
-            in_micros: settings.log_micros,
+            in_micros: settings.log.micros,
             by_sendfile: outcome.by_sendfile,
             protocol: request.get(known.protocol),
             // The client went away before it had the whole answer: nginx's mark for it.

@@ -163,11 +163,11 @@ impl Exchange {
             client: None,
             slot,
             worker,
-            timeout: settings.socket_timeout,
-            usual_timeout: settings.socket_timeout,
+            timeout: settings.requests.socket_timeout,
+            usual_timeout: settings.requests.socket_timeout,
             server: settings.http.server.clone().unwrap_or_default().into_bytes(),
             body: Body::default(),
-            head: ResponseHead::new(settings.response_headers_limit),
+            head: ResponseHead::new(settings.requests.response_headers_limit),
             settings,
             speaks: Speaks::Uwsgi,
             protocol: Vec::new(),
@@ -259,7 +259,7 @@ impl Exchange {
 
     /// Is the application to hear that its client is gone?
     pub fn tells_gone(&self) -> bool {
-        !self.settings.client_errors.disable_write_exception
+        !self.settings.requests.disable_write_exception
     }
 
     /// The head is on its way: it cannot be changed any more.

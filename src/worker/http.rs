@@ -61,7 +61,7 @@ impl Remote {
 
 impl Http {
     pub fn new(settings: &Settings) -> Http {
-        let head = settings.buffer_size.clamp(1024, 65535);
+        let head = settings.requests.buffer_size.clamp(1024, 65535);
         let http = &settings.http;
         Http {
             head: Head::default(),
@@ -207,7 +207,7 @@ impl Core {
         if let Some(own) = self.own_answer(&conn, &request) {
             return self.send_own(conn, length, framing, own);
         }
-        let limit = self.shared.settings.limit_post;
+        let limit = self.shared.settings.requests.limit_post;
         let memory = self.reads_ahead().then_some(self.shared.settings.http.body_memory);
         if let Body::Length(body) = framing.body
             && let Some((option, most)) = self.exceeded(body, memory, framing.expect_continue)
@@ -242,8 +242,8 @@ impl Core {
         let settings = &self.shared.settings;
         let goes_to_file = memory.is_some_and(|memory| length > memory as u64);
         let limits = [
-            ("limit-post", Some(settings.limit_post)),
-            ("post-buffering-limit", Some(settings.post_buffering_limit).filter(|_| goes_to_file)),
+            ("limit-post", Some(settings.requests.limit_post)),
+            ("post-buffering-limit", Some(settings.requests.post_buffering_limit).filter(|_| goes_to_file)),
             ("http-manage-expect", settings.http.expect_limit.filter(|_| asks_first)),
         ];
         let mut known = limits.into_iter().filter_map(|(option, limit)| Some((option, limit?)));

@@ -72,14 +72,14 @@ fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
     }
     match host.load(settings) {
         Ok(points) => Ok(Arc::new(Mounts::new(points, settings))),
-        Err(_) if settings.need_app => Err(EXIT_NO_APP),
+        Err(_) if settings.apps.need_app => Err(EXIT_NO_APP),
         Err(_) => Ok(Arc::new(Mounts::default())),
     }
 }
 
 fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
     host.begin(&setup.settings);
-    let mercy = setup.settings.worker_reload_mercy;
+    let mercy = setup.settings.supervise.worker_reload_mercy;
     orphan::arm(setup.master, mercy, || lifecycle::has_lost_its_master(setup))?;
     let shared = Shared::new(setup, host.is_parallel())?;
     // The template, whose log it has, may be older than the file.
@@ -105,7 +105,7 @@ fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Resul
 
 /// `cpu-affinity`: so many processors for each worker, in turn.
 fn choose_processors(setup: &Setup) {
-    let count = setup.settings.limits.cpu_affinity as usize;
+    let count = setup.settings.worker.cpu_affinity as usize;
     let all = process::processors();
     if count == 0 || all.is_empty() {
         return;
@@ -128,7 +128,7 @@ fn title(setup: &Setup) -> Option<String> {
         Some(name) => name.clone(),
         None if names.auto => format!("rwsgi worker {}", setup.id),
         None if names.prefix.is_empty() && names.append.is_empty() => return None,
-        None => proctitle::command_line(),
+        None => proctitle::command_line().to_owned(),
     };
     Some(format!("{}{base}{}", names.prefix, names.append))
 }

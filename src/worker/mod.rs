@@ -185,14 +185,14 @@ impl Shared {
         let settings = &setup.settings;
         let conns = conns::Conns::new(most_connections(settings), most_descriptors());
         let limit = crate::policy::recycle::limit(
-            settings.max_requests,
-            settings.max_requests_delta,
+            settings.recycle.max_requests,
+            settings.recycle.max_requests_delta,
             setup.id,
             pid as u64,
         );
         let service = |bound: &Bound| tls::Service::of(settings, bound.number);
         let services: Vec<_> = setup.listeners.iter().map(service).collect();
-        let needs_rescue = settings.harakiri.is_some() && services.iter().any(Option::is_some);
+        let needs_rescue = settings.harakiri.timeout.is_some() && services.iter().any(Option::is_some);
         Ok(Arc::new(Shared {
             settings: settings.clone(),
             board: setup.board,

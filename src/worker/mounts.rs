@@ -13,8 +13,8 @@ pub struct Mounts {
 
 impl Mounts {
     pub fn new(points: Vec<String>, settings: &Settings) -> Mounts {
-        let default = points.iter().position(String::is_empty).filter(|_| !settings.no_default_app);
-        Mounts { points, default, manage_script_name: settings.manage_script_name }
+        let default = points.iter().position(String::is_empty).filter(|_| !settings.apps.no_default_app);
+        Mounts { points, default, manage_script_name: settings.apps.manage_script_name }
     }
 
     /// The index of the application for a request, whose SCRIPT_NAME and PATH_INFO are cut to fit when
@@ -63,7 +63,10 @@ mod tests {
     use crate::proto::uwsgi;
 
     fn choose(points: &[&str], manage: bool, path: &str, script: Option<&str>) -> (Option<usize>, String) {
-        let settings = Settings { manage_script_name: manage, ..Settings::default() };
+        let settings = Settings {
+            apps: crate::config::Apps { manage_script_name: manage, ..Default::default() },
+            ..Settings::default()
+        };
         let mounts = Mounts::new(points.iter().map(|&point| point.to_owned()).collect(), &settings);
         let mut request = Request { text: vec![0; 4], ..Request::default() };
         uwsgi::push_var(&mut request.text, b"PATH_INFO", path.as_bytes()).unwrap();

@@ -24,7 +24,7 @@ pub(super) struct Own {
 pub(super) fn common_headers(settings: &Settings) -> Vec<u8> {
     // What such an answer says for itself.
     const ITS_OWN: [&str; 5] = ["content-type", "content-length", "transfer-encoding", "connection", "date"];
-    let added = settings.python.add_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let added = settings.requests.add_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let server = settings.http.server.iter().map(|name| ("Server", name.as_str()));
     let mut lines = String::new();
     for (name, value) in added.chain(server) {
@@ -87,7 +87,7 @@ impl Core {
     fn readiness(&self) -> Result<&'static str, &'static str> {
         let shared = &self.shared;
         let settings = &shared.settings;
-        if self.mounts.is_empty() && !settings.dynamic_apps && !settings.serves_files_only() {
+        if self.mounts.is_empty() && !settings.apps.dynamic_apps && !settings.serves_files_only() {
             return Err("no application is loaded");
         }
         if !shared.somebody_serves() {

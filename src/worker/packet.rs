@@ -56,7 +56,7 @@ impl Core {
 
     fn limits(&self) -> Limits {
         let settings = &self.shared.settings;
-        Limits { block: settings.buffer_size, vars: settings.max_vars }
+        Limits { block: settings.requests.buffer_size, vars: settings.requests.max_vars }
     }
 
     /// Receives as far as it goes without waiting. A front end connects and writes in one go: when its connection is here
@@ -87,7 +87,7 @@ impl Core {
 
     /// Where threads wait in shared lines nobody watches single connections: this thread waits for the rest itself.
     fn wait_for_packet(&mut self, client: &mut Client) -> Result<Got> {
-        let timeout = self.shared.settings.socket_timeout;
+        let timeout = self.shared.settings.requests.socket_timeout;
         let deadline = clock::monotonic_us() + timeout.as_micros() as u64;
         loop {
             let left = Duration::from_micros(deadline.saturating_sub(clock::monotonic_us()));
@@ -162,13 +162,13 @@ impl Core {
     /// Checks what the packet asks for, chooses the app, and begins the exchange.
     fn begin_packet(&mut self, client: Client, head: Head, end: usize) -> bool {
         let settings = self.shared.settings.clone();
-        if self.request.wants_code() && !settings.dynamic_apps {
+        if self.request.wants_code() && !settings.apps.dynamic_apps {
             self.note_code_request();
         }
         let Ok(length) = request::content_length(self.request.get(self.request.known.content_length)) else {
             return self.refuse(client, 400, "CONTENT_LENGTH is not a number");
         };
-        let memory = Some(settings.post_buffering).filter(|&memory| memory > 0);
+        let memory = Some(settings.requests.post_buffering).filter(|&memory| memory > 0);
         if let Some(length) = length
             && let Some((option, most)) = self.exceeded(length, memory, false)
         {
@@ -185,7 +185,7 @@ impl Core {
         let mut exchange = self.exchange.lock();
         let first = &request.text[end..received];
         if length.is_none() && chunked {
-            exchange.body.begin_chunked(settings.limit_post, first);
+            exchange.body.begin_chunked(settings.requests.limit_post, first);
         } else {
             exchange.body.begin_sized(length.unwrap_or(0), first);
         }
@@ -223,7 +223,7 @@ impl Shared {
         log::say(&format!(
             "worker {}: a peer sent only {bytes} bytes of a request within socket-timeout = {} s; closed",
             self.id,
-            self.settings.socket_timeout.as_secs()
+            self.settings.requests.socket_timeout.as_secs()
         ));
     }
 }

@@ -24,7 +24,7 @@ fn wrong<'a>(settings: &'a Settings, option: &'a str) -> impl Fn(Error) -> Strin
 /// Whom `chown-socket` names: USER, USER:GROUP or :GROUP. What is left out stays as it is, but the group of a user who is
 /// named alone is the user's.
 pub fn socket_owner(settings: &Settings) -> Result<Owner, String> {
-    let Some(text) = &settings.chown_socket else { return Ok(Owner::default()) };
+    let Some(text) = &settings.instance.chown_socket else { return Ok(Owner::default()) };
     let wrong = wrong(settings, "chown-socket");
     let (user, group) =
         text.split_once(':').map_or((text.as_str(), None), |(user, group)| (user, Some(group)));
@@ -38,8 +38,8 @@ pub fn socket_owner(settings: &Settings) -> Result<Owner, String> {
 impl Identity {
     pub fn of(settings: &Settings) -> Result<Option<Identity>, String> {
         let find = |option| wrong(settings, option);
-        let owner = settings.uid.as_deref().map(user::user).transpose().map_err(find("uid"))?;
-        let group = settings.gid.as_deref().map(user::group).transpose().map_err(find("gid"))?;
+        let owner = settings.instance.uid.as_deref().map(user::user).transpose().map_err(find("uid"))?;
+        let group = settings.instance.gid.as_deref().map(user::group).transpose().map_err(find("gid"))?;
         if owner.is_none() && group.is_none() {
             return Ok(None);
         }
@@ -59,7 +59,7 @@ impl Identity {
 /// With `master-as-root` each child of the master gives up root by itself, before it runs code of the application.
 /// `false`: it cannot, and must not go on.
 pub fn leave_to_master(settings: &Settings) -> bool {
-    if !settings.master_as_root || !user::is_root() {
+    if !settings.instance.master_as_root || !user::is_root() {
         return true;
     }
     let done = Identity::of(settings).and_then(|identity| identity.map_or(Ok(()), |it| it.assume()));

@@ -19,7 +19,7 @@ impl Core {
         self.shared.count_refused();
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
         client.shutdown_send();
-        discard(&client, self.shared.settings.socket_timeout.min(Duration::from_secs(1)));
+        discard(&client, self.shared.settings.requests.socket_timeout.min(Duration::from_secs(1)));
         false
     }
 }

@@ -17,7 +17,7 @@ impl Shared {
         let is_short = conns.request_memory() > http.request_memory / 2;
         Storage {
             memory: if is_short { 0 } else { http.body_memory },
-            file: self.settings.post_buffering_limit,
+            file: self.settings.requests.post_buffering_limit,
             may_open: conns.has_descriptors(),
         }
     }

@@ -95,7 +95,7 @@ impl Shared {
         }
         let settings = &self.settings;
         let limits = Limits {
-            packet: settings.socket_timeout,
+            packet: settings.requests.socket_timeout,
             head: settings.http.head_timeout,
             idle: settings.http.idle_timeout.unwrap_or_default(),
             stall: settings.http.timeout,

@@ -129,7 +129,7 @@ fn blocks_as_uwsgi_has_them() {
         "--threads=4",
         "--endif",
     ]);
-    assert_eq!(loaded.unwrap().settings.threads, 3);
+    assert_eq!(loaded.unwrap().settings.instance.threads, 3);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn words_of_the_language() {
     );
     let loaded = files.load(&["DIR/a.ini"]).unwrap();
     assert_eq!(loaded.messages, ["i", "p 1"]);
-    assert!(loaded.settings.no_server && written(&loaded).contains(&"l=127.0.0.1".to_owned()));
+    assert!(loaded.settings.instance.no_server && written(&loaded).contains(&"l=127.0.0.1".to_owned()));
     for (line, code) in [("exit", 1), ("exit = 3", 3), ("exit = no", 0), ("exit = 256", 0)] {
         files.write("a.ini", &format!("[uwsgi]\n{line}\nini = /no/such\n"));
         assert_eq!(files.load(&["DIR/a.ini"]).unwrap().action, Action::Exit(code), "{line}");
@@ -222,7 +222,7 @@ fn a_fallback_is_read_when_something_is_wrong() {
     files.write("a.ini", "[uwsgi]\nfallback-config = DIR/b.ini\nthreads = 2\nprocesses = x\n");
     files.write("b.ini", "[uwsgi]\nprocesses = 3\n");
     let loaded = files.load(&["--threads=9", "DIR/a.ini"]).unwrap();
-    assert_eq!((loaded.settings.processes, loaded.settings.threads), (3, 1));
+    assert_eq!((loaded.settings.instance.processes, loaded.settings.instance.threads), (3, 1));
     assert_eq!(
         files.warnings(&loaded),
         [
@@ -300,11 +300,11 @@ fn commands_and_descriptors() {
     let files = Files::new("exec");
     files.write("a.ini", "[uwsgi]\nthreads = 3\nx=@(exec://echo hi)\n");
     let loaded = files.load(&["--ini", "exec://cat DIR/a.ini"]).unwrap();
-    assert_eq!(loaded.settings.threads, 3);
+    assert_eq!(loaded.settings.instance.threads, 3);
     assert_eq!(written(&loaded)[2], "x=hi");
     let file = std::fs::File::open(files.path("a.ini")).unwrap();
     let name = format!("fd://{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-    assert_eq!(files.load(&["--ini", &name]).unwrap().settings.threads, 3);
+    assert_eq!(files.load(&["--ini", &name]).unwrap().settings.instance.threads, 3);
     let error = files.load(&["--ini", "exec://exit 3"]).unwrap_err();
     assert_eq!(error, "command line: cannot read \"exec://exit 3\": the command failed: exit status: 3");
 }

@@ -72,8 +72,8 @@ fn a_note_about_the_fastrouter() {
     for (name, socket) in [("subserver1", "127.0.0.1:3232"), ("subserver2", "127.0.0.1:3333")] {
         let settings = read(&format!("--xml SEEDS/{name}.xml"));
         assert_eq!(sockets(&settings), [(socket, Protocol::Uwsgi)]);
-        assert_eq!(settings.processes, 4);
-        assert_eq!(settings.apps[0].source, AppSource::File("./server.py".into()));
+        assert_eq!(settings.instance.processes, 4);
+        assert_eq!(settings.apps.mounts[0].source, AppSource::File("./server.py".into()));
     }
     read("--xml SEEDS/fastrouter.xml");
 }
@@ -82,38 +82,56 @@ fn a_note_about_the_fastrouter() {
 fn a_note_with_a_standard_configuration() {
     let cores = std::thread::available_parallelism().unwrap().get() as u32;
     let s = read("--ini SEEDS/standard.ini");
-    assert_eq!(s.processes, cores * 4);
+    assert_eq!(s.instance.processes, cores * 4);
     assert_eq!(s.listeners[0].address, Address::Unix("/tmp/standard.sock".into()));
-    assert_eq!(s.pidfile, Some("/tmp/standard.pid".into()));
-    assert_eq!(s.daemonize, Some("/home/log/uwsgi/standard_uwsgi.log".into()));
-    assert_eq!((s.harakiri, s.max_requests, s.listen), (Some(Duration::from_secs(50)), 10000, Some(8192)));
-    assert_eq!((s.chmod_socket, s.chdir.as_deref()), (Some(0o664), Some(Path::new("."))));
+    assert_eq!(s.instance.pidfiles.first, Some("/tmp/standard.pid".into()));
+    assert_eq!(s.instance.daemonize, Some("/home/log/uwsgi/standard_uwsgi.log".into()));
+    assert_eq!(
+        (s.harakiri.timeout, s.recycle.max_requests, s.instance.listen),
+        (Some(Duration::from_secs(50)), 10000, Some(8192))
+    );
+    assert_eq!((s.instance.chmod_socket, s.instance.chdir.as_deref()), (Some(0o664), Some(Path::new("."))));
     assert_eq!(s.procnames.master.as_deref(), Some("uwsgi --ini standard.ini (master)"));
     assert_eq!(s.procnames.all.as_deref(), Some("uwsgi --ini standard.ini"));
-    assert!(s.vacuum && s.harakiri_verbose && s.need_app && !s.log_requests && s.log.truncate);
+    assert!(
+        s.supervise.vacuum
+            && s.harakiri.verbose
+            && s.apps.need_app
+            && !s.log.requests
+            && s.instance.log_truncate
+    );
     let s = read("--ini SEEDS/route-cache.ini");
     assert_eq!(sockets(&s), [(":9090", Protocol::Http)]);
-    assert_eq!((s.apps[0].source.clone(), s.log_micros), (AppSource::Module("mysite.wsgi".into()), true));
+    assert_eq!(
+        (s.apps.mounts[0].source.clone(), s.log.micros),
+        (AppSource::Module("mysite.wsgi".into()), true)
+    );
     let s = read("SEEDS/interactive.args");
-    assert_eq!(s.apps[0].source, AppSource::File(PathBuf::from("mysite/wsgi.py")));
-    assert_eq!((s.apps[0].callable.as_str(), s.harakiri), ("application", Some(Duration::from_secs(10))));
+    assert_eq!(s.apps.mounts[0].source, AppSource::File(PathBuf::from("mysite/wsgi.py")));
+    assert_eq!(
+        (s.apps.mounts[0].callable.as_str(), s.harakiri.timeout),
+        ("application", Some(Duration::from_secs(10)))
+    );
 }
 
 #[test]
 fn a_note_about_single_options() {
     let s = read("SEEDS/options.args");
     assert_eq!(sockets(&s), [("/tmp/uwsgi.sock", Protocol::Uwsgi)]);
-    assert_eq!((s.processes, s.buffer_size, s.socket_timeout), (8, 32768, Duration::from_secs(10)));
-    assert_eq!((s.harakiri, s.harakiri_verbose), (Some(Duration::from_secs(60)), true));
-    assert_eq!(s.daemonize, Some("/var/log/uwsgi.log".into()));
-    assert_eq!(read("--ini SEEDS/max-requests.ini").max_requests, 1000);
+    assert_eq!(
+        (s.instance.processes, s.requests.buffer_size, s.requests.socket_timeout),
+        (8, 32768, Duration::from_secs(10))
+    );
+    assert_eq!((s.harakiri.timeout, s.harakiri.verbose), (Some(Duration::from_secs(60)), true));
+    assert_eq!(s.instance.daemonize, Some("/var/log/uwsgi.log".into()));
+    assert_eq!(read("--ini SEEDS/max-requests.ini").recycle.max_requests, 1000);
 }
 
 #[test]
 fn a_note_about_nginx_and_supervisor() {
     let s = read("-ini SEEDS/fragments.ini");
-    assert_eq!((s.processes, s.threads, s.chmod_socket), (2, 4, Some(0o664)));
-    assert_eq!((s.uid.as_deref(), s.gid.as_deref()), (Some("1000"), Some("1000")));
+    assert_eq!((s.instance.processes, s.instance.threads, s.instance.chmod_socket), (2, 4, Some(0o664)));
+    assert_eq!((s.instance.uid.as_deref(), s.instance.gid.as_deref()), (Some("1000"), Some("1000")));
     assert_eq!(sockets(&read("--ini SEEDS/http.ini")), [("0.0.0.0:8000", Protocol::Http)]);
     assert_eq!(sockets(&read("--ini SEEDS/http-socket.ini")), [("127.0.0.1:8000", Protocol::Http)]);
 }
@@ -129,15 +147,18 @@ fn a_note_about_balance() {
     ] {
         let s = read(line);
         assert_eq!(s.listeners[0].address, Address::Tcp { host: "127.0.0.1".into(), port }, "{line}");
-        assert_eq!((s.processes, s.threads, s.lazy_apps), (processes, 20, true), "{line}");
-        assert_eq!(s.apps[0].source, AppSource::Module("wsgi".into()));
-        assert_eq!(s.pythonpath, [PathBuf::from(".")]);
+        assert_eq!(
+            (s.instance.processes, s.instance.threads, s.instance.lazy_apps),
+            (processes, 20, true),
+            "{line}"
+        );
+        assert_eq!(s.apps.mounts[0].source, AppSource::Module("wsgi".into()));
+        assert_eq!(s.python.pythonpath, [PathBuf::from(".")]);
         let format = s.written.iter().find(|w| w.name == "log-format").and_then(|w| w.value.as_deref());
         let expected = "%(addr) [%(ltime)] \"%(method) %(uri)\" %(status) %(size) %(micros)";
         assert_eq!(format, Some(expected));
-        assert!(s.socket_options.close_on_exec);
     }
-    assert!(read("--ini SEEDS/fastrouter.ini:fastrouter").vacuum);
+    assert!(read("--ini SEEDS/fastrouter.ini:fastrouter").supervise.vacuum);
 }
 
 #[test]

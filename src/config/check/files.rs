@@ -8,7 +8,7 @@ use crate::config::{Address, App, AppSource, Listener, Settings, statics};
 
 pub fn find(report: &mut Report, settings: &Settings, python: Option<&Python>) {
     find_directories(report, settings, python);
-    for app in &settings.apps {
+    for app in &settings.apps.mounts {
         find_app(report, settings, python, app);
     }
     for warning in statics::missing(settings) {
@@ -20,7 +20,7 @@ pub fn find(report: &mut Report, settings: &Settings, python: Option<&Python>) {
     for listener in &settings.listeners {
         find_socket(report, settings, listener);
     }
-    if settings.need_app && settings.apps.is_empty() {
+    if settings.apps.need_app && settings.apps.mounts.is_empty() {
         let text = "no application is named; write module, wsgi-file or mount";
         report.warn(&crate::config::Origin::Default, text);
     }
@@ -28,24 +28,24 @@ pub fn find(report: &mut Report, settings: &Settings, python: Option<&Python>) {
 
 /// Relative paths count from `chdir` on, for what is read after it.
 pub fn base(settings: &Settings) -> &Path {
-    settings.chdir.as_deref().unwrap_or(Path::new("."))
+    settings.instance.chdir.as_deref().unwrap_or(Path::new("."))
 }
 
 fn find_directories(report: &mut Report, settings: &Settings, python: Option<&Python>) {
-    let named = settings.chdir.iter().map(|path| ("chdir", path.clone()));
+    let named = settings.instance.chdir.iter().map(|path| ("chdir", path.clone()));
     let named = named.chain(settings.python.chdir2.iter().map(|path| ("chdir2", path.clone())));
     for (name, path) in named {
         if !path.is_dir() {
             missing(report, settings, name, &format!("directory \"{}\" does not exist", path.display()));
         }
     }
-    for path in &settings.pythonpath {
+    for path in &settings.python.pythonpath {
         if !base(settings).join(path).exists() {
             let text = format!("\"{}\" does not exist; nothing is found there", path.display());
             report.warn(&settings.origin_of("pythonpath"), text);
         }
     }
-    if let Some(path) = &settings.virtualenv {
+    if let Some(path) = &settings.python.virtualenv {
         find_virtualenv(report, settings, python, path);
     }
 }
@@ -84,12 +84,12 @@ fn find_app(report: &mut Report, settings: &Settings, python: Option<&Python>, a
 /// Files that the server writes, by option.
 fn written_files(s: &Settings) -> impl Iterator<Item = (&'static str, &PathBuf)> {
     let files = [
-        ("pidfile", &s.pidfile),
-        ("logto", &s.logto),
-        ("daemonize", &s.daemonize),
-        ("pidfile2", &s.pidfiles.second),
-        ("safe-pidfile", &s.pidfiles.safe),
-        ("logto2", &s.log.to2),
+        ("pidfile", &s.instance.pidfiles.first),
+        ("logto", &s.instance.logto),
+        ("daemonize", &s.instance.daemonize),
+        ("pidfile2", &s.instance.pidfiles.second),
+        ("safe-pidfile", &s.instance.pidfiles.safe),
+        ("logto2", &s.instance.logto2),
     ];
     files.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)))
 }
@@ -130,8 +130,8 @@ fn find_socket(report: &mut Report, settings: &Settings, listener: &Listener) {
         );
         report.warn(&listener.origin, text);
     }
-    let mode = settings.chmod_socket.unwrap_or(0o755);
-    let has_owner = settings.chown_socket.is_some() || settings.gid.is_some();
+    let mode = settings.instance.chmod_socket.unwrap_or(0o755);
+    let has_owner = settings.instance.chown_socket.is_some() || settings.instance.gid.is_some();
     if mode & 0o002 == 0 && !(has_owner && mode & 0o020 != 0) {
         let remedy = "write chmod-socket = 660 and chown-socket = USER:www-data, or chmod-socket = 666";
         let text =

@@ -47,10 +47,10 @@ fn find_replaced(report: &mut Report, settings: &Settings) {
 }
 
 /// Each is compared with each.
-const MOST_COMPARED: usize = 1000;
+const MAX_COMPARED: usize = 1000;
 
 fn find_clashes(report: &mut Report, listeners: &[Listener]) {
-    for (i, later) in listeners.iter().enumerate().take(MOST_COMPARED) {
+    for (i, later) in listeners.iter().enumerate().take(MAX_COMPARED) {
         if let Some(earlier) = listeners[..i].iter().find(|earlier| clash(&earlier.address, &later.address)) {
             let text =
                 format!("\"{}\" is the address of \"{}\" ({}) too", later.text, earlier.text, earlier.origin);
@@ -90,7 +90,7 @@ fn when(is_so: bool, name: &'static str, text: impl Into<String>) -> Option<Harm
 }
 
 fn of_time(s: &Settings) -> Vec<Harm> {
-    let Some(harakiri) = s.harakiri else { return Vec::new() };
+    let Some(harakiri) = s.harakiri.timeout else { return Vec::new() };
     let above = format!(
         "harakiri after {} s, but nginx gives up after {} s unless uwsgi_read_timeout is higher: clients see a 504 while the request goes on",
         harakiri.as_secs(),
@@ -108,16 +108,18 @@ fn of_time(s: &Settings) -> Vec<Harm> {
 
 /// What the machine does not have.
 fn of_machine(s: &Settings) -> Vec<Harm> {
-    let backlog = s.listen.zip(number_in("/proc/sys/net/core/somaxconn", "")).and_then(|(listen, most)| {
-        let text =
-            format!("the kernel cuts {listen} to {most}; raise it with sysctl net.core.somaxconn={listen}");
-        when(u64::from(listen) > most, "listen", text)
-    });
+    let backlog =
+        s.instance.listen.zip(number_in("/proc/sys/net/core/somaxconn", "")).and_then(|(listen, most)| {
+            let text = format!(
+                "the kernel cuts {listen} to {most}; raise it with sysctl net.core.somaxconn={listen}"
+            );
+            when(u64::from(listen) > most, "listen", text)
+        });
     let memory = number_in("/proc/meminfo", "MemTotal:").and_then(|kib| {
-        let needed = u64::from(s.processes) * WORKER_KIB;
+        let needed = u64::from(s.instance.processes) * WORKER_KIB;
         let text = format!(
             "{} processes take {} MiB and more, this machine has {} MiB",
-            s.processes,
+            s.instance.processes,
             needed >> 10,
             kib >> 10
         );
@@ -129,14 +131,15 @@ fn of_machine(s: &Settings) -> Vec<Harm> {
 fn of_recycling(s: &Settings) -> Vec<Harm> {
     let often = format!(
         "workers are replaced after {} requests, and each replacement loads the application; 1000 and more are usual",
-        s.max_requests
+        s.recycle.max_requests
     );
-    let far = s.max_requests > 0 && s.max_requests_delta > s.max_requests.saturating_mul(10);
+    let far = s.recycle.max_requests > 0
+        && s.recycle.max_requests_delta > s.recycle.max_requests.saturating_mul(10);
     let shortest = s.recycle.min_lifetime.unwrap_or_default();
     let short = s.recycle.max_lifetime.is_some_and(|max| max < shortest);
     let lives = format!("a worker lives at least {} s (min-worker-lifetime)", shortest.as_secs());
     [
-        when((1..100).contains(&s.max_requests), "max-requests", often),
+        when((1..100).contains(&s.recycle.max_requests), "max-requests", often),
         when(
             far,
             "max-requests-delta",
@@ -144,7 +147,7 @@ fn of_recycling(s: &Settings) -> Vec<Harm> {
         ),
         when(short, "max-worker-lifetime", lives),
         when(
-            s.watch.python.is_some() && s.processes > 1,
+            s.watch.python.is_some() && s.instance.processes > 1,
             "py-autoreload",
             "py-autoreload is for development; in production reload with HUP",
         ),
@@ -155,11 +158,16 @@ fn of_recycling(s: &Settings) -> Vec<Harm> {
 }
 
 fn of_requests(s: &Settings) -> Vec<Harm> {
-    let unmounted = s.manage_script_name && s.apps.iter().all(|app| app.mountpoint.is_empty());
-    let refused = format!("bodies above {} bytes are refused; the option counts bytes", s.limit_post);
+    let unmounted = s.apps.manage_script_name && s.apps.mounts.iter().all(|app| app.mountpoint.is_empty());
+    let refused =
+        format!("bodies above {} bytes are refused; the option counts bytes", s.requests.limit_post);
     [
-        when(s.buffer_size < 4096, "buffer-size", "cookies and long addresses need 4096 bytes and more"),
-        when((1..4096).contains(&s.limit_post), "limit-post", refused),
+        when(
+            s.requests.buffer_size < 4096,
+            "buffer-size",
+            "cookies and long addresses need 4096 bytes and more",
+        ),
+        when((1..4096).contains(&s.requests.limit_post), "limit-post", refused),
         when(unmounted, "manage-script-name", "\"manage-script-name\" has no effect without \"mount\""),
     ]
     .into_iter()
@@ -168,7 +176,7 @@ fn of_requests(s: &Settings) -> Vec<Harm> {
 }
 
 fn of_safety(s: &Settings) -> Vec<Harm> {
-    let is_root = s.uid.as_deref().is_some_and(|uid| uid == "root" || uid == "0");
+    let is_root = s.instance.uid.as_deref().is_some_and(|uid| uid == "root" || uid == "0");
     [
         when(
             s.python.catch_exceptions,
@@ -176,7 +184,7 @@ fn of_safety(s: &Settings) -> Vec<Harm> {
             "catch-exceptions shows tracebacks, with their secrets, to every client",
         ),
         when(
-            s.chmod_socket == Some(0o777),
+            s.instance.chmod_socket == Some(0o777),
             "chmod-socket",
             "a socket needs no x bit; 666 is as open, 660 is closed to others",
         ),
@@ -188,8 +196,8 @@ fn of_safety(s: &Settings) -> Vec<Harm> {
 }
 
 fn of_logs(s: &Settings) -> Vec<Harm> {
-    let two = s.daemonize.is_some() && s.logto.is_some();
-    let unread = !s.log_requests && s.log_micros;
+    let two = s.instance.daemonize.is_some() && s.instance.logto.is_some();
+    let unread = !s.log.requests && s.log.micros;
     [
         when(two, "logto", "\"daemonize\" and \"logto\" each name a log; one of them stays empty"),
         when(unread, "log-micros", "\"log-micros\" has no effect with \"disable-logging\""),

@@ -68,7 +68,7 @@ pub fn check_and_load(sources: &Sources, python: &Python) -> Report {
     if let Some(settings) = settings.filter(|_| report.status(false) < 2)
         && !(python.load)(&settings)
     {
-        let origin = settings.apps.first().map_or(Origin::Default, |app| app.origin.clone());
+        let origin = settings.apps.mounts.first().map_or(Origin::Default, |app| app.origin.clone());
         report.fail(&origin, "the application cannot be loaded; the reason is on the standard error");
     }
     report

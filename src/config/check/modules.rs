@@ -52,10 +52,11 @@ struct Search {
 impl Search {
     fn new(settings: &Settings, python: Option<&Python>) -> Search {
         let base = files::base(settings);
-        let mut directories: Vec<PathBuf> = settings.pythonpath.iter().map(|path| base.join(path)).collect();
+        let mut directories: Vec<PathBuf> =
+            settings.python.pythonpath.iter().map(|path| base.join(path)).collect();
         directories.push(base.to_owned());
         let mut is_complete = true;
-        if let Some(virtualenv) = &settings.virtualenv {
+        if let Some(virtualenv) = &settings.python.virtualenv {
             is_complete = add_packages(&mut directories, virtualenv, python);
         }
         // "./." is "." too.

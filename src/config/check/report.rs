@@ -38,7 +38,7 @@ const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 
 /// Longer values are cut in the table; JSON has all of them.
-const WIDEST: usize = 48;
+const MAX_WIDTH: usize = 48;
 
 struct Page {
     text: String,
@@ -199,10 +199,10 @@ fn line_text(page: &Page, line: &Line) -> String {
 
 fn cut(value: &str) -> String {
     let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if value.chars().count() <= WIDEST {
+    if value.chars().count() <= MAX_WIDTH {
         return value;
     }
-    let mut short: String = value.chars().take(WIDEST - 1).collect();
+    let mut short: String = value.chars().take(MAX_WIDTH - 1).collect();
     let _ = write!(short, "…");
     short
 }

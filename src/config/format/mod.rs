@@ -10,7 +10,7 @@ use super::registry;
 
 /// The section that is read when none is named.
 const DEFAULT_SECTION: &str = "uwsgi";
-const MOST_ITEMS: usize = 100_000;
+const MAX_ITEMS: usize = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -88,8 +88,8 @@ impl Fault {
 
 impl Parsed {
     fn push(&mut self, line: u32, name: &str, value: impl Into<String>) -> Result<(), Fault> {
-        if self.items.len() >= MOST_ITEMS {
-            return Err(Fault::new(line, format!("more than {MOST_ITEMS} options in one file"), ""));
+        if self.items.len() >= MAX_ITEMS {
+            return Err(Fault::new(line, format!("more than {MAX_ITEMS} options in one file"), ""));
         }
         self.items.push(Item { line, name: name.to_owned(), value: value.into() });
         Ok(())

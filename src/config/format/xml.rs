@@ -7,7 +7,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use super::{DEFAULT_SECTION, Fault, Lines, Parsed};
 
 /// The levels are the root, `<uwsgi>`, an option, and a part of `<app>`.
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 pub fn parse(text: &str, section: Option<&str>) -> Result<Parsed, Fault> {
     let mut reader = Reader::from_str(text);
@@ -65,8 +65,12 @@ struct Element {
 
 impl Walk<'_> {
     fn start(&mut self, tag: &BytesStart<'_>, line: u32) -> Result<(), Fault> {
-        if self.open.len() >= DEEPEST {
-            return Err(Fault::new(line, format!("elements stand in each other {DEEPEST} levels deep"), ""));
+        if self.open.len() >= MAX_DEPTH {
+            return Err(Fault::new(
+                line,
+                format!("elements stand in each other {MAX_DEPTH} levels deep"),
+                "",
+            ));
         }
         if let Some(outer) = self.open.last_mut() {
             outer.empty = false;

@@ -9,9 +9,9 @@ use saphyr_parser::{Event, Parser, ScanError, Span};
 
 use super::{DEFAULT_SECTION, Fault, Parsed};
 
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// Aliases of aliases make few lines mean many: so many nodes are looked at.
-const MOST_STEPS: usize = 200_000;
+const MAX_STEPS: usize = 200_000;
 
 pub fn parse(text: &str, section: Option<&str>) -> Result<Parsed, Fault> {
     let wanted = section.unwrap_or(DEFAULT_SECTION);
@@ -100,10 +100,10 @@ impl Builder {
     }
 
     fn start(&mut self, line: u32, anchor: usize, is_map: bool) -> Result<(), Fault> {
-        if self.open.len() >= DEEPEST {
+        if self.open.len() >= MAX_DEPTH {
             return Err(Fault::new(
                 line,
-                format!("lists and maps stand in each other {DEEPEST} levels deep"),
+                format!("lists and maps stand in each other {MAX_DEPTH} levels deep"),
                 "",
             ));
         }
@@ -158,7 +158,7 @@ impl Flat {
     /// Maps in maps are flattened by their inner keys, as uWSGI does with libyaml; that also serves `<<`.
     fn option(&mut self, line: u32, name: &str, value: &Node, depth: usize) -> Result<(), Fault> {
         self.steps += 1;
-        if self.steps > MOST_STEPS || depth > DEEPEST {
+        if self.steps > MAX_STEPS || depth > MAX_DEPTH {
             return Err(Fault::new(line, "aliases make this file too large", "write the options out"));
         }
         match &value.kind {

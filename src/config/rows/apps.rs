@@ -38,60 +38,63 @@ pub const TABLE: Table = Table {
         Row::works(
             "manage-script-name",
             Flag,
-            |d, v, _| put(&mut d.settings.manage_script_name, flag(v)),
+            |d, v, _| put(&mut d.settings.apps.manage_script_name, flag(v)),
             "split the path into SCRIPT_NAME and PATH_INFO by the mounts",
         )
         .default("false"),
         Row::works(
             "no-default-app",
             Flag,
-            |d, v, _| put(&mut d.settings.no_default_app, flag(v)),
+            |d, v, _| put(&mut d.settings.apps.no_default_app, flag(v)),
             "the application without a mountpoint answers only where SCRIPT_NAME is empty",
         )
         .default("false"),
         Row::works(
             "need-app",
             Flag,
-            |d, v, _| put(&mut d.settings.need_app, flag(v)),
+            |d, v, _| put(&mut d.settings.apps.need_app, flag(v)),
             "do not start without an application",
         )
         .default("true"),
         Row::works(
             "dynamic-apps",
             Flag,
-            |d, v, _| put(&mut d.settings.dynamic_apps, flag(v)),
+            |d, v, _| put(&mut d.settings.apps.dynamic_apps, flag(v)),
             "load code that request variables name (UWSGI_FILE and the like)",
         )
         .default("false"),
         Row::works(
             "lazy-apps",
             Flag,
-            |d, v, _| put(&mut d.settings.lazy_apps, flag(v)),
+            |d, v, _| put(&mut d.settings.instance.lazy_apps, flag(v)),
             "load the application in each worker instead of before the fork",
         )
+        .restart()
         .default("false"),
-        Row::works("lazy", Flag, |d, v, _| put(&mut d.settings.lazy_apps, flag(v)), "as lazy-apps")
+        Row::works("lazy", Flag, |d, v, _| put(&mut d.settings.instance.lazy_apps, flag(v)), "as lazy-apps")
+            .restart()
             .default("false"),
         Row::works(
             "boot-timeout",
             Seconds,
-            |d, v, _| put(&mut d.settings.boot_timeout, timeout(v)),
+            |d, v, _| put(&mut d.settings.supervise.boot_timeout, timeout(v)),
             "seconds from the start of a worker until it is ready; 0: no limit",
         )
         .default("300"),
         Row::works(
             "chdir",
             Required,
-            |d, v, _| put(&mut d.settings.chdir, some(v)),
+            |d, v, _| put(&mut d.settings.instance.chdir, some(v)),
             "change to this directory before the application is loaded",
-        ),
+        )
+        .restart(),
         Row::works("pythonpath", Required, pythonpath, "put a directory at the start of sys.path")
             .alias(&["python-path", "pp"])
             .many(),
         Row::works(
             "virtualenv",
             Required,
-            |d, v, _| put(&mut d.settings.virtualenv, some(v)),
+            |d, v, _| put(&mut d.settings.python.virtualenv, some(v)),
             "run in this virtualenv",
         )
         .alias(&["venv", "home", "pyhome"])
@@ -99,7 +102,7 @@ pub const TABLE: Table = Table {
         Row::works(
             "pyargv",
             Required,
-            |d, v, _| put(&mut d.settings.pyargv, some(v)),
+            |d, v, _| put(&mut d.settings.python.pyargv, some(v)),
             "sys.argv after its first entry, separated by blanks",
         ),
         Row::works("env", Required, env, "set an environment variable: NAME=VALUE").many(),
@@ -197,24 +200,23 @@ fn callable(draft: &mut Draft, value: Option<&str>, origin: &Origin) -> Result<(
 fn pythonpath(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let path = text(value)?;
     if !is_pattern(path) || Path::new(path).exists() {
-        return push(&mut draft.settings.pythonpath, value);
+        return push(&mut draft.settings.python.pythonpath, value);
     }
-    let Some(found) = glob(path, MOST_DIRECTORIES) else {
+    let Some(found) = glob(path, MAX_DIRECTORIES) else {
         return Err(ValueError::new(format!("\"{path}\" fits too many files"), "write a narrower pattern"));
     };
     if found.is_empty() {
         draft.note(format!("\"{path}\" fits no directory"));
     }
-    draft.settings.pythonpath.extend(found.into_iter().map(PathBuf::from));
+    draft.settings.python.pythonpath.extend(found.into_iter().map(PathBuf::from));
     Ok(())
 }
 
-const MOST_DIRECTORIES: usize = 1000;
+const MAX_DIRECTORIES: usize = 1000;
 
 /// As uWSGI: anything but holy is cheat.
 fn environ(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let name = text(value)?;
-    draft.settings.python.fresh_environ = name == "holy";
     if name != "holy" && name != "cheat" {
         draft.note(format!("\"{name}\" is read as cheat; write cheat or holy"));
     }
@@ -224,7 +226,7 @@ fn environ(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), Val
 /// Takes back what was set before; what is set behind it counts.
 fn unenv(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let name = text(value)?;
-    draft.settings.env.retain(|(known, _)| known != name);
+    draft.settings.python.env.retain(|(known, _)| known != name);
     push(&mut draft.settings.python.unenv, value)
 }
 
@@ -236,7 +238,7 @@ fn env(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueEr
         draft.note(format!("\"{text}\" sets no variable; write NAME=VALUE"));
         return Ok(());
     };
-    draft.settings.env.push((name.to_owned(), value.to_owned()));
+    draft.settings.python.env.push((name.to_owned(), value.to_owned()));
     Ok(())
 }
 

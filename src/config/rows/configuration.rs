@@ -64,9 +64,10 @@ pub const TABLE: Table = Table {
         Row::works(
             "show-config",
             Flag,
-            |d, v, _| put(&mut d.settings.show_config, flag(v)),
+            |d, v, _| put(&mut d.settings.instance.show_config, flag(v)),
             "log the configuration",
         )
+        .restart()
         .default("false"),
         Row::works("exit", Optional, store_nothing, "exit at once with this status [1]"),
         Row::works("print", Required, print, "log a text when the configuration has been read").many(),
@@ -74,9 +75,10 @@ pub const TABLE: Table = Table {
         Row::works(
             "no-server",
             Flag,
-            |d, v, _| put(&mut d.settings.no_server, flag(v)),
+            |d, v, _| put(&mut d.settings.instance.no_server, flag(v)),
             "start everything but the workers, and exit",
         )
+        .restart()
         .default("false"),
         Row::works("help", Flag, store_nothing, "show the options and exit").alias(&["usage"]).short('h'),
         Row::works("version", Flag, store_nothing, "show the version and exit"),

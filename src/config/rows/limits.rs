@@ -10,7 +10,7 @@ pub const TABLE: Table = Table {
         Row::works(
             "harakiri",
             Seconds,
-            |d, v, _| put(&mut d.settings.harakiri, timeout(v)),
+            |d, v, _| put(&mut d.settings.harakiri.timeout, timeout(v)),
             "seconds that a request may take before its worker is killed; 0: no limit",
         )
         .short('t')
@@ -21,11 +21,11 @@ pub const TABLE: Table = Table {
             "log more about a request that took too long",
             "the stacks of all threads are in the log always",
         )
-        .setter(|d, v, _| put(&mut d.settings.harakiri_verbose, flag(v))),
+        .setter(|d, v, _| put(&mut d.settings.harakiri.verbose, flag(v))),
         Row::works(
             "harakiri-graceful-timeout",
             Seconds,
-            |d, v, _| put(&mut d.settings.harakiri_graceful_timeout, timeout(v)),
+            |d, v, _| put(&mut d.settings.harakiri.graceful_timeout, timeout(v)),
             "seconds between an exception in the request and the kill; 0: kill at once",
         )
         .default("0"),

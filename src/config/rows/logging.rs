@@ -14,18 +14,19 @@ pub const TABLE: Table = Table {
         Row::works(
             "disable-logging",
             Flag,
-            |d, v, _| put(&mut d.settings.log_requests, inverse(v)),
+            |d, v, _| put(&mut d.settings.log.requests, inverse(v)),
             "no line a request in the log",
         )
         .short('L')
         .default("false"),
-        Row::works("logto", Required, logto, "append the log to this file"),
+        Row::works("logto", Required, logto, "append the log to this file").restart(),
         Row::works(
             "logto2",
             Required,
-            |d, v, _| put(&mut d.settings.log.to2, log_file(v).map(Some)),
+            |d, v, _| put(&mut d.settings.instance.logto2, log_file(v).map(Some)),
             "as logto, once privileges have been dropped",
-        ),
+        )
+        .restart(),
         Row::works(
             "log-date",
             Optional,
@@ -36,9 +37,10 @@ pub const TABLE: Table = Table {
         Row::works(
             "log-truncate",
             Flag,
-            |d, v, _| put(&mut d.settings.log.truncate, flag(v)),
+            |d, v, _| put(&mut d.settings.instance.log_truncate, flag(v)),
             "empty the log at the start",
-        ),
+        )
+        .restart(),
         Row::works(
             "log-reopen",
             Flag,
@@ -100,14 +102,14 @@ pub const TABLE: Table = Table {
         Row::works(
             "log-x-forwarded-for",
             Flag,
-            |d, v, _| put(&mut d.settings.log_x_forwarded_for, flag(v)),
+            |d, v, _| put(&mut d.settings.log.x_forwarded_for, flag(v)),
             "log the address in X-Forwarded-For instead of the peer's",
         )
         .default("false"),
         Row::works(
             "log-micros",
             Flag,
-            |d, v, _| put(&mut d.settings.log_micros, flag(v)),
+            |d, v, _| put(&mut d.settings.log.micros, flag(v)),
             "log times in microseconds instead of milliseconds",
         )
         .default("false"),
@@ -133,7 +135,7 @@ fn log_date(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), Va
 }
 
 fn logto(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
-    draft.settings.logto = Some(log_file(value)?);
+    draft.settings.instance.logto = Some(log_file(value)?);
     Ok(())
 }
 

@@ -12,7 +12,8 @@ pub struct Part {
 }
 
 pub fn rows() -> impl Iterator<Item = Row> {
-    rows_of(refused::PARTS, Status::Refused).chain(rows_of(planned::PARTS, Status::Planned))
+    let planned = planned::PARTS.into_iter().flat_map(|parts| rows_of(parts, Status::Planned));
+    rows_of(refused::PARTS, Status::Refused).chain(planned)
 }
 
 fn rows_of(parts: &'static [Part], status: fn(&'static str) -> Status) -> impl Iterator<Item = Row> {

@@ -12,17 +12,18 @@ pub const TABLE: Table = Table {
         Row::works(
             "processes",
             Number,
-            |d, v, _| put(&mut d.settings.processes, few(v)),
+            |d, v, _| put(&mut d.settings.instance.processes, slots(v)),
             "number of worker processes",
         )
+        .restart()
         .alias(&["workers"])
         .short('p')
         .default("1"),
-        Row::works("threads", Number, threads, "threads of each worker").default("1"),
+        Row::works("threads", Number, threads, "threads of each worker").restart().default("1"),
         Row::works(
             "max-requests",
             Number,
-            |d, v, _| put(&mut d.settings.max_requests, number(v)),
+            |d, v, _| put(&mut d.settings.recycle.max_requests, number(v)),
             "requests after which a worker is replaced; 0: never",
         )
         .short('R')
@@ -30,21 +31,21 @@ pub const TABLE: Table = Table {
         Row::works(
             "max-requests-delta",
             Number,
-            |d, v, _| put(&mut d.settings.max_requests_delta, number(v)),
+            |d, v, _| put(&mut d.settings.recycle.max_requests_delta, number(v)),
             "requests added to max-requests for each further worker",
         )
         .default("0"),
         Row::works(
             "worker-reload-mercy",
             Seconds,
-            |d, v, _| put(&mut d.settings.worker_reload_mercy, seconds(v)),
+            |d, v, _| put(&mut d.settings.supervise.worker_reload_mercy, seconds(v)),
             "seconds that a worker has to end before it is killed",
         )
         .default("60"),
         Row::works(
             "reload-mercy",
             Seconds,
-            |d, v, _| put(&mut d.settings.reload_mercy, seconds(v)),
+            |d, v, _| put(&mut d.settings.supervise.reload_mercy, seconds(v)),
             "seconds that other processes have to end before they are killed",
         )
         .default("3"),
@@ -57,55 +58,62 @@ pub const TABLE: Table = Table {
         Row::works(
             "uid",
             Required,
-            |d, v, _| put(&mut d.settings.uid, some(v)),
+            |d, v, _| put(&mut d.settings.instance.uid, some(v)),
             "run as this user: name or number",
-        ),
+        )
+        .restart(),
         Row::works(
             "gid",
             Required,
-            |d, v, _| put(&mut d.settings.gid, some(v)),
+            |d, v, _| put(&mut d.settings.instance.gid, some(v)),
             "run as this group: name or number",
-        ),
+        )
+        .restart(),
         Row::works(
             "umask",
             Required,
-            |d, v, _| put(&mut d.settings.umask, mode(v).map(Some)),
+            |d, v, _| put(&mut d.settings.instance.umask, mode(v).map(Some)),
             "umask, octal",
-        ),
+        )
+        .restart(),
         Row::works(
             "pidfile",
             Required,
-            |d, v, _| put(&mut d.settings.pidfile, some(v)),
+            |d, v, _| put(&mut d.settings.instance.pidfiles.first, some(v)),
             "write the master's pid to this file",
-        ),
+        )
+        .restart(),
         file(
             "pidfile2",
-            |d, v, _| put(&mut d.settings.pidfiles.second, some(v)),
+            |d, v, _| put(&mut d.settings.instance.pidfiles.second, some(v)),
             "as pidfile, once privileges have been dropped",
-        ),
+        )
+        .restart(),
         file(
             "safe-pidfile",
-            |d, v, _| put(&mut d.settings.pidfiles.safe, some(v)),
+            |d, v, _| put(&mut d.settings.instance.pidfiles.safe, some(v)),
             "as pidfile, written when the server is ready: one that cannot start leaves it alone",
-        ),
+        )
+        .restart(),
         file(
             "safe-pidfile2",
-            |d, v, _| put(&mut d.settings.pidfiles.safe_second, some(v)),
+            |d, v, _| put(&mut d.settings.instance.pidfiles.safe_second, some(v)),
             "as pidfile2, written when the server is ready",
-        ),
+        )
+        .restart(),
         Row::accepted(
             "no-orphans",
             Flag,
             "end the workers when the master is gone",
             "workers end with their master always",
-        )
-        .setter(|d, v, _| put(&mut d.settings.no_orphans, flag(v))),
+        ),
         Row::works(
             "master-as-root",
             Flag,
-            |d, v, _| put(&mut d.settings.master_as_root, flag(v)),
+            |d, v, _| put(&mut d.settings.instance.master_as_root, flag(v)),
             "the master stays root; only what runs the application becomes uid and gid",
         )
+        .restart()
         .default("false"),
         Row::accepted(
             "hook-master-start",
@@ -118,35 +126,39 @@ pub const TABLE: Table = Table {
         Row::works(
             "limit-as",
             Megabytes,
-            |d, v, _| put(&mut d.settings.limits.address_space, megabytes(v).map(Some)),
+            |d, v, _| put(&mut d.settings.instance.limits.address_space, megabytes(v).map(Some)),
             "megabytes of address space of each process",
-        ),
+        )
+        .restart(),
         Row::works(
             "limit-nproc",
             Number,
-            |d, v, _| put(&mut d.settings.limits.processes, number(v).map(Some)),
+            |d, v, _| put(&mut d.settings.instance.limits.processes, number(v).map(Some)),
             "number of processes of the user",
-        ),
+        )
+        .restart(),
         Row::works(
             "max-fd",
             Number,
-            |d, v, _| put(&mut d.settings.limits.descriptors, number(v).map(Some)),
+            |d, v, _| put(&mut d.settings.instance.limits.descriptors, number(v).map(Some)),
             "number of open descriptors",
-        ),
+        )
+        .restart(),
         Row::works(
             "cpu-affinity",
             Number,
-            |d, v, _| put(&mut d.settings.limits.cpu_affinity, number(v)),
+            |d, v, _| put(&mut d.settings.worker.cpu_affinity, number(v)),
             "number of processors of each worker; 0: all of them",
         ),
         Row::works(
             "thread-stack-size",
             Number,
-            |d, v, _| put(&mut d.settings.limits.thread_stack, kilobytes(v).map(Some)),
+            |d, v, _| put(&mut d.settings.worker.thread_stack, kilobytes(v).map(Some)),
             "kilobytes of the stack of each thread",
         )
         .alias(&["thread-stacksize", "threads-stack-size", "threads-stacksize"]),
         Row::works("daemonize", Required, daemonize, "go to the background and log to this file")
+            .restart()
             .alias(&["daemonize2"])
             .short('d'),
         Row::works(
@@ -190,12 +202,12 @@ pub const TABLE: Table = Table {
 };
 
 /// Each process and thread has its slot in shared memory.
-const MOST: u32 = 4096;
+const MAX_SLOTS: u32 = 4096;
 
-fn few(value: Option<&str>) -> Result<u32, ValueError> {
+fn slots(value: Option<&str>) -> Result<u32, ValueError> {
     match positive(value)? {
-        count if count > MOST => {
-            Err(ValueError::new(format!("{count} are too many"), format!("write at most {MOST}")))
+        count if count > MAX_SLOTS => {
+            Err(ValueError::new(format!("{count} are too many"), format!("write at most {MAX_SLOTS}")))
         }
         count => Ok(count),
     }
@@ -204,13 +216,13 @@ fn few(value: Option<&str>) -> Result<u32, ValueError> {
 fn threads(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     if number::<u32>(value)? == 0 {
         draft.note("0 is read as 1");
-        return put(&mut draft.settings.threads, Ok(1));
+        return put(&mut draft.settings.instance.threads, Ok(1));
     }
-    put(&mut draft.settings.threads, few(value))
+    put(&mut draft.settings.instance.threads, slots(value))
 }
 
 fn daemonize(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
-    draft.settings.daemonize = Some(super::logging::log_file(value)?);
+    draft.settings.instance.daemonize = Some(super::logging::log_file(value)?);
     Ok(())
 }
 

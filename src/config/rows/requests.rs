@@ -1,8 +1,8 @@
 //! What a request may be, and how it is taken in.
 
 use super::Table;
-use crate::config::row::{Arg::*, Row, Setter};
-use crate::config::value::{flag, header, number, positive, put, seconds, size};
+use crate::config::row::{Arg::*, Row};
+use crate::config::value::{flag, header, positive, put, seconds, size};
 use crate::config::{Draft, Origin, ValueError};
 
 pub const TABLE: Table = Table {
@@ -23,7 +23,7 @@ pub const TABLE: Table = Table {
         Row::works(
             "post-buffering-limit",
             Size,
-            |d, v, _| put(&mut d.settings.post_buffering_limit, size(v)),
+            |d, v, _| put(&mut d.settings.requests.post_buffering_limit, size(v)),
             "bytes of a body that may go to such a file (413 beyond); 0: no limit",
         )
         .default("1073741824"),
@@ -37,39 +37,23 @@ pub const TABLE: Table = Table {
         Row::works(
             "limit-post",
             Size,
-            |d, v, _| put(&mut d.settings.limit_post, size(v)),
+            |d, v, _| put(&mut d.settings.requests.limit_post, size(v)),
             "largest body in bytes; 0: no limit",
         )
         .default("0"),
         Row::works("add-header", Required, add_header, "put a header into each answer: Name: value").many(),
-        client(
-            "ignore-sigpipe",
-            |d, v, _| put(&mut d.settings.client_errors.ignore_sigpipe, flag(v)),
-            "log nothing when a client has gone",
-        ),
-        client(
-            "ignore-write-errors",
-            |d, v, _| put(&mut d.settings.client_errors.ignore_write_errors, flag(v)),
-            "log nothing when a client cannot be written to",
-        ),
+        client("ignore-sigpipe", "log nothing when a client has gone"),
+        client("ignore-write-errors", "log nothing when a client cannot be written to"),
         Row::works(
             "disable-write-exception",
             Flag,
-            |d, v, _| put(&mut d.settings.client_errors.disable_write_exception, flag(v)),
+            |d, v, _| put(&mut d.settings.requests.disable_write_exception, flag(v)),
             "no exception in the application when a client has gone",
         ),
-        client(
-            "write-errors-exception-only",
-            |d, v, _| put(&mut d.settings.client_errors.exception_only, flag(v)),
-            "only an exception in the application when a client has gone",
-        ),
+        client("write-errors-exception-only", "only an exception in the application when a client has gone"),
         Row {
             arg: Number,
-            ..client(
-                "write-errors-tolerance",
-                |d, v, _| put(&mut d.settings.client_errors.tolerance, number(v)),
-                "errors of a client that are tolerated",
-            )
+            ..client("write-errors-tolerance", "errors of a client that are tolerated")
         },
         Row::works("socket-timeout", Seconds, socket_timeout, "seconds to wait for the peer")
             .short('z')
@@ -78,7 +62,7 @@ pub const TABLE: Table = Table {
 };
 
 /// The size of a uwsgi packet is a 16-bit number.
-const LARGEST_HEAD: u64 = 65535;
+const MAX_HEAD: u64 = 65535;
 
 fn buffer_size(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let bytes: u64 = size(value)?;
@@ -86,25 +70,25 @@ fn buffer_size(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(),
         return Err(ValueError::new("no request fits into 0 bytes", "write bytes, such as 65535"));
     }
     // Fits: it is at most 65535.
-    draft.settings.buffer_size = bytes.min(LARGEST_HEAD) as usize;
+    draft.settings.requests.buffer_size = bytes.min(MAX_HEAD) as usize;
     Ok(())
 }
 
 fn post_buffering(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
-    put(&mut draft.settings.post_buffering, size(value))?;
-    draft.settings.http.body_memory = draft.settings.post_buffering;
+    put(&mut draft.settings.requests.post_buffering, size(value))?;
+    draft.settings.http.body_memory = draft.settings.requests.post_buffering;
     Ok(())
 }
 
 fn response_headers(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     // The server's own answers have to fit.
-    put(&mut draft.settings.response_headers_limit, size(value).map(|bytes: usize| bytes.max(1024)))
+    put(&mut draft.settings.requests.response_headers_limit, size(value).map(|bytes: usize| bytes.max(1024)))
 }
 
 /// uWSGI holds twice as many variables as this option says.
 fn max_vars(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let count: u32 = positive(value)?;
-    draft.settings.max_vars = (count as usize).saturating_mul(2);
+    draft.settings.requests.max_vars = (count as usize).saturating_mul(2);
     Ok(())
 }
 
@@ -113,16 +97,15 @@ fn socket_timeout(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<
     if time.is_zero() {
         return Err(ValueError::new("0 would give up at once", "write seconds, such as 30"));
     }
-    draft.settings.socket_timeout = time;
+    draft.settings.requests.socket_timeout = time;
     Ok(())
 }
 
 fn add_header(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
-    draft.settings.python.add_headers.push(header(value)?);
+    draft.settings.requests.add_headers.push(header(value)?);
     Ok(())
 }
 
-const fn client(name: &'static str, set: Setter, help: &'static str) -> Row {
+const fn client(name: &'static str, help: &'static str) -> Row {
     Row::accepted(name, Flag, help, "a client that goes away is a counter and a mark in the access log")
-        .setter(set)
 }

@@ -14,10 +14,12 @@ pub const TABLE: Table = Table {
             |d, v, o| d.socket(text(v)?, None, o),
             "accept requests of a front end (uwsgi protocol) at HOST:PORT, a path, @NAME or fd://N",
         )
+        .restart()
         .alias(&["uwsgi-socket"])
         .short('s')
         .many(),
         Row::works("http-socket", Required, http, "accept HTTP at an address")
+            .restart()
             .alias(&["http11-socket"])
             .many(),
         Row::works(
@@ -26,6 +28,7 @@ pub const TABLE: Table = Table {
             http,
             "accept HTTP at an address; 127.0.0.1:8000 when no socket is named",
         )
+        .restart()
         .many(),
         Row::works(
             "http-to-https",
@@ -33,6 +36,7 @@ pub const TABLE: Table = Table {
             |d, v, o| d.socket_to_https(text(v)?, o),
             "accept HTTP at ADDRESS[,PORT] only to redirect it to https, at that port",
         )
+        .restart()
         .many(),
         Row::works(
             "protocol",
@@ -40,6 +44,7 @@ pub const TABLE: Table = Table {
             |d, v, _| d.protocol(text(v)?),
             "what the sockets of the option socket speak: uwsgi or http",
         )
+        .restart()
         .alias(&["socket-protocol"])
         .default("uwsgi"),
         Row::works(
@@ -48,87 +53,95 @@ pub const TABLE: Table = Table {
             listen,
             "connections that may wait to be accepted; default min(1024, net.core.somaxconn)",
         )
+        .restart()
         .short('l'),
         Row::works("chmod-socket", Optional, chmod, "mode of unix sockets, octal; 666 without a value")
+            .restart()
             .alias(&["chmod"])
             .short('C'),
         Row::works(
             "chown-socket",
             Required,
-            |d, v, _| put(&mut d.settings.chown_socket, some(v)),
+            |d, v, _| put(&mut d.settings.instance.chown_socket, some(v)),
             "owner of unix sockets: USER or USER:GROUP",
-        ),
+        )
+        .restart(),
         Row::works(
             "vacuum",
             Flag,
-            |d, v, _| put(&mut d.settings.vacuum, flag(v)),
+            |d, v, _| put(&mut d.settings.supervise.vacuum, flag(v)),
             "remove sockets and pid file at the end",
         )
         .default("false"),
         option(
             "so-keepalive",
             Flag,
-            |d, v, _| put(&mut d.settings.socket_options.keepalive, flag(v)),
+            |d, v, _| put(&mut d.settings.instance.socket_options.keepalive, flag(v)),
             "let the kernel find out about dead clients",
-        ),
+        )
+        .restart(),
         Row::accepted(
             "tcp-nodelay",
             Flag,
             "send small packets at once",
             "small packets are sent at once always",
-        )
-        .setter(|d, v, _| put(&mut d.settings.socket_options.nodelay, flag(v))),
+        ),
         option(
             "so-send-timeout",
             Seconds,
-            |d, v, _| put(&mut d.settings.socket_options.send_timeout, timeout(v)),
+            |d, v, _| put(&mut d.settings.requests.send_timeout, timeout(v)),
             "seconds that sending may take",
         )
         .alias(&["so-write-timeout", "socket-send-timeout", "socket-write-timeout"]),
         option(
             "socket-sndbuf",
             Size,
-            |d, v, _| put(&mut d.settings.socket_options.send_buffer, size(v).map(Some)),
+            |d, v, _| put(&mut d.settings.instance.socket_options.send_buffer, size(v).map(Some)),
             "bytes of the kernel's buffer for sending",
-        ),
+        )
+        .restart(),
         option(
             "socket-rcvbuf",
             Size,
-            |d, v, _| put(&mut d.settings.socket_options.receive_buffer, size(v).map(Some)),
+            |d, v, _| put(&mut d.settings.instance.socket_options.receive_buffer, size(v).map(Some)),
             "bytes of the kernel's buffer for receiving",
-        ),
+        )
+        .restart(),
         option(
             "reuse-port",
             Flag,
-            |d, v, _| put(&mut d.settings.socket_options.reuse_port, flag(v)),
+            |d, v, _| put(&mut d.settings.instance.socket_options.reuse_port, flag(v)),
             "let other servers bind the same port",
-        ),
+        )
+        .restart(),
         option(
             "freebind",
             Flag,
-            |d, v, _| put(&mut d.settings.socket_options.free_bind, flag(v)),
+            |d, v, _| put(&mut d.settings.instance.socket_options.free_bind, flag(v)),
             "bind addresses that the machine does not have yet",
-        ),
+        )
+        .restart(),
         Row::accepted(
             "close-on-exec",
             Flag,
             "keep the sockets from programs that the application starts",
             "such programs never get the sockets",
         )
-        .setter(|d, v, _| put(&mut d.settings.socket_options.close_on_exec, flag(v)))
         .alias(&["close-on-exec2"]),
         option(
             "no-defer-accept",
             Flag,
-            |d, v, _| put(&mut d.settings.socket_options.defer_accept, inverse(v)),
+            |d, v, _| put(&mut d.settings.instance.socket_options.defer_accept, inverse(v)),
             "accept connections before their first bytes are there",
-        ),
+        )
+        .restart(),
         option(
             "tcp-fast-open",
             Number,
-            |d, v, _| put(&mut d.settings.socket_options.fast_open, number(v).map(Some)),
+            |d, v, _| put(&mut d.settings.instance.socket_options.fast_open, number(v).map(Some)),
             "connections that may send data with their first packet",
         )
+        .restart()
         .alias(&["tcp-fastopen"]),
         Row::accepted("thunder-lock", Flag, "serialize accept between workers", "accept needs no lock"),
     ],
@@ -140,13 +153,13 @@ fn http(draft: &mut Draft, value: Option<&str>, origin: &Origin) -> Result<(), V
 
 fn listen(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let backlog = number::<u32>(value)?;
-    draft.settings.listen = Some(backlog).filter(|&n| n > 0);
+    draft.settings.instance.listen = Some(backlog).filter(|&n| n > 0);
     Ok(())
 }
 
 fn chmod(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
     let value = value.filter(|text| !text.is_empty()).or(Some("666"));
-    put(&mut draft.settings.chmod_socket, mode(value).map(Some))
+    put(&mut draft.settings.instance.chmod_socket, mode(value).map(Some))
 }
 
 const fn option(name: &'static str, arg: Arg, set: Setter, help: &'static str) -> Row {

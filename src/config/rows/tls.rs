@@ -11,9 +11,9 @@ type Done = Result<(), ValueError>;
 pub const TABLE: Table = Table {
     theme: "TLS",
     rows: &[
-        Row::works("https", Required, |d, v, o| https(d, v, o, "https"), "accept HTTPS: ADDRESS,CERTIFICATE,KEY[,CIPHERS[,CLIENT_CA]]; !CLIENT_CA: clients must have a certificate").many(),
-        Row::works("https-socket", Required, |d, v, o| https(d, v, o, "https-socket"), "the same as https").many(),
-        Row::works("https2", Required, https2, "the same as addr=…,cert=…,key=…[,ciphers=…][,client_ca=…]").many(),
+        Row::works("https", Required, |d, v, o| https(d, v, o, "https"), "accept HTTPS: ADDRESS,CERTIFICATE,KEY[,CIPHERS[,CLIENT_CA]]; !CLIENT_CA: clients must have a certificate").restart_for("its address").many(),
+        Row::works("https-socket", Required, |d, v, o| https(d, v, o, "https-socket"), "the same as https").restart_for("its address").many(),
+        Row::works("https2", Required, https2, "the same as addr=…,cert=…,key=…[,ciphers=…][,client_ca=…]").restart_for("its address").many(),
         Row::works("sni", Required, |d, v, o| name(d, v, o, tls::name), "another certificate for clients that ask for a name: NAME CERTIFICATE,KEY[,CIPHERS[,CLIENT_CA]]").many(),
         Row::works("sni-regexp", Required, |d, v, o| name(d, v, o, tls::pattern), "the same for all names that a regular expression finds").many(),
         Row::works("sni-dir", Required, dir, "a directory of certificates for names: NAME.crt, NAME.key and, for certificates of clients, NAME.ca"),

@@ -4,7 +4,7 @@ use crate::base::bytes::{parse_decimal, trim_ows};
 use std::ops::Range;
 
 /// More ranges than this in one request serve nobody (RFC 9110 §17.15): such a header is ignored.
-pub const MOST: usize = 32;
+pub const MAX_RANGES: usize = 32;
 
 /// What is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub fn wanted(header: &[u8], size: u64) -> Wanted {
     let Some(set) = byte_set(header).filter(|_| size > 0) else { return Wanted::Whole };
     let mut parts = Vec::with_capacity(1);
     for (count, spec) in set.split(|&byte| byte == b',').map(trim_ows).enumerate() {
-        if count == MOST {
+        if count == MAX_RANGES {
             return Wanted::Whole;
         }
         match one(spec, size) {
@@ -147,7 +147,9 @@ mod tests {
                 (0..count).map(|i| format!("{}-{}", 3 * i, 3 * i)).collect::<Vec<_>>().join(",")
             )
         };
-        assert_eq!(wanted(many(MOST + 1).as_bytes(), 1000), Wanted::Whole);
-        assert!(matches!(wanted(many(MOST).as_bytes(), 1000), Wanted::Parts(parts) if parts.len() == MOST));
+        assert_eq!(wanted(many(MAX_RANGES + 1).as_bytes(), 1000), Wanted::Whole);
+        assert!(
+            matches!(wanted(many(MAX_RANGES).as_bytes(), 1000), Wanted::Parts(parts) if parts.len() == MAX_RANGES)
+        );
     }
 }

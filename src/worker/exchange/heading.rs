@@ -69,7 +69,7 @@ impl Exchange {
 
     /// Puts the head into `out`. `whole` is the length of the body when all of it is known already.
     pub(super) fn push_head(&mut self, whole: Option<u64>) -> Delivery {
-        for (name, value) in &self.settings.python.add_headers {
+        for (name, value) in &self.settings.requests.add_headers {
             // What cannot stand in a head was refused with the configuration; a second Content-Length is left out.
             let _ = self.head.header(name.as_bytes(), value.as_bytes());
         }

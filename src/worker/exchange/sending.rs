@@ -69,7 +69,7 @@ impl Exchange {
 
     /// The longest wait for a client that does not read.
     pub fn send_timeout(&self) -> Duration {
-        self.settings.socket_options.send_timeout.unwrap_or(self.timeout)
+        self.settings.requests.send_timeout.unwrap_or(self.timeout)
     }
 
     /// The client took nothing for as long as it may.

@@ -28,7 +28,7 @@ impl Shared {
 
     /// Do other workers serve beside this one, to whom a busy one can give connections?
     pub(super) fn has_neighbours(&self) -> bool {
-        self.settings.processes > 1 && !self.mailboxes.is_empty()
+        self.settings.instance.processes > 1 && !self.mailboxes.is_empty()
     }
 
     /// Is there, beside this one, a worker that serves?

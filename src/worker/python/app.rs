@@ -26,7 +26,7 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
     super::imports::run(py, &settings.python.shared_imports, "shared-import");
     let mut apps = Apps::default();
     let mut failed = false;
-    for app in &settings.apps {
+    for app in &settings.apps.mounts {
         match find(py, app, object) {
             Ok(callable) => {
                 apps.callables.push(callable.unbind());
@@ -44,10 +44,10 @@ pub fn load(py: Python<'_>, settings: &Settings, object: Option<&Py<PyAny>>) -> 
         log::say(&format!("cannot chdir to {} (chdir2): {}", dir.display(), reason(error)));
         return None;
     }
-    if settings.apps.is_empty() && (settings.dynamic_apps || settings.serves_files_only()) {
+    if settings.apps.mounts.is_empty() && (settings.apps.dynamic_apps || settings.serves_files_only()) {
         return Some(apps);
     }
-    if settings.apps.is_empty() {
+    if settings.apps.mounts.is_empty() {
         log::say("no application is named: use module, wsgi-file or mount (rwsgi --help lists the options)");
     }
     (!failed && !apps.callables.is_empty()).then_some(apps)
@@ -69,7 +69,8 @@ fn complain(py: Python<'_>, settings: &Settings, app: &App, error: &PyErr) {
         && is_missing(py, error, module)
     {
         let here = std::env::current_dir().map_or_else(|_| "?".into(), |dir| dir.display().to_string());
-        let paths: Vec<_> = settings.pythonpath.iter().map(|path| path.display().to_string()).collect();
+        let paths: Vec<_> =
+            settings.python.pythonpath.iter().map(|path| path.display().to_string()).collect();
         text.push_str(&format!(
             "There is no module {module} in {here}{}: set chdir or pythonpath to the directory that holds it.",
             if paths.is_empty() { String::new() } else { format!(" or {}", paths.join(", ")) }
@@ -121,19 +122,20 @@ fn prepare(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     for name in &settings.python.unenv {
         os_environ.call_method1("pop", (name, py.None()))?;
     }
-    for (name, value) in &settings.env {
+    for (name, value) in &settings.python.env {
         os_environ.set_item(name, value)?;
     }
-    if let Some(home) = &settings.virtualenv {
+    if let Some(home) = &settings.python.virtualenv {
         enter_virtualenv(py, home)?;
     }
     let path = sys.getattr("path")?.cast_into::<PyList>()?;
     let here = std::env::current_dir()?;
-    for dir in std::iter::once(&here).chain(&settings.pythonpath) {
+    for dir in std::iter::once(&here).chain(&settings.python.pythonpath) {
         path.insert(0, text(dir))?;
     }
     let mut arguments = vec!["rwsgi".to_owned()];
-    arguments.extend(settings.pyargv.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned));
+    arguments
+        .extend(settings.python.pyargv.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned));
     sys.setattr("argv", arguments)
 }
 

@@ -158,9 +158,9 @@ impl Host for Interpreter {
         if let Some(interval) = shared.settings.watch.python.filter(|_| shared.id == 1) {
             autoreload::start(shared, interval, self.modules.clone());
         }
-        let stack = shared.settings.limits.thread_stack.map_or(STACK, |bytes| bytes.max(SMALLEST_STACK));
+        let stack = shared.settings.worker.thread_stack.map_or(STACK, |bytes| bytes.max(SMALLEST_STACK));
         Python::attach(|py| {
-            if shared.settings.harakiri_graceful_timeout.is_some()
+            if shared.settings.harakiri.graceful_timeout.is_some()
                 && let Err(error) = timeout::arm(py, shared)
             {
                 log::say(&format!("harakiri-graceful-timeout cannot be used\n{}", traceback(py, &error)));

@@ -404,13 +404,13 @@ fn base_environ<'py>(py: Python<'py>, shared: &Shared, core: usize) -> PyResult<
         environ.set_item("wsgi.file_wrapper", py.get_type::<FileWrapper>())?;
     }
     environ.set_item("wsgi.input_terminated", true)?;
-    environ.set_item("wsgi.multithread", settings.threads > 1)?;
-    environ.set_item("wsgi.multiprocess", settings.processes > 1)?;
+    environ.set_item("wsgi.multithread", settings.instance.threads > 1)?;
+    environ.set_item("wsgi.multiprocess", settings.instance.processes > 1)?;
     environ.set_item("wsgi.run_once", false)?;
     // Bytes, as uWSGI has them; the version is that of the uWSGI whose behaviour this is.
     environ.set_item("uwsgi.version", PyBytes::new(py, b"2.0.31"))?;
     environ.set_item("uwsgi.node", PyBytes::new(py, crate::sys::user::host_name().as_bytes()))?;
-    if settings.threads > 1 {
+    if settings.instance.threads > 1 {
         environ.set_item("uwsgi.core", core)?;
     }
     environ.set_item("rwsgi.version", env!("CARGO_PKG_VERSION"))?;

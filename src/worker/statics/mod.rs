@@ -93,7 +93,7 @@ impl Statics {
 }
 
 fn has_header(settings: &Settings, name: &str) -> bool {
-    settings.python.add_headers.iter().any(|(is, _)| is.eq_ignore_ascii_case(name))
+    settings.requests.add_headers.iter().any(|(is, _)| is.eq_ignore_ascii_case(name))
 }
 
 impl Core {

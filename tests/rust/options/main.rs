@@ -3,6 +3,7 @@
 #[path = "../files.rs"]
 mod files;
 mod mistakes;
+mod reload;
 mod settings;
 mod sources;
 mod tables;

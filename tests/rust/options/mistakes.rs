@@ -102,7 +102,7 @@ fn wrong_values_are_named_with_their_line() {
 #[test]
 fn odd_values_are_read_as_uwsgi_reads_them() {
     let (settings, warnings) = ini("odd", "[uwsgi]\nvacuum = ture\nprocesses = 4 ; four\n").unwrap();
-    assert!(settings.vacuum && settings.processes == 4);
+    assert!(settings.supervise.vacuum && settings.instance.processes == 4);
     assert_eq!(
         warnings,
         [
@@ -148,7 +148,7 @@ fn references_that_lead_nowhere() {
         ]
     );
     let (settings, warnings) = ini("emptied", "[uwsgi]\nharakiri = 20\nharakiri = $(NONE:-)\n").unwrap();
-    assert_eq!(settings.harakiri, Some(Duration::from_secs(20)));
+    assert_eq!(settings.harakiri.timeout, Some(Duration::from_secs(20)));
     assert_eq!(warnings, ["FILE:3: option \"harakiri\" is empty and is not used"]);
 }
 

@@ -28,7 +28,7 @@ fn spellings() {
     ] {
         let plain = |line: &str| {
             let mut settings = Settings { written: Vec::new(), ..cli(line) };
-            settings.apps.iter_mut().for_each(|app| app.origin = Origin::Default);
+            settings.apps.mounts.iter_mut().for_each(|app| app.origin = Origin::Default);
             settings
         };
         for line in lines {
@@ -110,8 +110,12 @@ show-config = true
         listeners,
         [("/tmp/a.sock", Protocol::Uwsgi), ("127.0.0.1:1", Protocol::Http), ("[::1]:2", Protocol::Http)]
     );
-    let apps: Vec<_> =
-        s.apps.iter().map(|a| (a.mountpoint.as_str(), a.source.clone(), a.callable.as_str())).collect();
+    let apps: Vec<_> = s
+        .apps
+        .mounts
+        .iter()
+        .map(|a| (a.mountpoint.as_str(), a.source.clone(), a.callable.as_str()))
+        .collect();
     let module = |name: &str| AppSource::Module(name.into());
     assert_eq!(
         apps,
@@ -123,23 +127,37 @@ show-config = true
         ]
     );
     let seconds = Duration::from_secs;
-    assert_eq!(s.chdir, Some("/srv".into()));
-    assert_eq!(s.pythonpath, [PathBuf::from("/p"), "/q".into()]);
-    assert_eq!(s.virtualenv, Some("/v".into()));
-    assert_eq!(s.env, [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "x=y".to_owned())]);
-    assert_eq!((s.processes, s.threads, s.lazy_apps, s.need_app, s.listen), (4, 2, true, false, Some(8192)));
-    assert_eq!((s.buffer_size, s.max_vars, s.post_buffering, s.limit_post), (65535, 128, 8192, 10 << 20));
-    assert_eq!((s.socket_timeout, s.chmod_socket, s.umask), (seconds(30), Some(0o664), Some(0o22)));
+    assert_eq!(s.instance.chdir, Some("/srv".into()));
+    assert_eq!(s.python.pythonpath, [PathBuf::from("/p"), "/q".into()]);
+    assert_eq!(s.python.virtualenv, Some("/v".into()));
+    assert_eq!(s.python.env, [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "x=y".to_owned())]);
     assert_eq!(
-        (s.chown_socket.as_deref(), s.uid.as_deref(), s.gid.as_deref()),
+        (s.instance.processes, s.instance.threads, s.instance.lazy_apps, s.apps.need_app, s.instance.listen),
+        (4, 2, true, false, Some(8192))
+    );
+    assert_eq!(
+        (s.requests.buffer_size, s.requests.max_vars, s.requests.post_buffering, s.requests.limit_post),
+        (65535, 128, 8192, 10 << 20)
+    );
+    assert_eq!(
+        (s.requests.socket_timeout, s.instance.chmod_socket, s.instance.umask),
+        (seconds(30), Some(0o664), Some(0o22))
+    );
+    assert_eq!(
+        (s.instance.chown_socket.as_deref(), s.instance.uid.as_deref(), s.instance.gid.as_deref()),
         (Some("www:www"), Some("1000"), Some("www"))
     );
-    assert!(s.vacuum && s.harakiri_verbose && s.log_x_forwarded_for && s.log_micros && !s.log_requests);
-    assert_eq!((s.harakiri, s.harakiri_graceful_timeout), (Some(seconds(50)), Some(seconds(5))));
-    assert_eq!((s.max_requests, s.max_requests_delta), (1000, 10));
-    assert_eq!((s.worker_reload_mercy, s.reload_mercy, s.boot_timeout), (seconds(5), seconds(6), None));
+    assert!(
+        s.supervise.vacuum && s.harakiri.verbose && s.log.x_forwarded_for && s.log.micros && !s.log.requests
+    );
+    assert_eq!((s.harakiri.timeout, s.harakiri.graceful_timeout), (Some(seconds(50)), Some(seconds(5))));
+    assert_eq!((s.recycle.max_requests, s.recycle.max_requests_delta), (1000, 10));
     assert_eq!(
-        (s.pidfile, s.logto, s.pyargv),
+        (s.supervise.worker_reload_mercy, s.supervise.reload_mercy, s.supervise.boot_timeout),
+        (seconds(5), seconds(6), None)
+    );
+    assert_eq!(
+        (s.instance.pidfiles.first, s.instance.logto, s.python.pyargv),
         (Some("/tmp/a.pid".into()), Some("/tmp/a.log".into()), Some("a b".into()))
     );
     let names = ProcNames {
@@ -150,7 +168,7 @@ show-config = true
         append: "end".into(),
     };
     assert_eq!(s.procnames, names);
-    assert!(s.manage_script_name && s.dynamic_apps && s.show_config);
+    assert!(s.apps.manage_script_name && s.apps.dynamic_apps && s.instance.show_config);
     assert_eq!(s.written.len(), text.lines().count());
 }
 
@@ -177,7 +195,7 @@ fn protocol_decides_what_socket_means() {
 #[test]
 fn applications() {
     let app = |line: &str| {
-        let app = cli(line).apps.remove(0);
+        let app = cli(line).apps.mounts.remove(0);
         (app.source, app.callable)
     };
     let module = |name: &str, callable: &str| (AppSource::Module(name.into()), callable.to_owned());
@@ -188,7 +206,7 @@ fn applications() {
     assert_eq!(app("a.py"), (AppSource::File("a.py".into()), "application".into()));
     assert_eq!(app("--file a.py:x"), (AppSource::File("a.py".into()), "x".into()));
     let sources = Sources { object: true, ..Sources::default() };
-    assert_eq!(ok(&sources).settings.apps[0].source, AppSource::Object);
+    assert_eq!(ok(&sources).settings.apps.mounts[0].source, AppSource::Object);
 }
 
 #[test]
@@ -275,10 +293,9 @@ hook-master-start = unix_signal:15 gracefully_kill_them_all
         optimize: 2,
         imports: texts("a.b"),
         shared_imports: texts("c"),
-        fresh_environ: true,
         catch_exceptions: true,
         no_file_wrapper: true,
-        add_headers: vec![("Connection".into(), "close".into()), ("X-A".into(), "b".into())],
+        ..Python::default()
     };
     assert_eq!(s.python, python);
     let always = Logged {
@@ -290,24 +307,20 @@ hook-master-start = unix_signal:15 gracefully_kill_them_all
     };
     let log = Log {
         date: Some("%Y".into()),
-        truncate: true,
         reopen: true,
-        to2: path("/l2"),
         max_size: 10 << 20,
         backup: path("/b"),
         always,
+        ..Log::default()
     };
     assert_eq!(s.log, log);
-    let pidfiles = PidFiles { second: path("/p2"), safe: path("/sp"), safe_second: path("/sp2") };
-    assert_eq!(s.pidfiles, pidfiles);
-    let limits = Limits {
-        address_space: Some(512 << 20),
-        processes: Some(10),
-        descriptors: Some(4096),
-        cpu_affinity: 2,
-        thread_stack: Some(512 << 10),
-    };
-    assert_eq!(s.limits, limits);
+    assert_eq!((s.instance.log_truncate, &s.instance.logto2), (true, &path("/l2")));
+    let pidfiles =
+        PidFiles { first: None, second: path("/p2"), safe: path("/sp"), safe_second: path("/sp2") };
+    assert_eq!(s.instance.pidfiles, pidfiles);
+    let limits = Limits { address_space: Some(512 << 20), processes: Some(10), descriptors: Some(4096) };
+    assert_eq!(s.instance.limits, limits);
+    assert_eq!(s.worker, Worker { cpu_affinity: 2, thread_stack: Some(512 << 10) });
     let recycle = Recycle {
         address_space: 1 << 30,
         resident: 300 << 20,
@@ -321,6 +334,7 @@ hook-master-start = unix_signal:15 gracefully_kill_them_all
         on_exception_type: texts("OSError"),
         on_exception_value: texts("gone away"),
         on_exception_repr: texts("OSError:gone"),
+        ..Recycle::default()
     };
     assert_eq!(s.recycle, recycle);
     let watch = Watch {
@@ -332,27 +346,23 @@ hook-master-start = unix_signal:15 gracefully_kill_them_all
         reopen_log: vec!["/r".into()],
     };
     assert_eq!(s.watch, watch);
-    let errors = ClientErrors {
-        ignore_sigpipe: true,
-        ignore_write_errors: true,
+    let requests = Requests {
+        add_headers: vec![("Connection".into(), "close".into()), ("X-A".into(), "b".into())],
+        send_timeout: Some(seconds(7)),
         disable_write_exception: true,
-        exception_only: true,
-        tolerance: 4,
+        ..Requests::default()
     };
-    assert_eq!(s.client_errors, errors);
+    assert_eq!(s.requests, requests);
     let sockets = SocketOptions {
         keepalive: true,
-        nodelay: true,
-        send_timeout: Some(seconds(7)),
         send_buffer: Some(64 << 10),
         receive_buffer: Some(32768),
         reuse_port: true,
         free_bind: true,
-        close_on_exec: true,
         defer_accept: false,
         fast_open: Some(8),
     };
-    assert_eq!(s.socket_options, sockets);
-    assert!(s.no_orphans && s.no_server && s.master_as_root && s.no_default_app);
+    assert_eq!(s.instance.socket_options, sockets);
+    assert!(s.instance.no_server && s.instance.master_as_root && s.apps.no_default_app);
     assert_eq!(s.http.timeout, seconds(90));
 }

@@ -6,7 +6,7 @@ use super::*;
 fn names_that_values_read_are_variables() {
     let text = "[uwsgi]\nbase = /srv\nunused = 1\nset-ph = spare=2\nchdir = %(base)/app\n";
     let (settings, warnings) = ini("variables", text).unwrap();
-    assert_eq!(settings.chdir.as_deref(), Some(Path::new("/srv/app")));
+    assert_eq!(settings.instance.chdir.as_deref(), Some(Path::new("/srv/app")));
     assert_eq!(warnings, ["FILE:3: unknown option \"unused\"; see the list of options"]);
 }
 
@@ -14,12 +14,12 @@ fn names_that_values_read_are_variables() {
 fn later_wins() {
     let files = Files::new("order");
     let path = files.write("site.ini", "[uwsgi]\nprocesses = 3\n[more]\nprocesses = 9\n");
-    assert_eq!(cli(&format!("--processes 5 --ini {path}")).processes, 3);
-    assert_eq!(cli(&format!("--ini {path} --processes 5")).processes, 5);
-    assert_eq!(cli(&format!("--ini {path}:more")).processes, 9);
-    assert_eq!(cli(&format!("--ini {path} --ini :more")).processes, 9);
+    assert_eq!(cli(&format!("--processes 5 --ini {path}")).instance.processes, 3);
+    assert_eq!(cli(&format!("--ini {path} --processes 5")).instance.processes, 5);
+    assert_eq!(cli(&format!("--ini {path}:more")).instance.processes, 9);
+    assert_eq!(cli(&format!("--ini {path} --ini :more")).instance.processes, 9);
     let loaded = ok(&command_line(&format!("{path} -p 5")));
-    assert_eq!(loaded.settings.processes, 3);
+    assert_eq!(loaded.settings.instance.processes, 3);
     assert_eq!(
         loaded.warnings[0].to_string(),
         format!(
@@ -34,8 +34,8 @@ fn files_in_files_are_read_in_place() {
     files.write("base.ini", "[uwsgi]\nprocesses = 2\nthreads = 2\npidfile = %n.%N.pid\n");
     let site = files.write("site.ini", "[uwsgi]\nthreads = 8\nini = %dbase.ini\nprocesses = 6\n");
     let settings = cli(&format!("--ini {site}"));
-    assert_eq!((settings.processes, settings.threads), (6, 2));
-    assert_eq!(settings.pidfile, Some("base.site.pid".into()));
+    assert_eq!((settings.instance.processes, settings.instance.threads), (6, 2));
+    assert_eq!(settings.instance.pidfiles.first, Some("base.site.pid".into()));
     let names: Vec<&str> = settings.written.iter().map(|w| w.name.as_str()).collect();
     assert_eq!(names, ["ini", "threads", "ini", "processes", "threads", "pidfile", "processes"]);
 }
@@ -60,7 +60,7 @@ fn environment() {
     ];
     let sources = Sources { environment, ..command_line("--http :$(PORT) --max-requests 10") };
     let Loaded { settings, warnings, .. } = ok(&sources);
-    assert_eq!((settings.threads, settings.max_requests), (4, 10));
+    assert_eq!((settings.instance.threads, settings.recycle.max_requests), (4, 10));
     assert_eq!(settings.listeners[0].text, ":5000");
     let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -78,7 +78,7 @@ fn keywords() {
     let keywords = vec![pair("http_socket", ":1"), pair("http_socket", ":2"), pair("need_app", "false")];
     let settings = ok(&Sources { keywords, ..Sources::default() }).settings;
     assert_eq!(settings.listeners.len(), 2);
-    assert!(!settings.need_app);
+    assert!(!settings.apps.need_app);
     let keywords = vec![pair("processes", "many")];
     let error = load(&Sources { keywords, ..Sources::default() }).unwrap_err().to_string();
     assert_eq!(
@@ -106,13 +106,13 @@ command=/usr/bin/env -ini x.ini
 ";
     let (settings, warnings) = ini("field", text).unwrap();
     let cores = std::thread::available_parallelism().unwrap().get() as u32;
-    assert_eq!(settings.processes, cores * 4);
+    assert_eq!(settings.instance.processes, cores * 4);
     assert_eq!(settings.listeners[0].address, Address::Unix("/tmp/site.sock".into()));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let files = Files::new("dash");
     let path = files.write("a.ini", "[uwsgi]\nthreads = 3\n");
     let loaded = ok(&command_line(&format!("-ini {path}")));
-    assert_eq!(loaded.settings.threads, 3);
+    assert_eq!(loaded.settings.instance.threads, 3);
     assert_eq!(
         loaded.warnings[0].to_string(),
         "command line: \"-ini\" is read as \"--ini\"; long names have two dashes"

@@ -56,7 +56,7 @@ fn defaults_are_the_defaults() {
     }
     assert!(draft.notes.is_empty(), "{:?}", draft.notes);
     let (settings, warnings) = draft.finish(0..0);
-    assert!(settings.apps.is_empty() && warnings.len() <= 1, "{warnings:?}");
+    assert!(settings.apps.mounts.is_empty() && warnings.len() <= 1, "{warnings:?}");
     assert_eq!(Settings { listeners: Vec::new(), ..settings }, Settings::default());
 }
 
