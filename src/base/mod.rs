@@ -4,4 +4,5 @@ pub mod bytes;
 pub mod date;
 pub mod nearest;
 pub mod reason;
+pub mod sync;
 pub mod x509;

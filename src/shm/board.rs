@@ -3,6 +3,8 @@
 //! Slots are 128-byte aligned so that two workers never share a cache line. A slot carries the pid and the generation
 //! of its worker: readers take a slot's word only for the worker they mean.
 
+use super::phase;
+pub use super::phase::Phase;
 use crate::sys::shm::Mapping;
 use std::io::Result;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -85,17 +87,6 @@ pub enum Wish {
     Leave = 4,
     /// It cannot wait for connections any more.
     Broken = 5,
-}
-
-/// What a core does. The step from `Running` to `Answering` is the request thread's, the one from `Running` to
-/// `Expired` that of the worker's stack-dump handler; whoever is first owns the client's descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Phase {
-    Idle = 0,
-    Running = 1,
-    Answering = 2,
-    Expired = 3,
 }
 
 #[derive(Clone, Copy)]
@@ -339,7 +330,7 @@ impl CoreSlot {
         self.client().store(client, Relaxed);
         self.started_us().store(now_us, Relaxed);
         self.deadline_us().store(deadline_us, Relaxed);
-        self.phase_word().store(Phase::Running as u64, Release);
+        Phase::Running.store(self.phase_word());
     }
 
     fn store_text(&self, at: usize, text: &[u8]) {
@@ -368,39 +359,38 @@ impl CoreSlot {
     /// Before the first byte of an answer. `false`: the answer was given by the stack-dump handler; send nothing.
     #[inline]
     pub fn answer(&self) -> bool {
-        self.phase_word()
-            .compare_exchange(Phase::Running as u64, Phase::Answering as u64, AcqRel, Acquire)
-            .is_ok()
-            || self.phase() == Phase::Answering
+        phase::answer(self.phase_word())
     }
 
     /// After an interim answer: the real one has not begun.
     pub fn resume(&self) {
-        let (from, to) = (Phase::Answering as u64, Phase::Running as u64);
-        let _ = self.phase_word().compare_exchange(from, to, AcqRel, Acquire);
+        phase::resume(self.phase_word());
+    }
+
+    /// Answers the request in place of its thread, unless that has begun.
+    pub fn answer_instead(&self, send: impl FnOnce(u64) -> bool) {
+        phase::answer_instead(self.phase_word(), self.client(), send);
+    }
+
+    /// Until then the client, without TLS, must not be closed.
+    pub fn await_answer(&self) {
+        phase::await_answer(self.phase_word());
     }
 
     /// Takes the client from a request whose answer has not begun.
     pub fn expire(&self) -> bool {
-        self.phase_word()
-            .compare_exchange(Phase::Running as u64, Phase::Expired as u64, AcqRel, Acquire)
-            .is_ok()
+        phase::expire(self.phase_word())
     }
 
     #[inline]
     pub fn end(&self) {
         self.deadline_us().store(0, Relaxed);
-        self.phase_word().store(Phase::Idle as u64, Release);
+        Phase::Idle.store(self.phase_word());
         self.client().store(0, Relaxed);
     }
 
     pub fn phase(&self) -> Phase {
-        match self.phase_word().load(Acquire) {
-            1 => Phase::Running,
-            2 => Phase::Answering,
-            3 => Phase::Expired,
-            _ => Phase::Idle,
-        }
+        Phase::of(self.phase_word())
     }
 
     /// The request that runs now, or `None`. Torn at worst between two requests, never in memory.

@@ -2,13 +2,14 @@
 
 use super::conns::{Conn, Waits};
 use super::core::{Core, Step};
+use super::handoff::last_look;
 use super::waiting::has_begun;
 use super::{Setup, Shared};
 use crate::log;
 use crate::shm::board::{Order, Stage, Wish};
 use crate::sys::{clock, epoll, listeners, orphan};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::time::Duration;
 
 /// How long a worker that leaves waits for the next request of a client that no other worker can take over (TLS), until it
@@ -238,10 +239,9 @@ impl Core {
 
     /// The last look: who gives this worker a connection from here on sees that it leaves, and takes it back.
     fn is_given_nothing(&mut self, order: Order) -> bool {
-        self.shared.set_stage(Stage::Retiring);
-        fence(SeqCst);
-        self.shared.leaving.next_us.store(0, Relaxed);
-        self.has_left_nothing(order)
+        let shared = self.shared.clone();
+        shared.leaving.next_us.store(0, Relaxed);
+        last_look::leave(|| shared.set_stage(Stage::Retiring), || self.has_left_nothing(order))
     }
 
     /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master lets

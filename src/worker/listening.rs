@@ -1,10 +1,10 @@
 //! Whether a worker takes new connections: its listeners are in its own epoll, and there is room in its table.
 
+use super::toggle::Toggle;
 use super::{Shared, intake};
 use crate::base::reason::reason;
 use crate::log;
 use crate::sys::{clock, epoll};
-use parking_lot::Mutex;
 use std::io::{Error, ErrorKind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::time::Duration;
@@ -21,10 +21,8 @@ const REPEAT_US: u64 = 60_000_000;
 
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Listening {
-    /// The listeners are out of the worker's own epoll.
-    stopped: AtomicBool,
-    /// Held by the thread that takes them out or puts them back: two that cross could leave them out for ever.
-    changing: Mutex<()>,
+    /// Are the listeners in the worker's own epoll?
+    listeners: Toggle,
     /// The table is full, or was a moment ago.
     full: AtomicBool,
     /// Until then no descriptor is expected to be free.
@@ -95,41 +93,40 @@ impl Shared {
 
     /// Are the listeners out of the epoll, though this worker would take connections?
     pub(super) fn has_stopped_listening(&self) -> bool {
-        self.own_epoll() && self.listening.stopped.load(Relaxed)
+        self.own_epoll() && self.listening.listeners.is_off()
     }
 
     /// Takes the listeners out of the worker's own epoll, or puts them back.
     #[inline]
     pub(super) fn set_listening(&self, on: bool) {
-        if self.own_epoll() && self.listening.stopped.load(Acquire) == on {
+        if self.own_epoll() && self.listening.listeners.is_off() == on {
             self.change_listening(on);
         }
     }
 
     #[cold]
     fn change_listening(&self, on: bool) {
-        let _turn = self.listening.changing.lock();
-        if self.listening.stopped.load(Acquire) != on {
-            return;
+        let changed =
+            self.listening.listeners.turn(on, || if on { self.listen() } else { self.stop_listening() });
+        if let Err(error) = changed {
+            self.cannot_listen(error);
         }
-        if on {
-            let back =
-                self.listeners.iter().enumerate().try_for_each(|(index, bound)| {
-                    match intake::listen_to(&self.epoll, bound, index) {
-                        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-                        result => result,
-                    }
-                });
-            if let Err(error) = back {
-                return self.cannot_listen(error);
-            }
-        } else {
-            for bound in self.listeners.iter() {
-                // One that is not there, or closed, is out of it already.
-                let _ = self.epoll.remove(&bound.fd);
-            }
+    }
+
+    fn listen(&self) -> std::io::Result<()> {
+        let mut all = self.listeners.iter().enumerate();
+        all.try_for_each(|(index, bound)| match intake::listen_to(&self.epoll, bound, index) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            result => result,
+        })
+    }
+
+    fn stop_listening(&self) -> std::io::Result<()> {
+        for bound in self.listeners.iter() {
+            // One that is not there, or closed, is out of it already.
+            let _ = self.epoll.remove(&bound.fd);
         }
-        self.listening.stopped.store(!on, Release);
+        Ok(())
     }
 
     /// What lacks memory is tried again soon; nothing else gets better by waiting.
@@ -143,13 +140,11 @@ impl Shared {
 
     /// Goes to the end of the kernel's order of those who wait for a listener.
     pub(super) fn step_back(&self, listener: usize) {
-        let _turn = self.listening.changing.lock();
         let bound = &self.listeners[listener];
-        if self.listening.stopped.load(Acquire) || self.epoll.remove(&bound.fd).is_err() {
-            return;
-        }
-        if let Err(error) = intake::listen_to(&self.epoll, bound, listener) {
-            self.listening.stopped.store(true, Release);
+        let leave = || self.epoll.remove(&bound.fd).is_ok();
+        let restarted =
+            self.listening.listeners.restart(leave, || intake::listen_to(&self.epoll, bound, listener));
+        if let Err(error) = restarted {
             self.cannot_listen(error);
         }
     }

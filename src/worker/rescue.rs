@@ -75,14 +75,17 @@ impl Rescue {
     fn answer_plain_clients(&self) -> bool {
         let mut others_wait = false;
         for core in self.board.cores(self.slot) {
-            let client = core.client().load(Acquire);
-            if client & ENCRYPTED != 0 {
-                others_wait |= core.phase() == Phase::Running;
-            } else if client != 0 {
-                let answer = self.answer(core);
-                if core.expire() {
-                    io::send_raw(client as RawFd - 1, answer);
-                }
+            match core.client().load(Acquire) {
+                0 => {}
+                client if client & ENCRYPTED != 0 => others_wait |= core.phase() == Phase::Running,
+                _ => core.answer_instead(|client| {
+                    let is_plain = client & ENCRYPTED == 0;
+                    others_wait |= !is_plain;
+                    if is_plain && client != 0 {
+                        io::send_raw(client as RawFd - 1, self.answer(core));
+                    }
+                    is_plain
+                }),
             }
         }
         others_wait

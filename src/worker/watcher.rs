@@ -11,6 +11,7 @@ use super::conns::{Conn, Waits};
 use super::handoff::encode::is_movable;
 use super::intake::{CONNECTION, GIVEN};
 use super::rescue;
+use super::sleeper::Sleeper;
 use super::waiting::{SWEEP_US, Tended, awaited};
 use crate::base::reason::reason;
 use crate::log;
@@ -19,7 +20,7 @@ use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::eventfd::EventFd;
 use crate::sys::{clock, signal, waiter};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering::*, fence};
+use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -37,17 +38,13 @@ const QUIET: u32 = 50;
 pub struct Watcher {
     /// Set when its thread is needed: could it be started?
     started: OnceLock<bool>,
-    /// Ends its sleep.
-    wake: EventFd,
-    asleep: AtomicBool,
-    /// A signal handler has left it TLS clients to answer.
-    has_rescue: AtomicBool,
+    /// A signal handler that has left it TLS clients to answer calls it.
+    sleeper: Sleeper,
 }
 
 impl Watcher {
     pub fn new() -> std::io::Result<Watcher> {
-        let (asleep, has_rescue) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Watcher { started: OnceLock::new(), wake: EventFd::new()?, asleep, has_rescue })
+        Ok(Watcher { started: OnceLock::new(), sleeper: Sleeper::new(EventFd::new()?) })
     }
 
     #[inline]
@@ -73,7 +70,7 @@ impl Shared {
     }
 
     fn start_watcher(self: &Arc<Shared>) -> bool {
-        waiter::notify_when_busy(&self.watcher.wake);
+        waiter::notify_when_busy(self.watcher.sleeper.event());
         let shared = self.clone();
         let builder = std::thread::Builder::new().name("rwsgi watcher".to_owned()).stack_size(256 * 1024);
         let started = builder.spawn(move || shared.watch_over());
@@ -85,29 +82,21 @@ impl Shared {
 
     /// Inside of a signal handler: atomics and a write only. `false`: nobody is there to do it.
     pub fn leave_rescue_to_watcher(&self) -> bool {
-        self.watcher.is_there() && {
-            self.watcher.has_rescue.store(true, Release);
-            self.watcher.wake.notify()
-        }
+        self.watcher.is_there() && self.watcher.sleeper.call()
     }
 
-    /// A request has begun.
+    /// A request has begun, and is on the board.
     #[inline]
     pub fn rouse_watcher(&self) {
-        if !self.watcher.is_there() {
-            return;
-        }
-        // The watcher says that it sleeps, then looks for requests; a request is on the board before this looks whether it
-        // sleeps. One of the two sees the other.
-        fence(SeqCst);
-        if self.watcher.asleep.load(Relaxed) && self.own_epoll() && self.has_work() {
-            self.wake_watcher();
+        if self.watcher.is_there() && self.watcher.sleeper.is_asleep() && self.own_epoll() && self.has_work()
+        {
+            self.watcher.sleeper.wake();
         }
     }
 
     pub fn wake_watcher(&self) {
-        if self.watcher.is_there() && self.watcher.asleep.swap(false, AcqRel) {
-            self.watcher.wake.notify();
+        if self.watcher.is_there() {
+            self.watcher.sleeper.wake();
         }
     }
 
@@ -133,7 +122,7 @@ impl Shared {
         let mut events = Events::with_capacity(64);
         let mut pace = Pace::default();
         loop {
-            if self.watcher.has_rescue.swap(false, AcqRel) {
+            if self.watcher.sleeper.take_call() {
                 rescue::answer_encrypted_clients(self);
             }
             match (self.has_work(), self.own_epoll()) {
@@ -181,19 +170,9 @@ impl Shared {
     }
 
     fn sleep(&self) {
-        self.watcher.asleep.store(true, Relaxed);
-        fence(SeqCst);
-        if self.has_work() && (!self.own_epoll() || self.unattended_for().is_some()) {
-            self.watcher.asleep.store(false, Relaxed);
-            return;
-        }
-        while self.watcher.asleep.load(Acquire)
-            && !self.watcher.has_rescue.load(Acquire)
-            && !(self.is_left_with_connections() && self.all_busy_for().is_some())
-        {
-            self.watcher.wake.wait();
-        }
-        self.watcher.asleep.store(false, Relaxed);
+        let is_needed = || self.has_work() && (!self.own_epoll() || self.unattended_for().is_some());
+        let has_to_leave = || self.is_left_with_connections() && self.all_busy_for().is_some();
+        self.watcher.sleeper.sleep(is_needed, has_to_leave);
     }
 
     /// For how long no thread has looked at the table; `None`: one does, or will in a moment.

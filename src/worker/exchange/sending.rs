@@ -21,7 +21,7 @@ impl Exchange {
     pub(super) fn send_with(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
         let Some(client) = self.client.as_mut().filter(|_| !self.gone) else { return Err(Gone) };
         if !self.slot.answer() {
-            return self.lost();
+            return self.forestalled();
         }
         let held = self.out.len();
         let result = match (held, chunk.is_empty()) {
@@ -56,6 +56,15 @@ impl Exchange {
             client.shutdown_send();
             self.give_up();
         }
+    }
+
+    /// The stack-dump handler gives the answer.
+    #[cold]
+    fn forestalled<T>(&mut self) -> Result<T, Gone> {
+        if !self.client.as_ref().is_some_and(Client::is_tls) {
+            self.slot.await_answer();
+        }
+        self.lost()
     }
 
     pub(super) fn lost<T>(&mut self) -> Result<T, Gone> {
@@ -134,7 +143,7 @@ impl Exchange {
         }
         let Some(client) = &mut self.client else { return Err(Gone) };
         if !self.slot.answer() {
-            return self.lost();
+            return self.forestalled();
         }
         let mut send = || -> std::io::Result<()> {
             self.rest.inline(SMALL as u64, &mut self.out)?;

@@ -2,12 +2,13 @@
 //! worker in a slot a connection. What a worker has not read can be taken back by everybody.
 
 use super::encode::{MAX_MESSAGE, encode, is_movable};
+use super::last_look;
 use crate::shm::board::{Board, Stage};
 use crate::sys::{clock, io, scm};
 use crate::worker::client::Client;
 use crate::worker::conns::Conn;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{Ordering::*, fence};
+use std::sync::atomic::Ordering::*;
 
 /// The two ends of a slot's mailbox.
 #[derive(Debug)]
@@ -108,12 +109,9 @@ pub fn deliver(
             continue;
         }
         message.client.release();
-        fence(SeqCst);
-        if !has_left(board, slot) {
-            return Ok(());
-        }
-        // It left meanwhile: this message, or another, is still there.
-        let Some((bytes, socket)) = take(board, mailboxes, slot) else { return Ok(()) };
+        // If it left meanwhile, this message or another is still there.
+        let taken = last_look::take_back(|| has_left(board, slot), || take(board, mailboxes, slot));
+        let Some((bytes, socket)) = taken else { return Ok(()) };
         message = Message { bytes, client: Client::plain(socket) };
     }
     Err(message)

@@ -2,6 +2,7 @@
 //! stay.
 
 pub mod encode;
+pub mod last_look;
 pub mod mailbox;
 
 use super::Shared;
@@ -12,7 +13,7 @@ use crate::sys::{clock, io};
 use encode::is_movable;
 use std::cmp::Reverse;
 use std::os::fd::AsFd;
-use std::sync::atomic::{Ordering::*, fence};
+use std::sync::atomic::Ordering::*;
 
 /// Connections that a busy worker puts into the mailbox of one that idles: more would wait there in turn.
 const MAX_FOR_IDLE: u64 = 8;
@@ -76,10 +77,8 @@ impl Shared {
 
     /// A worker that has left meanwhile takes nothing any more.
     fn take_back(&self, slot: usize) {
-        fence(SeqCst);
-        while mailbox::has_left(self.board, slot)
-            && let Some(conn) = self.take_from(slot)
-        {
+        let has_left = || mailbox::has_left(self.board, slot);
+        while let Some(conn) = last_look::take_back(has_left, || self.take_from(slot)) {
             self.keep(conn);
         }
     }
