@@ -34,7 +34,7 @@ build: $(DONE)/wheel
 
 ## test        everything that must pass: lints, cargo, pytest, types, the other Pythons
 .PHONY: test
-test: lint test-rust test-python test-types test-example test-other-pythons
+test: lint test-rust loom test-python test-types test-example test-other-pythons
 	@echo "All tests passed."
 
 .PHONY: test-rust
@@ -73,6 +73,17 @@ format: $(DONE)/lint
 	cargo fmt
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+## loom        models of what threads and processes agree on, in every order
+.PHONY: loom
+loom:
+	CARGO_TARGET_DIR=target/loom cargo test --quiet --locked --manifest-path tests/loom/Cargo.toml
+
+## miri        the code that reads what clients send, under an interpreter; wants a nightly Rust with miri
+.PHONY: miri
+miri:
+	MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
+	    cargo +nightly miri test --no-default-features --lib -- base:: proto::
 
 ## fuzz        each parser of what clients send, for SECONDS (60)
 .PHONY: fuzz

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_classed_at_every_offset() {
-        for byte in 0..=255u8 {
+        for byte in (0..=255u8).step_by(if cfg!(miri) { 31 } else { 1 }) {
             let control = byte != b'\t' && byte.is_ascii_control();
             for at in 0..24 {
                 let mut bytes = [0xFFu8; 24];

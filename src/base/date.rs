@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn dates_are_read_as_they_are_written() {
-        for seconds in (0..253_402_300_800).step_by(86_400 * 13 + 12_345) {
+        let step = if cfg!(miri) { 500 } else { 1 };
+        for seconds in (0..253_402_300_800).step_by(step * (86_400 * 13 + 12_345)) {
             assert_eq!(parse_http_date(&http_date(seconds)), Some(seconds));
         }
         for (text, expected) in [
