@@ -55,7 +55,7 @@ impl Worker {
 }
 
 fn sleep(worker: &Worker) {
-    worker.sleeper.sleep(|| worker.is_needed());
+    worker.sleeper.sleep(|| worker.is_needed(), || false);
 }
 
 fn explore(cores: usize, sleep: fn(&Worker)) {
@@ -90,10 +90,28 @@ fn a_call_of_a_signal_handler_ends_its_sleep() {
             let worker = worker.clone();
             thread::spawn(move || assert!(worker.sleeper.call()))
         };
-        worker.sleeper.sleep(|| false);
+        worker.sleeper.sleep(|| false, || false);
         assert!(worker.sleeper.take_call());
         handler.join().unwrap();
         assert!(!worker.sleeper.take_call());
+    });
+}
+
+/// The master gives an order, and the signal handler notifies the event.
+#[test]
+fn an_order_ends_its_sleep() {
+    explored(|| {
+        let worker = Arc::new(Worker::new(1));
+        let order = Arc::new(AtomicU64::new(0));
+        let handler = {
+            let (worker, order) = (worker.clone(), order.clone());
+            thread::spawn(move || {
+                order.store(1, Release);
+                worker.sleeper.event().notify();
+            })
+        };
+        worker.sleeper.sleep(|| false, || order.load(Acquire) == 1);
+        handler.join().unwrap();
     });
 }
 
@@ -108,6 +126,6 @@ fn the_fences_are_needed() {
 fn it_has_to_look_after_it_has_said_that_it_sleeps() {
     explore(1, |worker| {
         let is_needed = worker.is_needed();
-        worker.sleeper.sleep(|| is_needed);
+        worker.sleeper.sleep(|| is_needed, || false);
     });
 }
