@@ -1,4 +1,4 @@
-"""Drives the server of scripts/tsan.sh: kept and new connections, uploads, slow and large answers, a reload, a stop."""
+"""Drives the server of scripts/tsan.sh: kept and new connections, uploads, slow and large answers, a stop."""
 
 import http.client
 import os
