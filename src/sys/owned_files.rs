@@ -241,10 +241,13 @@ impl Place {
             match made {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(self.explain(error)),
-                Ok((file, is_new)) => return self.examine(file.into()).map(|file| (file, is_new)),
+                Ok((file, is_new)) if is_new || self.is_only_name(file.as_fd())? => {
+                    return self.examine(file.into()).map(|file| (file, is_new));
+                }
+                Ok(_) => {}
             }
         }
-        Err(ErrorKind::AlreadyExists.into())
+        Err(refused(self.directory.as_fd(), &self.name, FOREIGN_LINKS))
     }
 
     fn explain(&self, error: Error) -> Error {
@@ -260,13 +263,25 @@ impl Place {
         }
     }
 
+    /// Has the open file no other name than this one? The number of its names alone does not tell: whoever has made this
+    /// one can remove it once the file is open. For an open file the kernel knows the name under which it was opened, and
+    /// whether that has been removed since, even if there is another such name by now. So the number is right if it was
+    /// asked before.
+    fn is_only_name(&self, file: BorrowedFd<'_>) -> Result<bool> {
+        if !self.is_exposed {
+            return Ok(true);
+        }
+        if stat(file)?.st_nlink > 1 {
+            return Err(refused(self.directory.as_fd(), &self.name, FOREIGN_LINKS));
+        }
+        let directory = files::real_path(self.directory.as_fd())?;
+        Ok(files::real_path(file)? == directory.join(OsStr::from_bytes(self.name.as_bytes())))
+    }
+
     /// Is the open file one that is meant? It is blocking from now on.
     fn examine(&self, file: File) -> Result<File> {
         let facts = stat(file.as_fd())?;
         let is_regular = kind(&facts) == libc::S_IFREG;
-        if self.is_exposed && facts.st_nlink > 1 {
-            return Err(refused(self.directory.as_fd(), &self.name, FOREIGN_LINKS));
-        }
         if self.is_exposed && !is_regular && facts.st_uid != 0 {
             return Err(refused(self.directory.as_fd(), &self.name, FOREIGN_KIND));
         }
@@ -365,6 +380,25 @@ mod tests {
         assert!(path.exists());
         remove_if(&directory.join("b"), identity).unwrap();
         assert!(!directory.join("b").exists());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_was_removed_while_the_file_was_opened_is_seen() {
+        let directory = std::env::temp_dir().join(format!("rwsgi-links-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (secret, path) = (directory.join("secret"), directory.join("log"));
+        fs::write(&secret, "").unwrap();
+        let place = Place { is_exposed: true, ..Place::find(&path).unwrap() };
+        let open = || open_at(place.directory.as_fd(), &place.name, libc::O_WRONLY, 0).unwrap();
+        fs::hard_link(&secret, &path).unwrap();
+        let file = open();
+        assert!(place.is_only_name(file.as_fd()).is_err());
+        fs::remove_file(&path).unwrap();
+        assert!(!place.is_only_name(file.as_fd()).unwrap());
+        fs::rename(&secret, &path).unwrap();
+        assert!(!place.is_only_name(file.as_fd()).unwrap());
+        assert!(place.is_only_name(open().as_fd()).unwrap());
         fs::remove_dir_all(&directory).unwrap();
     }
 
