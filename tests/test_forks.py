@@ -80,6 +80,24 @@ def test_a_child_that_holds_connections_keeps_no_thread_busy(boot, tmp_path, opt
     (tmp_path / "pipe").write_text("")
 
 
+@pytest.mark.parametrize("use", ["read", "line", "tell", "seek", "start"])
+def test_a_child_waits_for_no_thread_of_its_parent(boot, use):
+    """One that was using the request at the moment of the fork does not exist in the child."""
+    server = boot("forks", http=True)
+    with Connection(server.http_address) as client:
+        client.send(request(f"/uses?{use}", "POST", Content_Length="200000") + b"x" * 200_000)
+        assert client.answer().body == b"0"
+
+
+@pytest.mark.parametrize("in_memory", [1_000_000, 1])
+def test_a_child_has_what_has_come_of_the_body(boot, in_memory):
+    """And takes nothing of it from its parent, in a file, either, whose place both share."""
+    server = boot("forks", http=True, post_buffering=in_memory)
+    with Connection(server.http_address) as client:
+        client.send(request("/body", "POST", Content_Length="4") + b"body")
+        assert client.answer().body == b"body body"
+
+
 # ── signals ──
 
 

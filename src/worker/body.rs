@@ -4,8 +4,11 @@ mod error;
 
 use super::chunks::Chunks;
 use super::client::Client;
+use crate::sys::io;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 
 pub use error::BodyError;
 
@@ -24,7 +27,8 @@ pub struct Body {
     pub(super) ahead: Vec<u8>,
     pub(super) at: usize,
     pub(super) rest: Rest,
-    /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it.
+    /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it. The place of the file itself is
+    /// shared with what the application forks: `consumed` is used in its stead.
     pub(super) spool: Option<File>,
     /// The file that it is written to, while it arrives.
     pub(super) sink: Option<File>,
@@ -169,8 +173,8 @@ impl Body {
             self.ahead.clear();
             self.at = 0;
         }
-        if let Some(file) = &mut self.spool {
-            let got = file.take(STEP as u64).read_to_end(&mut self.ahead);
+        if let Some(file) = &self.spool {
+            let got = io::read_at(file.as_fd(), self.consumed, &mut self.ahead, STEP);
             let got = got.or_else(|error| self.spool_failed(&error))?;
             return Ok(if got > 0 { Fetched::Some } else { Fetched::End });
         }
@@ -286,8 +290,8 @@ impl Body {
         out[*at..*at + held].copy_from_slice(&self.ready()[..held]);
         self.advance(held);
         *at += held;
-        while let Some(file) = self.spool.as_mut().filter(|_| *at < out.len()) {
-            match file.read(&mut out[*at..]) {
+        while let Some(file) = self.spool.as_ref().filter(|_| *at < out.len()) {
+            match file.read_at(&mut out[*at..], self.consumed) {
                 Ok(0) => return Ok(true),
                 Ok(got) => {
                     *at += got;

@@ -4,7 +4,7 @@ use super::body::{Body, BodyError, Rest};
 use super::client::Client;
 use crate::sys::socket::EMFILE;
 use std::fs::File;
-use std::io::{Error, Seek, SeekFrom, Write};
+use std::io::{Error, Write};
 
 /// Where a body may be kept that is read ahead.
 #[derive(Clone, Copy, Debug)]
@@ -76,10 +76,7 @@ impl Body {
     }
 
     fn gathered(&mut self) -> Result<bool, BodyError> {
-        if let Some(mut file) = self.sink.take() {
-            if let Err(error) = file.seek(SeekFrom::Start(0)) {
-                return self.spool_failed(&error);
-            }
+        if let Some(file) = self.sink.take() {
             self.spool = Some(file);
         }
         self.buffered = true;
@@ -103,19 +100,14 @@ impl Body {
     }
 
     /// Goes to a place of a body that was read ahead.
-    pub fn seek(&mut self, to: u64) -> Result<(), BodyError> {
-        match &mut self.spool {
-            Some(file) => {
-                if let Err(error) = file.seek(SeekFrom::Start(to)) {
-                    return self.spool_failed(&error);
-                }
-                self.ahead.clear();
-                self.at = 0;
-            }
-            None => self.at = to as usize,
+    pub fn seek(&mut self, to: u64) {
+        if self.spool.is_some() {
+            self.ahead.clear();
+            self.at = 0;
+        } else {
+            self.at = to as usize;
         }
         self.consumed = to;
-        Ok(())
     }
 
     pub(super) fn spool_failed<T>(&mut self, error: &Error) -> Result<T, BodyError> {

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 
 
 def never_ends():
@@ -67,6 +69,56 @@ def writes_in_both(start_response):
     return b"end"
 
 
+def uses_of(body, start_response):
+    """What code in a child may do with the request without thinking of it."""
+    return {
+        "read": lambda: body.read(1),
+        "line": body.readline,
+        "tell": body.tell,
+        "seek": lambda: body.seek(0),
+        "start": lambda: start_response("200 OK", [], (None, None, None)),
+    }
+
+
+def forks_beside_readers(body, use):
+    """Forks while threads read the body, and so while one of them is at it; how the first child ended that hung."""
+    is_over = threading.Event()
+
+    def reads():
+        while not is_over.is_set():
+            body.seek(0)
+            body.read(100_000)
+
+    def uses():
+        signal.alarm(10)
+        with suppress(OSError):
+            use()
+        os._exit(0)
+
+    readers = [threading.Thread(target=reads) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    ends = (status_of_child(uses) for _ in range(100))
+    hung = next((status for status in ends if status), 0)
+    is_over.set()
+    for reader in readers:
+        reader.join()
+    return hung
+
+
+def body_in_a_child(body):
+    """What a child reads of a body that has come, and what the parent reads afterwards."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, body.read())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with open(reading, "rb") as read:
+        return read.read() + b" " + body.read()
+
+
 def iterates():
     """Forks between two pieces."""
     yield b"one "
@@ -89,6 +141,11 @@ def application(environ, start_response):
     if path == "/return":
         child = os.fork()
         return [b"child" if child == 0 else str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode()]
+    if path == "/uses":
+        use = uses_of(environ["wsgi.input"], start_response)[environ["QUERY_STRING"]]
+        return [str(forks_beside_readers(environ["wsgi.input"], use)).encode()]
+    if path == "/body":
+        return [body_in_a_child(environ["wsgi.input"])]
     if path == "/iterate":
         return iterates()
     if path == "/signal":

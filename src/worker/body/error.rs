@@ -24,6 +24,8 @@ pub enum BodyError {
     Busy,
     /// The request is over; the input belongs to nobody now.
     Over,
+    /// A child that the application has forked wants more than has come: the connection is its parent's.
+    InChild,
     /// The temporary file cannot be made, written or read, for this reason of the system's.
     Spool(Option<i32>),
 }
@@ -36,7 +38,7 @@ impl BodyError {
             BodyError::Trailers => 431,
             BodyError::TimedOut | BodyError::Busy => 408,
             BodyError::Spool(number) => storage_status(number),
-            BodyError::Closed | BodyError::Malformed | BodyError::Over => 400,
+            BodyError::Closed | BodyError::Malformed | BodyError::Over | BodyError::InChild => 400,
         }
     }
 }
@@ -65,6 +67,10 @@ impl fmt::Display for BodyError {
             BodyError::TooLongForFile => "the body is longer than post-buffering-limit allows",
             BodyError::Busy => "another thread reads wsgi.input, and did not end in time",
             BodyError::Over => "wsgi.input was read after its request had ended",
+            BodyError::InChild => {
+                "a child process has no more of wsgi.input than had come when it was forked, and nothing if a thread was \
+                 reading it then; the parent reads it"
+            }
             BodyError::Spool(number) => {
                 let why = number.map_or_else(
                     || "it ends too early".to_owned(),

@@ -1,10 +1,14 @@
 //! The exchange of a request, for threads that have the GIL. Most steps with it are short, but one that sends or reads a file
 //! waits for a disk: so a thread that finds it locked lets go of the GIL until it is free. A thread that has locked it
 //! never takes the GIL.
+//!
+//! In a child that the application has forked, a thread that does not exist there may have it locked for ever: nobody waits
+//! for it there.
 
+use crate::sys::process;
 use crate::worker::body::{Body, BodyError};
 use crate::worker::client::Client;
-use crate::worker::exchange::wait::{Guard, SharedExchange};
+use crate::worker::exchange::wait::{Guard, ReadStep, SharedExchange};
 use crate::worker::exchange::{Sent, WriteError};
 use pyo3::prelude::*;
 
@@ -20,6 +24,24 @@ pub fn lock<'a>(py: Python<'_>, shared: &'a SharedExchange) -> Guard<'a> {
     }
 }
 
+/// Locks the exchange of the request with this number, if it is this process's.
+pub fn lock_for<'a>(py: Python<'_>, shared: &'a SharedExchange, serial: u64) -> Result<Guard<'a>, BodyError> {
+    let exchange = match process::is_copy() {
+        true => shared.try_lock().ok_or(BodyError::InChild)?,
+        false => lock(py, shared),
+    };
+    if exchange.serial == serial { Ok(exchange) } else { Err(BodyError::Over) }
+}
+
+/// Reads what has come.
+#[cold]
+fn read_in_child(shared: &SharedExchange, serial: u64, step: &mut ReadStep<'_>) -> Result<(), BodyError> {
+    match shared.read_now(serial, step) {
+        None | Some(Err(BodyError::Closed)) => Err(BodyError::InChild),
+        Some(read) => read,
+    }
+}
+
 /// Reads what is here without letting go of the GIL (`is_short`), and waits for the rest without it.
 pub fn read(
     py: Python<'_>,
@@ -28,6 +50,9 @@ pub fn read(
     is_short: bool,
     step: &mut (impl FnMut(&mut Body, &mut Client) -> Result<bool, BodyError> + Send),
 ) -> Result<(), BodyError> {
+    if process::is_copy() {
+        return read_in_child(shared, serial, step);
+    }
     if is_short && let Some(read) = shared.read_now(serial, step) {
         return read;
     }

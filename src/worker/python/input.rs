@@ -83,6 +83,26 @@ fn limit(size: Option<i64>) -> u64 {
     size.and_then(|size| u64::try_from(size).ok()).unwrap_or(u64::MAX)
 }
 
+/// Where the body is read from next; or why nothing is changed.
+fn seek(body: &mut Body, position: i64, whence: u8) -> Result<u64, &'static str> {
+    if !body.is_seekable() {
+        return Err("wsgi.input can only seek with post-buffering");
+    }
+    let length = body.buffered_len() as i64;
+    let from = match whence {
+        0 => 0,
+        1 => body.tell() as i64,
+        2 => length,
+        _ => return Err("whence must be 0, 1 or 2"),
+    };
+    let to = from.saturating_add(position);
+    if !(0..=length).contains(&to) {
+        return Err("wsgi.input cannot seek outside the body");
+    }
+    body.seek(to as u64);
+    Ok(to as u64)
+}
+
 #[pymethods]
 impl Input {
     /// At most `size` bytes, fewer only at the end of the body. Raises OSError when the body is broken.
@@ -133,38 +153,16 @@ impl Input {
     /// Goes to a place of the body; only with `post-buffering`.
     #[pyo3(signature = (position, whence = 0, /))]
     fn seek(&self, py: Python<'_>, position: i64, whence: u8) -> PyResult<u64> {
-        py.detach(|| {
-            let mut exchange = self.exchange.lock();
-            if exchange.serial != self.serial() {
-                return Err(BodyError::Over);
-            }
-            if !exchange.body.is_seekable() {
-                return Ok(Err("wsgi.input can only seek with post-buffering"));
-            }
-            let length = exchange.body.buffered_len() as i64;
-            let from = match whence {
-                0 => 0,
-                1 => exchange.body.tell() as i64,
-                2 => length,
-                _ => return Ok(Err("whence must be 0, 1 or 2")),
-            };
-            let to = from.saturating_add(position);
-            if !(0..=length).contains(&to) {
-                return Ok(Err("wsgi.input cannot seek outside the body"));
-            }
-            exchange.body.seek(to as u64)?;
-            Ok(Ok(to as u64))
-        })
-        .map_err(raise)?
-        .map_err(PyOSError::new_err)
+        let mut exchange = attached::lock_for(py, &self.exchange, self.serial()).map_err(raise)?;
+        let sought = seek(&mut exchange.body, position, whence);
+        drop(exchange);
+        sought.map_err(PyOSError::new_err)
     }
 
     /// Bytes read so far.
     fn tell(&self, py: Python<'_>) -> PyResult<u64> {
-        let exchange = attached::lock(py, &self.exchange);
-        let told =
-            if exchange.serial == self.serial() { Ok(exchange.body.tell()) } else { Err(BodyError::Over) };
-        drop(exchange);
-        told.map_err(raise)
+        attached::lock_for(py, &self.exchange, self.serial())
+            .map(|exchange| exchange.body.tell())
+            .map_err(raise)
     }
 }

@@ -58,6 +58,9 @@ impl StartResponse {
         headers: &Bound<'py, PyAny>,
         exc_info: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Py<Write>> {
+        if process::is_copy() {
+            return Ok(self.write.clone_ref(py));
+        }
         let exc_info = exc_info.filter(|info| !info.is_none());
         let mut exchange = attached::lock(py, &self.exchange);
         if exchange.serial != self.serial.load(Relaxed) {

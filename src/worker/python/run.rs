@@ -190,6 +190,7 @@ impl<'a> Engine<'a> {
     }
 
     fn check_started(&self, py: Python<'_>, core: &Core) -> PyResult<()> {
+        end_copy(py, core, None);
         let exchange = attached::lock(py, &core.exchange);
         if exchange.head.is_set() || exchange.is_gone() {
             return Ok(());
@@ -315,6 +316,7 @@ fn goes_on(py: Python<'_>, core: &Core, is_file: bool) -> bool {
 
 /// The application yielded b"".
 fn goes_on_without_bytes(py: Python<'_>, core: &Core) -> bool {
+    end_copy(py, core, None);
     let mut exchange = attached::lock(py, &core.exchange);
     !exchange.is_complete() && !exchange.has_lost_client()
 }
