@@ -5,7 +5,7 @@ use super::client::Client;
 use super::conns::Overdue;
 use super::core::Core;
 use super::exchange::Outcome;
-use super::exchange::wait::Finished;
+use super::exchange::wait::{Finished, Guard};
 use super::parting::CUT_SHORT;
 use super::spool::Storage;
 use crate::log;
@@ -179,39 +179,34 @@ impl Core {
 
     /// A body that could not be read ahead: the request ends here, answered and logged like any other.
     fn refuse_body(&mut self, error: BodyError) {
-        self.answer_broken_body(error);
+        self.answer_broken_body(self.lock(), error);
         self.finish();
     }
 
-    fn answer_broken_body(&self, error: BodyError) {
+    fn answer_broken_body(&self, mut exchange: Guard<'_>, error: BodyError) {
         let status = error.status();
-        self.lock().answer_plain(status);
+        exchange.answer_plain(status);
+        drop(exchange);
         log::say(&format!("{}: {error}; answered {status}", self.describe()));
     }
 
-    /// The application raised this. If it only lets through what reading the body has raised, the fault is the client's,
-    /// who is told as if the body had been read ahead. `false`: it is something else, or the answer has begun.
-    pub fn blames_body(&self, raised: impl FnOnce() -> String) -> bool {
-        let exchange = self.lock();
-        let Some(error) = exchange.body.failed().filter(|_| !exchange.head_sent()) else { return false };
-        drop(exchange);
-        if raised() != error.to_string() {
-            return false;
-        }
+    /// The application raised, and only let through what reading the body has raised: the fault is the client's, who is told
+    /// as if the body had been read ahead.
+    pub fn blame_body(&self, mut exchange: Guard<'_>, error: BodyError) {
         match error {
             // Nobody is there to be told, and it happens every minute.
-            BodyError::Closed => self.lock().give_up(),
-            error => self.answer_broken_body(error),
+            BodyError::Closed => exchange.give_up(),
+            error => self.answer_broken_body(exchange, error),
         }
-        true
     }
 
     /// No application is loaded that answers here.
-    pub fn answer_without_app(&mut self) {
+    pub fn answer_without_app(&self, mut exchange: Guard<'_>) {
         if self.shared.settings.serves_files_only() {
-            return self.lock().answer_plain(404);
+            return exchange.answer_plain(404);
         }
-        self.lock().answer_plain(503);
+        exchange.answer_plain(503);
+        drop(exchange);
         log::say(&format!(
             "{}: no application is loaded for it; answered 503. Look for an error at start, or for a mount that fits",
             self.describe()

@@ -7,7 +7,7 @@ mod sending;
 pub mod wait;
 mod writer;
 
-use super::body::Body;
+use super::body::{Body, BodyError};
 use super::client::Client;
 use super::conns::Overdue;
 use super::rest::Rest;
@@ -274,6 +274,11 @@ impl Exchange {
             Some(Delivery::Length(length)) => self.body_bytes >= length,
             _ => false,
         }
+    }
+
+    /// What is wrong with the body, as long as the client can be told.
+    pub fn body_fault(&self) -> Option<BodyError> {
+        self.body.failed().filter(|_| !self.head_sent())
     }
 
     /// Is the answer to a HEAD out, behind which nothing comes whatever the application yields?

@@ -113,7 +113,7 @@ impl<'a> Engine<'a> {
         } else if let Some(app) = core.app.and_then(|index| self.apps.get(index)) {
             self.call(py, core, app.bind(py))
         } else {
-            return core.answer_without_app();
+            return core.answer_without_app(attached::lock(py, &core.exchange));
         };
         if let Err(error) = outcome {
             self.failed(py, core, &error);
@@ -256,12 +256,20 @@ impl<'a> Engine<'a> {
     /// Does the exception only tell what the application was told of its client?
     fn is_clients_fault(&self, py: Python<'_>, core: &Core, error: &PyErr) -> bool {
         let exchange = attached::lock(py, &core.exchange);
-        let (is_gone, is_complete) = (exchange.is_gone(), exchange.is_complete());
+        let (is_gone, is_complete, fault) =
+            (exchange.is_gone(), exchange.is_complete(), exchange.body_fault());
         drop(exchange);
         // The client went away and the app noticed: the access log has it.
-        is_gone
-            || is_complete && error.value(py).to_string() == COMPLETE
-            || core.blames_body(|| error.value(py).to_string())
+        if is_gone || fault.is_none() && !is_complete {
+            return is_gone;
+        }
+        // Code of the application may make it: nothing is locked.
+        let text = error.value(py).to_string();
+        let Some(fault) = fault.filter(|fault| fault.to_string() == text) else {
+            return is_complete && text == COMPLETE;
+        };
+        core.blame_body(attached::lock(py, &core.exchange), fault);
+        true
     }
 
     /// close() raised. The answer is what it would have been without.
