@@ -6,6 +6,7 @@
 
 use super::owned_files::{Identity, Owner, Place, identity, is_socket, stat};
 use super::{check, retry, socket};
+use std::cell::Cell;
 use std::ffi::{CString, OsStr};
 use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
@@ -100,6 +101,8 @@ struct Private<'a> {
     directory: OwnedFd,
     /// What the socket is called in it: as it will be, so that tools which list sockets show a name that says something.
     socket: CString,
+    /// What stands under the name in it is this socket.
+    is_bound: Cell<bool>,
 }
 
 impl Private<'_> {
@@ -114,7 +117,7 @@ impl Private<'_> {
         };
         let is_short = path_below(directory.as_fd(), &place.name).len() <= MAX_PATH;
         let socket = if is_short { place.name.clone() } else { c"s".to_owned() };
-        Ok(Private { place, name, directory, socket })
+        Ok(Private { place, name, directory, socket, is_bound: Cell::new(false) })
     }
 
     fn listen(
@@ -124,6 +127,7 @@ impl Private<'_> {
     ) -> Result<(OwnedFd, Identity)> {
         let path = path_below(self.directory.as_fd(), &self.socket);
         let listener = OwnedFd::from(UnixListener::bind(OsStr::from_bytes(&path))?);
+        self.is_bound.set(true);
         prepare(&NewSocket { directory: self.directory.as_fd(), name: self.socket.clone() })?;
         socket::set_backlog(listener.as_fd(), backlog)?;
         socket::set_nonblocking(listener.as_fd())?;
@@ -134,12 +138,18 @@ impl Private<'_> {
     fn publish(&self) -> Result<()> {
         let (from, to) = (self.directory.as_raw_fd(), self.place.directory.as_raw_fd());
         // SAFETY: NUL-terminated names.
-        check(unsafe { libc::renameat(from, self.socket.as_ptr(), to, self.place.name.as_ptr()) }).map(drop)
+        check(unsafe { libc::renameat(from, self.socket.as_ptr(), to, self.place.name.as_ptr()) })?;
+        self.is_bound.set(false);
+        Ok(())
     }
 
     fn remove(&self) {
-        // SAFETY: a NUL-terminated name. It is there only when something went wrong.
-        unsafe { libc::unlinkat(self.directory.as_raw_fd(), self.socket.as_ptr(), 0) };
+        // Whoever may write beside it can have put another private directory of this user's in its place before it was
+        // opened: what was there stays.
+        if self.is_bound.get() {
+            // SAFETY: a NUL-terminated name.
+            unsafe { libc::unlinkat(self.directory.as_raw_fd(), self.socket.as_ptr(), 0) };
+        }
         remove_directory(self.place.directory.as_fd(), &self.name);
     }
 }
@@ -233,6 +243,22 @@ mod tests {
         assert_eq!(failed.unwrap_err().to_string(), "no");
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_stands_in_another_directory_stays() {
+        let top = directory("unix-swapped");
+        let others = top.join("others");
+        fs::create_dir_all(&others).unwrap();
+        fs::write(others.join("s"), "").unwrap();
+        let place = Place::find_name(&top.join("s")).unwrap();
+        let directory = open_anything(place.directory.as_fd(), &c"others".to_owned()).unwrap();
+        let private = Private { directory, ..Private::new(&place).unwrap() };
+        assert_eq!(private.listen(4, |_| Ok(())).unwrap_err().kind(), ErrorKind::AddrInUse);
+        private.remove();
+        assert!(others.join("s").exists());
+        assert!(!top.join("s").exists());
+        fs::remove_dir_all(&top).unwrap();
     }
 
     #[test]
