@@ -125,6 +125,8 @@ const FOREIGN_LINK: &str = "is a symlink that others than root can change, and r
                             the place that it leads to, or make it root's in a directory of root's";
 const FOREIGN_LINKS: &str = "has another name elsewhere (a hard link), and others than root may have made it; remove it, or \
                              choose a directory that only root may write to";
+const NO_PROC: &str = "others than root may write to its directory, and without /proc nobody can tell whether it is what it \
+                       seems; mount /proc, or choose a directory that only root may write to";
 const FOREIGN_KIND: &str = "is no regular file, and others than root may have made it; remove it, or choose a directory that \
                             only root may write to";
 
@@ -274,8 +276,8 @@ impl Place {
         if stat(file)?.st_nlink > 1 {
             return Err(refused(self.directory.as_fd(), &self.name, FOREIGN_LINKS));
         }
-        let directory = files::real_path(self.directory.as_fd())?;
-        Ok(files::real_path(file)? == directory.join(OsStr::from_bytes(self.name.as_bytes())))
+        let path = |file| files::real_path(file).map_err(|_| Error::other(NO_PROC));
+        Ok(path(file)? == path(self.directory.as_fd())?.join(OsStr::from_bytes(self.name.as_bytes())))
     }
 
     /// Is the open file one that is meant? It is blocking from now on.
