@@ -80,6 +80,13 @@ def test_a_body_that_nobody_reads_ends_the_connection(boot, expect):
         assert connection.is_closed()
 
 
+def test_a_streamed_answer_whose_request_is_not_all_here_says_that_it_is_the_last(boot):
+    server = boot_http(boot, "inputs:streams_unread", http_stream_body=True)
+    with Connection(server.http_address) as connection:
+        connection.send(request("/", "POST", Content_Length="3"))
+        assert connection.answer().header("Connection") == "close"
+
+
 def test_a_body_that_nobody_reads_is_thrown_away_when_it_is_here(boot):
     server = boot_http(boot, "inputs:unread", http_stream_body=True)
     with Connection(server.http_address) as connection:

@@ -100,3 +100,9 @@ def after(environ, start_response):
 
     start_response("200 OK", [("Content-Type", "text/plain")])
     return Body([b"answered ", b"early"])
+
+
+def streams_unread(environ, start_response):
+    """An answer in two pieces, and a body that nobody reads."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return iter([b"one", b"two"])

@@ -64,7 +64,9 @@ impl Exchange {
             return true;
         }
         let Some(client) = &mut self.client else { return true };
-        is_done && !self.body.drain(client, HERE)
+        // Whether the application will read the rest while it answers is not known yet: no answer may promise to go on and
+        // then end its connection.
+        !is_done || !self.body.drain(client, HERE)
     }
 
     /// Puts the head into `out`. `whole` is the length of the body when all of it is known already.
