@@ -235,12 +235,13 @@ pub fn on_orphaned(hook: fn()) -> Result<()> {
     install(orphaned(), lost_master as *const () as libc::sighandler_t, 0)
 }
 
-/// The calling thread gets no signals: others do.
-pub fn block_all() -> Result<()> {
+/// The calling thread gets no signal but this one: others do.
+pub fn block_all_but(open: i32) -> Result<()> {
     let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: the set is initialized by sigfillset before it is read.
     unsafe {
         libc::sigfillset(set.as_mut_ptr());
+        libc::sigdelset(set.as_mut_ptr(), open);
         match libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) {
             0 => Ok(()),
             code => Err(std::io::Error::from_raw_os_error(code)),
