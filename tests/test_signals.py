@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +18,7 @@ import pytest
 from harness import packet, procs
 from harness.http import Connection, request
 from harness.packet import Response
-from harness.server import Server
+from harness.server import APPS, Server
 from harness.wait import until
 
 STOPPING = [Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT]
@@ -261,6 +262,39 @@ def test_connections_outlast_the_replacement_of_paused_workers(boot, how):
         new.send(request("/new"))
         half.send(request("/half")[9:])
         assert [connection.answer().status for connection in (kept, new, half)] == [200] * 3
+
+
+BLOCKS_ALL = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals());"
+
+
+def test_signals_that_were_blocked_before_the_start_are_obeyed(boot):
+    command = [sys.executable, "-c", BLOCKS_ALL + "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"]
+    server = boot("hello", command=[*command, "-m", "rwsgi"])
+    server.reload()
+    (worker,) = server.worker_pids()
+    os.kill(worker, Signals.SIGTERM)
+    server.log.wait("was told to leave; replaced")
+    server.signal(Signals.SIGTERM)
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}], ids=str)
+def test_a_worker_whose_application_blocks_signals_dies_after_its_master(boot, tmp_path, options):
+    (tmp_path / "blocks.py").write_text(f"{BLOCKS_ALL}\nfrom slow import waits\n")
+    server = boot(
+        None,
+        f"--pythonpath={APPS}",
+        f"--pythonpath={tmp_path}",
+        "--module=blocks:waits",
+        worker_reload_mercy=1,
+        **options,
+    )
+    server.log.accept_anything()
+    server.status = -signal.SIGKILL
+    with in_flight(server):
+        server.signal(Signals.SIGKILL)
+        server.process.wait()
+        until(lambda: not server.processes, "the worker to die", 5)
 
 
 def test_pipe_is_ignored(boot):
