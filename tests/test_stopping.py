@@ -170,7 +170,9 @@ def test_a_crowd_in_the_backlog_keeps_nobody_hanging_at_a_stop(boot, tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"lazy_apps": True}], ids=str)
 def test_an_import_does_not_outlive_the_master(start, tmp_path, options):
-    (tmp_path / "endless.py").write_text("import threading\nprint('importing', flush=True)\nthreading.Event().wait()\n")
+    (tmp_path / "endless.py").write_text(
+        "import os, threading\nos.write(1, b'importing\\n')\nthreading.Event().wait()\n"
+    )
     server = start(None, f"--pythonpath={tmp_path}", "--module=endless", processes=2, **options)
     server.log.accept_anything()
     server.status = -signal.SIGKILL
