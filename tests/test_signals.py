@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,8 +16,9 @@ from signal import Signals
 import pytest
 
 from harness import packet, procs
+from harness.http import Connection, request
 from harness.packet import Response
-from harness.server import Server
+from harness.server import APPS, Server
 from harness.wait import until
 
 STOPPING = [Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT]
@@ -78,12 +80,26 @@ def test_a_second_signal_stops_at_once(boot, number):
     with in_flight(server) as client:
         server.signal(number)
         server.log.wait(f"{number.name}: stopping")
+        # Sooner it would be the first one told twice.
+        assert not select([client], [], [], 0.3)[0]
         server.signal(number)
         server.log.wait(f"{number.name} again: stopping at once")
         # By the master itself: there is nothing to guess.
         server.log.expect(r"worker \d \(pid \d+\) was killed by SIGKILL after")
         assert server.wait_exit() == 0
         assert is_closed(client)
+
+
+@pytest.mark.parametrize("second", STOPPING)
+def test_a_signal_that_is_told_twice_counts_once(boot, second):
+    """`uv run` passes on the Ctrl-C that the terminal has sent already; supervisors signal a process and its group."""
+    server = boot("slow:waits", processes=2)
+    with in_flight(server) as client:
+        server.signal(Signals.SIGINT)
+        server.log.wait("SIGINT: stopping")
+        server.signal(second)
+        assert finish(client).startswith(b"done ")
+    assert server.wait_exit() == 0
 
 
 def test_ctrl_c_reaches_every_process_and_is_the_masters_business(boot):
@@ -222,6 +238,65 @@ def test_a_paused_server_reloads_and_stays_paused(boot):
         assert Response.parse(packet.read_all(client)).body == b"hello"
 
 
+@pytest.mark.parametrize("how", ["reload", "term"])
+def test_connections_outlast_the_replacement_of_paused_workers(boot, how):
+    """Those who take them over do not serve yet."""
+    server = boot("hello", http=True, uwsgi=False)
+    with ExitStack() as stack:
+        kept, new, half = (stack.enter_context(Connection(server.http_address)) for _ in range(3))
+        kept.send(request("/kept"))
+        assert kept.answer().status == 200
+        half.send(request("/half")[:9])
+        (old,) = server.worker_pids()
+        server.signal(Signals.SIGTSTP)
+        server.log.wait("SIGTSTP: paused")
+        if how == "reload":
+            server.reload(wait_for_old=False)
+        else:
+            os.kill(old, Signals.SIGTERM)
+            server.log.wait(r"worker 1 \(pid \d+\) was told to leave; replaced")
+        assert select([connection.socket for connection in (kept, new, half)], [], [], 1.5)[0] == []
+        server.signal(Signals.SIGTSTP)
+        server.log.wait("SIGTSTP: resumed")
+        kept.send(request("/kept"))
+        new.send(request("/new"))
+        half.send(request("/half")[9:])
+        assert [connection.answer().status for connection in (kept, new, half)] == [200] * 3
+
+
+BLOCKS_ALL = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals());"
+
+
+def test_signals_that_were_blocked_before_the_start_are_obeyed(boot):
+    command = [sys.executable, "-c", BLOCKS_ALL + "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"]
+    server = boot("hello", command=[*command, "-m", "rwsgi"])
+    server.reload()
+    (worker,) = server.worker_pids()
+    os.kill(worker, Signals.SIGTERM)
+    server.log.wait("was told to leave; replaced")
+    server.signal(Signals.SIGTERM)
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}], ids=str)
+def test_a_worker_whose_application_blocks_signals_dies_after_its_master(boot, tmp_path, options):
+    (tmp_path / "blocks.py").write_text(f"{BLOCKS_ALL}\nfrom slow import waits\n")
+    server = boot(
+        None,
+        f"--pythonpath={APPS}",
+        f"--pythonpath={tmp_path}",
+        "--module=blocks:waits",
+        worker_reload_mercy=1,
+        **options,
+    )
+    server.log.accept_anything()
+    server.status = -signal.SIGKILL
+    with in_flight(server):
+        server.signal(Signals.SIGKILL)
+        server.process.wait()
+        until(lambda: not server.processes, "the worker to die", 5)
+
+
 def test_pipe_is_ignored(boot):
     server = boot("hello")
     server.signal(Signals.SIGPIPE)
@@ -297,6 +372,24 @@ def test_a_killed_template_is_started_again_when_it_is_needed(boot):
     server.log.wait(r"worker 1 \(pid \d+\) was killed by SIGKILL")
     server.log.wait(r"worker 1 \(pid \d+\) is ready")
     assert server.request().status == 200
+
+
+@pytest.mark.parametrize("number", [Signals.SIGTERM, Signals.SIGHUP])
+def test_what_a_template_is_told_is_not_meant_for_its_workers(boot, number):
+    """They would ask for a successor, and each successor for another."""
+    server = boot("hello", processes=2)
+    workers = server.worker_pids()
+    (template,) = set(procs.children(server.pid)) - set(workers)
+    os.kill(template, number)
+    os.kill(workers[0], Signals.SIGKILL)
+    server.log.wait(r"worker 1 \(pid \d+\) was killed by SIGKILL")
+    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+    successor = set(server.worker_pids()) - set(workers)
+    assert server.request().status == 200
+    os.kill(workers[1], Signals.SIGTERM)
+    server.log.wait(r"worker 2 \(pid \d+\) was told to leave; replaced")
+    server.log.wait(r"worker 2 \(pid \d+\) has left")
+    assert successor < set(server.worker_pids())
 
 
 # ── handlers of the application ──

@@ -130,6 +130,58 @@ def test_an_answer_that_is_leaving_leaves_whole(boot, tmp_path, options):
         assert len(slow.answer().body) == 391 * 1024
 
 
+def test_a_stop_answers_what_a_frozen_worker_was_given(boot, tmp_path):
+    """The one worker that can stays until all of it is answered."""
+    server, address = boot_own(boot, "slow", "tcp", tmp_path, processes=2)
+    with Connection(address) as busy, Connection(address) as idle, ExitStack() as stack:
+        busy.send(request("/?sleep=2"))
+        until(lambda: "GET /?sleep=2 for" in _status(server), "the request to run")
+        idle.send(request("/"))
+        frozen = int(idle.answer().body)
+        os.kill(frozen, Signals.SIGSTOP)
+        waiting = [stack.enter_context(Connection(address)) for _ in range(20)]
+        for connection in waiting:
+            connection.send(request("/"))
+        server.signal(Signals.SIGTERM)
+        able = int(busy.answer().body)
+        assert {int(connection.answer().body) for connection in waiting} == {able}
+        os.kill(frozen, Signals.SIGCONT)
+    assert server.wait_exit() == 0
+
+
+def test_a_crowd_in_the_backlog_keeps_nobody_hanging_at_a_stop(boot, tmp_path):
+    """More have connected than a busy worker can be given: who comes later is refused nevertheless."""
+    server, address = boot_own(boot, "slow:waits", "tcp", tmp_path, listen=500, http_stream_body=True)
+    server.log.expect("^waiting /busy$", "^waiting /backlog$")
+    with Connection(address) as busy, ExitStack() as stack:
+        busy.send(request("/busy", "POST", Content_Length="1"))
+        server.log.wait("^waiting /busy$")
+        waiting = [stack.enter_context(Connection(address)) for _ in range(300)]
+        for connection in waiting:
+            connection.send(request("/backlog", "POST", b"x"))
+        server.signal(Signals.SIGTERM)
+        server.log.wait("SIGTERM: stopping")
+        until(lambda: is_refused(address), "the listener to be closed", 3)
+        busy.send(b"x")
+        assert busy.answer().status == 200
+        assert all(connection.answer().text.startswith("x ") for connection in waiting)
+    assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"lazy_apps": True}], ids=str)
+def test_an_import_does_not_outlive_the_master(start, tmp_path, options):
+    (tmp_path / "endless.py").write_text(
+        "import os, threading\nos.write(1, b'importing\\n')\nthreading.Event().wait()\n"
+    )
+    server = start(None, f"--pythonpath={tmp_path}", "--module=endless", processes=2, **options)
+    server.log.accept_anything()
+    server.status = -signal.SIGKILL
+    server.log.wait("^importing$")
+    server.signal(Signals.SIGKILL)
+    server.process.wait()
+    until(lambda: not server.processes, "the imports to end", 5)
+
+
 def test_a_stopped_worker_keeps_nothing_that_it_was_given(boot, tmp_path):
     """An idle worker that is frozen looks idle to the others."""
     server, address = boot_own(boot, "slow", "tcp", tmp_path, processes=3)

@@ -2,9 +2,10 @@
 
 use super::{Master, Phase};
 use crate::shm::board::{Order, Stage};
-use crate::sys::clock;
+use crate::sys::{clock, epoll};
 use crate::worker::handoff::mailbox::{self, TAKE_BACK_US};
 use crate::worker::host::Host;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// How often they are looked at while there are any.
@@ -31,12 +32,24 @@ impl<H: Host> Master<'_, H> {
             let left = mailbox::deliver(self.board, &self.base.mailboxes, message, takes);
             self.undelivered.extend(left.err());
         }
+        self.board.held().store(self.undelivered.len() as u64, SeqCst);
+    }
+
+    /// Workers that stop stay for what the master takes into its hands from here on, until [`Master::deliver_messages`] has
+    /// found a place for it.
+    pub(super) fn hold_messages(&self) {
+        self.board.held().store(1, SeqCst);
     }
 
     /// What lies in the mailbox of a slot goes to others.
     pub(super) fn empty_mailbox(&mut self, slot: usize) {
+        let Some(mailbox) = self.base.mailboxes.get(slot) else { return };
+        self.hold_messages();
         let takes = |slot| self.takes_messages(slot);
         let left = mailbox::forward_undelivered(self.board, &self.base.mailboxes, slot, takes);
+        if !epoll::is_readable(&mailbox.taking) {
+            mailbox::recount(self.board, slot);
+        }
         self.undelivered.extend(left);
     }
 

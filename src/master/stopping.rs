@@ -5,7 +5,7 @@ use super::child::{Child, Leaving};
 use super::{Master, Phase};
 use crate::config::Protocol;
 use crate::log;
-use crate::sys::{clock, signal, socket};
+use crate::sys::{clock, process, signal, socket};
 use crate::worker::client::Client;
 use crate::worker::conns::Conn;
 use crate::worker::handoff::mailbox::Message;
@@ -19,9 +19,15 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Where the kernel cannot keep new connections out, the backlog is not waited for any longer.
 const UNFILTERED_US: u64 = 500_000;
 
+/// A signal that comes so soon after the first is the same one told twice: by a supervisor that signals the process and its
+/// group, or by a terminal and by what was started there around the server.
+const SAME_US: u64 = 200_000;
+
 /// The listeners of a server that stops.
 #[derive(Default)]
 pub(super) struct Closing {
+    /// When the server began to stop.
+    since_us: u64,
     /// Those that are not closed yet, by index, and when they will be at the latest.
     open: Vec<(usize, Option<u64>)>,
 }
@@ -40,6 +46,9 @@ impl<H: Host> Master<'_, H> {
             .find(|&signal| signal::is_in(noted, signal))
             .map_or_else(String::new, signal::name);
         if self.phase == Phase::Stopping {
+            if clock::monotonic_us().saturating_sub(self.closing.since_us) < SAME_US {
+                return;
+            }
             log::say(&format!("{name} again: stopping at once"));
             self.children.iter_mut().for_each(Child::kill);
             self.end_templates(0);
@@ -80,6 +89,7 @@ impl<H: Host> Master<'_, H> {
     /// An inherited socket is left as it is: whoever has made it (systemd, supervisor) holds it for the next server.
     fn refuse_connections(&mut self) {
         let now = clock::monotonic_us();
+        self.closing.since_us = now;
         let own = self.base.listeners.iter().enumerate().filter(|(_, bound)| !bound.inherited);
         self.closing.open = own
             .map(|(index, bound)| match socket::refuse_new(bound.fd.as_fd()) {
@@ -115,14 +125,23 @@ impl<H: Host> Master<'_, H> {
 
     /// `true`: nothing waits there any more.
     fn deliver_backlog(&mut self, index: usize, bound: &Bound) -> bool {
-        loop {
-            self.deliver_messages();
-            if !self.undelivered.is_empty() {
-                return false;
-            }
-            let Ok((socket, peer)) = intake::accept(bound) else { return true };
+        self.hold_messages();
+        let is_empty = self.take_backlog(index, bound);
+        self.deliver_messages();
+        is_empty
+    }
+
+    /// What no worker has room for waits here, so that the listener can be closed and who comes later is refused.
+    fn take_backlog(&mut self, index: usize, bound: &Bound) -> bool {
+        let limit = process::descriptor_limit().unwrap_or(1024) / 2;
+        while (self.undelivered.len() as u64) < limit {
+            let (socket, peer) = match intake::accept(bound) {
+                Ok(accepted) => accepted,
+                Err(error) => return !intake::is_shortage(&error),
+            };
             let conn = Conn::accepted(Client::plain(socket), bound, index, peer, &self.settings.http);
             self.undelivered.extend(Message::of(conn));
         }
+        false
     }
 }

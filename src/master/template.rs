@@ -7,7 +7,7 @@ use crate::base::reason::reason;
 use crate::log;
 use crate::shm::board::{Assignment, Board};
 use crate::sys::epoll::{self, Epoll, Events};
-use crate::sys::{io, orphan, process, proctitle};
+use crate::sys::{io, orphan, process, proctitle, signal};
 use crate::worker::host::Host;
 use crate::worker::life::{self, EXIT_BROKEN};
 use crate::worker::lifecycle;
@@ -192,6 +192,8 @@ fn obey(host: &mut dyn Host, setup: &Setup, socket: OwnedFd, mounts: &Arc<Mounts
         }
         let Birth { slot, id, assignment } = Birth::from_bytes(order);
         let worker = Setup { slot, id, assignment, ..setup.clone() };
+        // A worker that inherited what the template was told (TERM, HUP) would ask for a successor, and that one, too.
+        signal::take_noted();
         let forked = process::fork_orphan(
             host.hooks(),
             |pid| tell(socket.as_fd(), News::Spawned { assignment, pid }),

@@ -146,6 +146,11 @@ impl Board {
         &self.head[1]
     }
 
+    /// Connections that the master has in its hands and gives to workers as soon as one has room.
+    pub fn held(&self) -> &AtomicU64 {
+        &self.head[4]
+    }
+
     /// An assignment that no process has had.
     pub fn next_assignment(&self) -> Assignment {
         Assignment(self.head[3].fetch_add(1, Relaxed) + 1)

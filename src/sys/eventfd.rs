@@ -1,8 +1,12 @@
 //! eventfd(2): a thread waits, and another thread or a signal handler wakes it.
 
-use super::{check, io};
+use super::{check, epoll, io};
 use std::io::Result;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// How long a thread looks away from one that is closed.
+const CLOSED: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub struct EventFd(OwnedFd);
@@ -26,9 +30,11 @@ impl EventFd {
         self.0.as_raw_fd()
     }
 
-    /// Waits for [`EventFd::notify`].
+    /// Waits for [`EventFd::notify`], or for a moment when that is not possible: the application may have closed it.
     pub fn wait(&self) {
-        let _ = io::read(self.0.as_fd(), &mut [0; 8]);
+        if io::read(self.0.as_fd(), &mut [0; 8]).is_err() {
+            epoll::rest(CLOSED);
+        }
     }
 }
 

@@ -144,12 +144,18 @@ fn install(signal: i32, handler: libc::sighandler_t, flags: i32) -> Result<()> {
     }
 }
 
+fn note_one(signal: i32) -> Result<()> {
+    install(signal, note as *const () as libc::sighandler_t, 0)?;
+    // Whoever has started the server may have blocked it (execve(2) keeps the mask).
+    change_mask(libc::SIG_UNBLOCK, signal)
+}
+
 /// From now on these signals are noted, and `wake` gets a byte for each.
 pub fn note_all(signals: &[i32], wake: BorrowedFd<'_>) -> Result<()> {
     own();
     WAKE_FD.store(wake.as_raw_fd(), Ordering::Relaxed);
     KICK_SELF.store(0, Ordering::Relaxed);
-    signals.iter().try_for_each(|&signal| install(signal, note as *const () as libc::sighandler_t, 0))
+    signals.iter().try_for_each(|&signal| note_one(signal))
 }
 
 /// In a worker: these signals are noted and the process's waiting threads are kicked.
@@ -158,7 +164,7 @@ pub fn note_and_kick(signals: &[i32]) -> Result<()> {
     WAKE_FD.store(-1, Ordering::Relaxed);
     KICK_SELF.store(1, Ordering::Relaxed);
     PENDING.store(0, Ordering::Relaxed);
-    signals.iter().try_for_each(|&signal| install(signal, note as *const () as libc::sighandler_t, 0))
+    signals.iter().try_for_each(|&signal| note_one(signal))
 }
 
 /// Has a signal been noted that nobody has taken yet?
@@ -232,15 +238,18 @@ pub fn set_dump(hook: fn()) -> Result<()> {
 /// What runs when the signal [`orphaned`] comes; inside its handler, like the hook of a dump.
 pub fn on_orphaned(hook: fn()) -> Result<()> {
     ON_ORPHANED.store(hook as *mut (), Ordering::Release);
-    install(orphaned(), lost_master as *const () as libc::sighandler_t, 0)
+    install(orphaned(), lost_master as *const () as libc::sighandler_t, 0)?;
+    // Whoever has started the server, or the application while it was imported, may have blocked it.
+    change_mask(libc::SIG_UNBLOCK, orphaned())
 }
 
-/// The calling thread gets no signals: others do.
-pub fn block_all() -> Result<()> {
+/// The calling thread gets no signal but this one: others do.
+pub fn block_all_but(open: i32) -> Result<()> {
     let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: the set is initialized by sigfillset before it is read.
     unsafe {
         libc::sigfillset(set.as_mut_ptr());
+        libc::sigdelset(set.as_mut_ptr(), open);
         match libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) {
             0 => Ok(()),
             code => Err(std::io::Error::from_raw_os_error(code)),

@@ -303,7 +303,7 @@ impl Core {
 
     /// When there may be something to do of which no event tells.
     fn next_look(&self) -> Option<Duration> {
-        if !self.shared.order().serves() && !self.shared.conns().is_empty() {
+        if matches!(self.shared.order(), Order::Retire | Order::Drain) {
             Some(LEAVING)
         } else if self.shared.has_stopped_listening() && self.shared.order().serves() {
             Some(listening::RETRY)

@@ -70,6 +70,10 @@ fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
     if !privileges::leave_to_master(settings) {
         return Err(EXIT_BROKEN);
     }
+    // An import that never ends must not outlive the master, nor hold its listeners.
+    if orphan::end_with(setup.master, || lifecycle::has_lost_its_master(setup)).is_err() {
+        return Err(EXIT_DONE);
+    }
     match host.load(settings) {
         Ok(points) => Ok(Arc::new(Mounts::new(points, settings))),
         Err(_) if settings.apps.need_app => Err(EXIT_NO_APP),

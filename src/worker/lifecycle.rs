@@ -2,7 +2,8 @@
 
 use super::conns::{Conn, Waits};
 use super::core::{Core, Step};
-use super::handoff::last_look;
+use super::handoff::encode::is_movable;
+use super::handoff::{last_look, mailbox};
 use super::waiting::has_begun;
 use super::{Setup, Shared};
 use crate::log;
@@ -112,6 +113,9 @@ impl Shared {
     pub(super) fn give_up(&self, why: &str) {
         if !self.leaving.broken.swap(true, Relaxed) {
             log::say(&format!("worker {}: {why}; it takes no more connections and is replaced", self.id));
+            // A thread that waits in an epoll whose number is closed would be woken for connections in place of another
+            // worker, and could not accept them.
+            self.kick_all();
             self.request_restart(Wish::Broken);
         }
     }
@@ -167,7 +171,7 @@ impl Shared {
 
     /// Gives a connection to a worker that stays, or hands it back.
     fn give_to_successor(&self, mut conn: Conn) -> Option<Conn> {
-        if !super::handoff::encode::is_movable(&conn) {
+        if !is_movable(&conn) {
             return Some(conn);
         }
         let Some(slot) = self.successor() else { return Some(conn) };
@@ -197,6 +201,8 @@ impl Shared {
         }
         let since = self.leaving.since_us.load(Relaxed).max(conn.since_us);
         let patience = match conn.waits {
+            // Whoever takes it has no room at the moment, or is on pause.
+            _ if passes_on && is_movable(&conn) => u64::MAX,
             _ if passes_on => SILENT_US,
             Waits::Head => FIRST_BYTE_US,
             _ => NEXT_US,
@@ -207,6 +213,23 @@ impl Shared {
             self.forget(&conn)
         }
         None
+    }
+
+    /// When the server stops nobody but its last workers answers what a frozen one has been given, and what the master still
+    /// has in its hands: it goes from a mailbox to the master and into another mailbox.
+    fn is_needed(&self, order: Order) -> bool {
+        if order != Order::Drain || self.is_broken() {
+            return false;
+        }
+        let is_held = || !orphan::is_orphaned() && self.board.held().load(SeqCst) > 0;
+        self.take_from_others() || is_held() || self.take_from_others()
+    }
+
+    fn take_from_others(&self) -> bool {
+        let has_unread = |slot: &usize| mailbox::unread_for(self.board, *slot, 0).is_some();
+        let others = (0..self.mailboxes.len()).filter(|&slot| slot != self.slot_index);
+        let taken = others.filter(has_unread).find_map(|slot| self.take_from(slot));
+        taken.map(|conn| self.keep(conn)).is_some()
     }
 
     fn has_bytes(&self, conn: &mut Conn) -> bool {
@@ -225,7 +248,7 @@ impl Core {
             listeners::close_all();
         }
         self.hot = None;
-        if self.has_left_nothing(order) && self.is_given_nothing(order) {
+        if self.has_left_nothing(order) && !self.shared.is_needed(order) && self.is_given_nothing(order) {
             self.shared.kick_all();
             return Some(Step::Leave);
         }
@@ -241,7 +264,12 @@ impl Core {
     fn is_given_nothing(&mut self, order: Order) -> bool {
         let shared = self.shared.clone();
         shared.leaving.next_us.store(0, Relaxed);
-        last_look::leave(|| shared.set_stage(Stage::Retiring), || self.has_left_nothing(order))
+        let is_over = || self.has_left_nothing(order) && !shared.is_needed(order);
+        let is_over = last_look::leave(|| shared.set_stage(Stage::Retiring), is_over);
+        if !is_over {
+            shared.set_stage(Stage::Ready);
+        }
+        is_over
     }
 
     /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master lets

@@ -19,6 +19,7 @@ use crate::shm::board::{Order, Phase};
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::eventfd::EventFd;
 use crate::sys::{clock, signal, waiter};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, OnceLock};
@@ -118,7 +119,8 @@ impl Shared {
     }
 
     fn watch_over(&self) {
-        let _ = signal::block_all();
+        // The application may have blocked every signal in its own threads: the master's death is told here, too.
+        let _ = signal::block_all_but(signal::orphaned());
         let mut events = Events::with_capacity(64);
         let mut pace = Pace::default();
         loop {
@@ -223,10 +225,10 @@ impl Shared {
 
     /// Waits for the connections of the table and sees them off, where no thread but this one looks at them.
     fn tend_alone(&self, events: &mut Events) {
-        if self.epoll.wait(events, Some(Duration::from_micros(SWEEP_US))).is_ok() {
-            for (token, _) in events.iter() {
-                self.tend((token & !CONNECTION) as usize, None);
-            }
+        match self.epoll.wait(events, Some(Duration::from_micros(SWEEP_US))) {
+            Ok(()) => events.iter().for_each(|(token, _)| self.tend((token & !CONNECTION) as usize, None)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => self.cannot_wait(error),
         }
         self.sweep(clock::monotonic_us());
         if !self.order().serves() && !self.has_work() {

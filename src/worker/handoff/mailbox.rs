@@ -7,6 +7,7 @@ use crate::shm::board::{Board, Stage};
 use crate::sys::{clock, io, scm};
 use crate::worker::client::Client;
 use crate::worker::conns::Conn;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
 
@@ -75,22 +76,39 @@ pub fn post(board: Board, mailbox: &Mailbox, slot: usize, bytes: &[u8], fd: Borr
     }
     let is_sent = scm::send(mailbox.giving.as_fd(), bytes, fd).is_ok();
     if !is_sent {
-        worker.handed().fetch_sub(1, Relaxed);
+        count_out(board, slot);
     }
     is_sent
+}
+
+/// One message less. What a predecessor in this slot has left was not counted in it.
+fn count_out(board: Board, slot: usize) {
+    let less = |unread: u64| Some(unread.saturating_sub(1));
+    let _ = board.worker(slot).handed().fetch_update(Relaxed, Relaxed, less);
 }
 
 /// Takes a message out of the mailbox of a slot, unless this process could not hold its descriptor.
 pub fn take(board: Board, mailboxes: &[Mailbox], slot: usize) -> Option<(Vec<u8>, OwnedFd)> {
     let mailbox = mailboxes.get(slot).filter(|_| io::has_spare_number())?;
     let mut bytes = Vec::new();
-    let socket = scm::receive(mailbox.taking.as_fd(), &mut bytes, MAX_MESSAGE).ok()?;
-    let worker = board.worker(slot);
-    // What a predecessor in this slot has left was not counted in it.
-    let less = |unread: u64| Some(unread.saturating_sub(1));
-    let _ = worker.handed().fetch_update(Relaxed, Relaxed, less);
-    worker.mailbox_us().store(clock::monotonic_us(), Relaxed);
-    Some((bytes, socket))
+    loop {
+        let received = scm::receive(mailbox.taking.as_fd(), &mut bytes, MAX_MESSAGE);
+        if received.as_ref().is_err_and(|error| error.kind() != ErrorKind::InvalidData) {
+            return None;
+        }
+        count_out(board, slot);
+        board.worker(slot).mailbox_us().store(clock::monotonic_us(), Relaxed);
+        if let Ok(socket) = received {
+            return Some((bytes, socket));
+        }
+        // Without its one descriptor it is no connection: the next may be.
+    }
+}
+
+/// Counts nothing as unread in the mailbox of a slot, where nothing is: a process that was killed while it gave a
+/// connection has counted one that will never come.
+pub fn recount(board: Board, slot: usize) {
+    board.worker(slot).handed().store(0, Relaxed);
 }
 
 /// Gives a message to the one of these workers that has the least to do, or hands it back when none has room.
@@ -186,6 +204,30 @@ mod tests {
             assert_eq!(take(board, &mailboxes, 1).unwrap().0.last(), Some(&number));
         }
         assert!(take(board, &mailboxes, 1).is_none());
+    }
+
+    #[test]
+    fn what_is_no_connection_is_passed_over() {
+        let (board, mailboxes) = server(1);
+        assert!(deliver(board, &mailboxes, message(b"x"), serves(board)).is_ok());
+        board.worker(0).handed().fetch_add(1, Relaxed);
+        io::write_now(mailboxes[0].giving.as_fd(), b"no descriptor").unwrap();
+        assert!(deliver(board, &mailboxes, message(b"y"), serves(board)).is_ok());
+        for expected in [b'x', b'y'] {
+            assert_eq!(take(board, &mailboxes, 0).unwrap().0.last(), Some(&expected));
+        }
+        assert_eq!(board.worker(0).handed().load(Relaxed), 0);
+        assert!(take(board, &mailboxes, 0).is_none());
+    }
+
+    #[test]
+    fn a_count_never_falls_below_nothing() {
+        let (board, mailboxes) = server(1);
+        while post(board, &mailboxes[0], 0, &[0; MAX_MESSAGE], io::stderr()) {
+            // As if the slot had been given to another process meanwhile.
+            board.worker(0).handed().store(0, Relaxed);
+        }
+        assert!(has_room(board, 0, clock::monotonic_us()));
     }
 
     #[test]

@@ -32,9 +32,13 @@ impl Shared {
         self.settings.instance.processes > 1 && !self.mailboxes.is_empty()
     }
 
-    /// Is there, beside this one, a worker that serves?
+    /// Is there, beside this one, a worker that serves, or will when the pause is over?
     pub(super) fn has_successor(&self) -> bool {
-        (0..self.mailboxes.len()).any(|slot| self.neighbour_serves(slot))
+        let goes_on = |slot: usize| {
+            let worker = self.board.worker(slot);
+            worker.stage() == Stage::Ready && matches!(worker.order(), Order::Serve | Order::Pause)
+        };
+        (0..self.mailboxes.len()).any(|slot| slot != self.slot_index && goes_on(slot))
     }
 
     /// A worker that runs nothing, in whose mailbox there is room; the emptiest first.
@@ -95,7 +99,7 @@ impl Shared {
         taken
     }
 
-    fn take_from(&self, slot: usize) -> Option<Conn> {
+    pub(super) fn take_from(&self, slot: usize) -> Option<Conn> {
         let (bytes, socket) = mailbox::take(self.board, &self.mailboxes, slot)?;
         encode::decode(&bytes, |listener| self.client(socket, listener))
             .filter(|conn| conn.listener < self.listeners.len())
