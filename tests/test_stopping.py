@@ -11,6 +11,7 @@ from signal import Signals
 
 import pytest
 
+from harness import packet
 from harness.http import Connection, request
 from harness.packet import Address
 from harness.wait import until
@@ -234,3 +235,15 @@ def test_a_worker_whose_descriptors_are_closed_is_replaced(boot, kind, options):
     server.log.accept_anything()
     until(lambda: len(set(server.worker_pids()) - before) == 1, "the successor")
     assert all(ask("/") for _ in range(20))
+
+
+def test_a_handshake_that_has_begun_ends_in_an_answer(boot):
+    """With TCP_DEFER_ACCEPT, as uwsgi sockets have it, it lasts until the first byte: the client is connected long before."""
+    server = boot("hello", uwsgi=False, socket="127.0.0.1:0")
+    line = server.log.wait(r"serves .* on uwsgi 127\.0\.0\.1:(\d+)")
+    with packet.connect(("127.0.0.1", int(line[1]))) as client:
+        server.signal(Signals.SIGTERM)
+        server.log.wait("SIGTERM: stopping")
+        client.sendall(packet.packet(packet.variables("/")))
+        assert packet.Response.parse(packet.read_all(client)).body == b"hello"
+    assert server.wait_exit() == 0

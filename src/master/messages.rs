@@ -32,7 +32,13 @@ impl<H: Host> Master<'_, H> {
             let left = mailbox::deliver(self.board, &self.base.mailboxes, message, takes);
             self.undelivered.extend(left.err());
         }
-        self.board.held().store(self.undelivered.len() as u64, SeqCst);
+        self.publish_held();
+    }
+
+    /// Workers that stop stay for connections in the master's hands, and for those that listeners may still bring.
+    pub(super) fn publish_held(&self) {
+        let held = self.undelivered.len() + self.closing.count();
+        self.board.held().store(held as u64, SeqCst);
     }
 
     /// Workers that stop stay for what the master takes into its hands from here on, until [`Master::deliver_messages`] has

@@ -32,7 +32,20 @@ pub(super) struct Closing {
     open: Vec<(usize, Option<u64>)>,
 }
 
+/// How long a listener that takes no new connections stays open for handshakes that had begun.
+const HANDSHAKE_US: u64 = 1_000_000;
+
+/// Is somebody about to be connected?
+fn has_handshakes(bound: &Bound) -> bool {
+    bound.port.parse().is_ok_and(socket::has_handshakes) && !bound.name.starts_with(['/', '@'])
+}
+
 impl Closing {
+    /// Listeners that are not closed yet.
+    pub(super) fn count(&self) -> usize {
+        self.open.len()
+    }
+
     pub(super) fn look(&self) -> Option<Duration> {
         (!self.open.is_empty()).then_some(LOOK)
     }
@@ -106,6 +119,7 @@ impl<H: Host> Master<'_, H> {
             return;
         }
         let (listeners, now) = (self.base.listeners.clone(), clock::monotonic_us());
+        let is_late = now.saturating_sub(self.closing.since_us) > HANDSHAKE_US;
         let mut open = std::mem::take(&mut self.closing.open);
         open.retain(|&(index, until)| {
             let bound = &listeners[index];
@@ -113,7 +127,8 @@ impl<H: Host> Master<'_, H> {
                 false if bound.protocol == Protocol::Http => self.deliver_backlog(index, bound),
                 _ => socket::backlog(bound.fd.as_fd()).is_some_and(|queue| queue.waiting == 0),
             };
-            let ends = is_empty || until.is_some_and(|until| until <= now);
+            let is_settled = is_empty && (is_late || !has_handshakes(bound));
+            let ends = is_settled || until.is_some_and(|until| until <= now);
             if ends {
                 // It may be closed already: nothing is left to do then.
                 let _ = socket::end_listening(bound.fd.as_fd());
@@ -121,6 +136,7 @@ impl<H: Host> Master<'_, H> {
             !ends
         });
         self.closing.open = open;
+        self.publish_held();
     }
 
     /// `true`: nothing waits there any more.

@@ -234,7 +234,7 @@ impl Core {
                 }
             }
             Arrival::TimedOut => self.shared.log.flush(),
-            Arrival::Orphaned => self.shared.set_orphaned(),
+            Arrival::Orphaned => self.shared.on_master_lost(),
             Arrival::Interrupted => return Some(Step::Interrupted),
             Arrival::Failed(error) => self.shared.cannot_wait(error),
         }
@@ -319,7 +319,7 @@ impl Core {
         self.shared.set_listening(false);
         self.shared.rouse_watcher();
         match self.wait(true) {
-            Arrival::Orphaned => self.shared.set_orphaned(),
+            Arrival::Orphaned => self.shared.on_master_lost(),
             Arrival::Interrupted => return Some(Step::Interrupted),
             Arrival::Failed(error) => self.shared.cannot_wait(error),
             _ => self.shared.log.flush(),

@@ -8,7 +8,7 @@ use super::waiting::has_begun;
 use super::{Setup, Shared};
 use crate::log;
 use crate::shm::board::{Order, Stage, Wish};
-use crate::sys::{clock, epoll, listeners, orphan};
+use crate::sys::{clock, epoll, listeners, orphan, process};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::time::Duration;
@@ -23,24 +23,31 @@ const FIRST_BYTE_US: u64 = 1_000_000;
 /// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
 const DRAIN_US: u64 = 500_000;
 /// How often connections are passed on: those who take them may have had no room.
-pub(super) const PASS_ON_US: u64 = 5_000;
+const PASS_ON_US: u64 = 5_000;
+const MAX_PAUSE_US: u64 = 80_000;
 
 /// How long a thread that cannot wait for events does nothing instead.
 const BROKEN_WAIT: Duration = Duration::from_millis(50);
+
+/// More often than that the pipe does not tell of an end that comes.
+const MAX_FALSE_ALARMS: u64 = 1_000;
 
 /// What a worker remembers while it leaves.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Leaving {
     /// When it began to leave.
     since_us: AtomicU64,
-    /// When its connections are looked over next.
+    /// When its connections are looked over next, and how long after the last time.
     next_us: AtomicU64,
+    pause_us: AtomicU64,
     /// It cannot wait for connections any more.
     broken: AtomicBool,
+    /// How often the pipe to the master has told of its end while the master lived.
+    false_alarms: AtomicU64,
 }
 
 /// The master's end of the pipe is closed.
-pub fn is_alone(alive: impl AsFd) -> bool {
+fn is_alone(alive: impl AsFd) -> bool {
     epoll::wait_one(alive, false, Duration::ZERO).unwrap_or(false)
 }
 
@@ -74,7 +81,19 @@ impl Shared {
     }
 
     pub fn has_lost_its_master(&self) -> bool {
-        is_alone(&*self.alive)
+        // By its pid: the application may have closed the pipe, or put another file in its place.
+        process::parent() != self.master
+    }
+
+    /// The pipe to the master says that it has ended, a moment before the kernel gives this process another parent.
+    pub(super) fn on_master_lost(&self) {
+        if self.has_lost_its_master() {
+            return self.set_orphaned();
+        }
+        epoll::rest(Duration::from_millis(1));
+        if self.leaving.false_alarms.fetch_add(1, Relaxed) > MAX_FALSE_ALARMS {
+            self.give_up("the application has closed descriptors of the server");
+        }
     }
 
     /// The master is dead: nobody takes over what this worker leaves. With no master the worker is the only writer of its
@@ -147,18 +166,27 @@ impl Shared {
         if now < self.leaving.next_us.load(Relaxed) {
             return Vec::new();
         }
-        self.leaving.next_us.store(now + PASS_ON_US, Relaxed);
         let _ = self.leaving.since_us.compare_exchange(0, now, Relaxed, Relaxed);
         let passes_on = order == Order::Retire && self.has_successor();
         let waiting = self.conns().take_waiting();
-        let mut begun = Vec::new();
+        let (all, mut begun, mut left) = (waiting.len(), Vec::new(), 0);
         for conn in waiting {
-            let left = if passes_on { self.give_to_successor(conn) } else { Some(conn) };
-            if let Some(conn) = left {
+            let kept = if passes_on { self.give_to_successor(conn) } else { Some(conn) };
+            if let Some(conn) = kept {
+                left += 1;
                 begun.extend(self.settle(conn, now, passes_on));
             }
         }
+        self.plan_next_look(now, left < all);
         begun
+    }
+
+    /// Thousands that cannot be passed on are looked over less and less often.
+    fn plan_next_look(&self, now: u64, has_moved: bool) {
+        let last = self.leaving.pause_us.load(Relaxed);
+        let pause = if has_moved { PASS_ON_US } else { (2 * last).clamp(PASS_ON_US, MAX_PAUSE_US) };
+        self.leaving.pause_us.store(pause, Relaxed);
+        self.leaving.next_us.store(now + pause, Relaxed);
     }
 
     /// The same while every thread runs a request: nobody waits for the end of it to be passed on.

@@ -119,6 +119,8 @@ pub struct Shared {
     services: Vec<Option<Arc<tls::Service>>>,
     pub tiers: Arc<Vec<Epoll>>,
     pub mailboxes: Arc<Vec<Mailbox>>,
+    /// The master's pid.
+    master: i32,
     /// When the master was last told of unread messages.
     told_us: AtomicU64,
     assignment: Assignment,
@@ -166,7 +168,6 @@ pub struct Shared {
     shed: throttle::Throttle,
     shedding: parking_lot::Mutex<()>,
     news: Arc<OwnedFd>,
-    alive: Arc<OwnedFd>,
     log_file: Option<Arc<PathBuf>>,
     log_epoch: AtomicU64,
 }
@@ -207,6 +208,7 @@ impl Shared {
             listeners: setup.listeners.clone(),
             tiers: setup.tiers.clone(),
             mailboxes: setup.mailboxes.clone(),
+            master: setup.master,
             told_us: AtomicU64::new(0),
             assignment: setup.assignment,
             leaving: lifecycle::Leaving::default(),
@@ -234,7 +236,6 @@ impl Shared {
             shed: throttle::Throttle::default(),
             shedding: parking_lot::Mutex::default(),
             news: setup.news.clone(),
-            alive: setup.alive.clone(),
             log_file: setup.log_file.clone(),
             log_epoch: AtomicU64::new(setup.log_epoch),
         }))
