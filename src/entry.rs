@@ -4,7 +4,7 @@ use crate::config::{self, Action, Loaded, Settings, Sources, check};
 use crate::log;
 use crate::master;
 use crate::master::reread::{Read, Reread};
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;

@@ -237,7 +237,7 @@ def test_no_client_becomes_a_standard_stream(boot, http):
     server.log.accept_anything()
 
 
-# ── a template that does not come out of its fork ──
+# ── a zygote that does not come out of its fork ──
 
 
 def test_a_stop_does_not_wait_for_a_worker_that_is_never_born(boot, tmp_path):

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from harness import procs
-from harness.crowd import Crowd, need_descriptors
 from harness.http import Connection, request
 from harness.load import percentile
+from harness.slow_clients import Crowd, need_descriptors
 from harness.wait import steady, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

@@ -67,7 +67,7 @@ def test_a_log_that_nobody_reads_holds_up_nothing(start, stream):
     ask(server, 2000)
     ask(server, 1, b"/raise", 500)
     before = procs.children(server.pid)
-    workers = [pid for pid in before if "template" not in procs.title(pid)]
+    workers = [pid for pid in before if "zygote" not in procs.title(pid)]
     os.kill(workers[-1], Signals.SIGKILL)
     until(lambda: set(procs.children(server.pid)) - set(before), "a worker in the place of the dead one")
     ask(server, 10)
@@ -117,7 +117,7 @@ def test_an_application_that_cannot_be_loaded(start, pipe):
 
 
 def test_why_it_cannot_be_loaded_is_said_later(start, pipe, tmp_path):
-    """A reload that fails: the template that knew why is gone when somebody reads the log."""
+    """A reload that fails: the zygote that knew why is gone when somebody reads the log."""
     app = tmp_path / "app.py"
     app.write_text("from says import application\n")
     server = start("app", http=True, output=pipe.writing, pythonpath=tmp_path).wait_ready()

@@ -75,7 +75,7 @@ def test_touch_logreopen(start, tmp_path, options):
         for _ in range(4):
             server.request("/after")
         contains(log, "GET /after", 4)
-        # A worker that is forked by a template with the old file has the new one.
+        # A worker that is forked by a zygote with the old file has the new one.
         os.kill(a_worker(server, log), Signals.SIGKILL)
         contains(log, "is ready")
         for _ in range(8):

@@ -272,7 +272,7 @@ def test_py_autoreload_goes_on_after_a_syntax_error(boot, site):
 
 
 def test_py_autoreload_sees_what_has_changed_before_the_worker_was_forked(boot, site):
-    """A recycled worker comes from the template, which has the old code."""
+    """A recycled worker comes from the zygote, which has the old code."""
     server = boot(None, module="site_to_watch", pythonpath=site, py_autoreload=1)
     (old,) = server.worker_pids()
     os.kill(old, Signals.SIGSTOP)

@@ -351,7 +351,7 @@ def test_who_does_not_exist_is_an_error_of_the_configuration(start, tmp_path, op
 
 
 @pytest.mark.root
-def test_a_worker_cannot_speak_for_the_template(boot, public):
+def test_a_worker_cannot_speak_for_the_zygote(boot, public):
     server = boot(module="forger", **public.options, master_as_root=True, processes=2, **AS_NOBODY)
     assert server.request().text == "0"
 
@@ -362,7 +362,7 @@ def test_root_signals_no_process_that_the_application_names(start, public):
         options = public.options | {"env": public.options["env"] | {"VICTIM": str(victim.pid)}}
         server = start(module="forger", **options, master_as_root=True, processes=2, **AS_NOBODY)
         server.status = 1
-        server.log.wait(f"told that process {victim.pid} is a worker, which is not its child: killing the template")
+        server.log.wait(f"told that process {victim.pid} is a worker, which is not its child: killing the zygote")
         assert server.wait_exit() == 1
         server.log.accept_anything()
         assert victim.poll() is None

@@ -166,10 +166,10 @@ def test_reloads_leak_nothing(boot):
     """The master's descriptors and processes after many generations are those after the first."""
     server = boot("hello", processes=2)
     server.reload()
-    until(lambda: len(procs.children(server.pid)) == 3, "the old template to go")
+    until(lambda: len(procs.children(server.pid)) == 3, "the old zygote to go")
     before = procs.descriptors(server.pid)
     for _ in range(8):
         server.reload()
-    until(lambda: len(procs.children(server.pid)) == 3, "the old templates to go")
+    until(lambda: len(procs.children(server.pid)) == 3, "the old zygotes to go")
     assert procs.descriptors(server.pid) == before
     assert all(len(procs.descriptors(pid)) < 20 for pid in server.worker_pids())

@@ -18,7 +18,7 @@ from conftest import MYSITE, Boot
 from harness import http, packet, procs
 from harness.log import DATED
 from harness.packet import Response
-from harness.room import Room
+from harness.sandbox import Room
 from harness.server import APPS, TESTS, Server
 from harness.wait import until
 

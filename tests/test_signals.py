@@ -131,7 +131,7 @@ def test_a_worker_that_takes_longer_than_the_mercy_is_killed(boot):
         assert server.wait_exit() == 0
 
 
-def test_a_template_that_does_not_end_is_killed_after_the_mercy(start, tmp_path):
+def test_a_zygote_that_does_not_end_is_killed_after_the_mercy(start, tmp_path):
     (tmp_path / "stuck.py").write_text("import os, signal\nos.write(2, b'stuck\\n')\nwhile True:\n    signal.pause()\n")
     server = start("stuck", pythonpath=tmp_path, reload_mercy=1)
     server.log.wait("^stuck$")
@@ -353,7 +353,7 @@ def test_workers_end_when_the_master_is_gone(boot):
     until(lambda: not server.processes, "the orphans to end")
 
 
-def test_the_template_ends_when_the_master_is_gone(boot):
+def test_the_zygote_ends_when_the_master_is_gone(boot):
     server = boot("hello", processes=2)
     server.log.expect(*[f"worker {number}: the master is gone; leaving" for number in (1, 2)])
     server.status = -signal.SIGKILL
@@ -362,11 +362,11 @@ def test_the_template_ends_when_the_master_is_gone(boot):
     until(lambda: not server.processes, "the orphans to end")
 
 
-def test_a_killed_template_is_started_again_when_it_is_needed(boot):
+def test_a_killed_zygote_is_started_again_when_it_is_needed(boot):
     server = boot("hello")
     (worker,) = server.worker_pids()
-    (template,) = set(procs.children(server.pid)) - {worker}
-    os.kill(template, Signals.SIGKILL)
+    (zygote,) = set(procs.children(server.pid)) - {worker}
+    os.kill(zygote, Signals.SIGKILL)
     server.log.wait("the process that loads the application was killed by SIGKILL")
     os.kill(worker, Signals.SIGKILL)
     server.log.wait(r"worker 1 \(pid \d+\) was killed by SIGKILL")
@@ -375,12 +375,12 @@ def test_a_killed_template_is_started_again_when_it_is_needed(boot):
 
 
 @pytest.mark.parametrize("number", [Signals.SIGTERM, Signals.SIGHUP])
-def test_what_a_template_is_told_is_not_meant_for_its_workers(boot, number):
+def test_what_a_zygote_is_told_is_not_meant_for_its_workers(boot, number):
     """They would ask for a successor, and each successor for another."""
     server = boot("hello", processes=2)
     workers = server.worker_pids()
-    (template,) = set(procs.children(server.pid)) - set(workers)
-    os.kill(template, number)
+    (zygote,) = set(procs.children(server.pid)) - set(workers)
+    os.kill(zygote, number)
     os.kill(workers[0], Signals.SIGKILL)
     server.log.wait(r"worker 1 \(pid \d+\) was killed by SIGKILL")
     server.log.wait(r"worker 1 \(pid \d+\) is ready")

@@ -238,7 +238,7 @@ def test_a_worker_whose_descriptors_are_closed_is_replaced(boot, kind, options):
 
 
 def test_a_handshake_that_has_begun_ends_in_an_answer(boot):
-    """With TCP_DEFER_ACCEPT, as uwsgi sockets have it, it lasts until the first byte: the client is connected long before."""
+    """With TCP_DEFER_ACCEPT it lasts until the first byte: the client is connected long before."""
     server = boot("hello", uwsgi=False, socket="127.0.0.1:0")
     line = server.log.wait(r"serves .* on uwsgi 127\.0\.0\.1:(\d+)")
     with packet.connect(("127.0.0.1", int(line[1]))) as client:

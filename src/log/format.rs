@@ -1,4 +1,4 @@
-//! The request log line, as uWSGI writes it (spec: process-model §14).
+//! The request log line, as uWSGI writes it.
 
 use crate::base::bytes::push_decimal;
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! All that the master knows of a child process.
 
 use super::recycle::Why;
-use crate::shm::board::{Assignment, Board, Stage, WorkerSlot};
+use crate::shm::scoreboard::{Assignment, Scoreboard, Stage, WorkerSlot};
 use crate::sys::{process, signal};
 use std::sync::atomic::Ordering::*;
 
@@ -28,7 +28,7 @@ pub struct Child {
     pub id: u32,
     pub generation: u64,
     pub assignment: Assignment,
-    /// Unknown until the template has told.
+    /// Unknown until the zygote has told.
     pub pid: Option<i32>,
     pub spawned_us: u64,
     pub leaving: Option<Leaving>,
@@ -64,8 +64,8 @@ impl Child {
         }
     }
 
-    pub fn on(&self, board: &Board) -> WorkerSlot {
-        board.worker(self.slot)
+    pub fn on(&self, scoreboard: &Scoreboard) -> WorkerSlot {
+        scoreboard.worker(self.slot)
     }
 
     /// Serving, and meant to go on.
@@ -77,14 +77,14 @@ impl Child {
         !self.was_ready && self.leaving.is_none()
     }
 
-    pub fn is_ready_on(&self, board: &Board) -> bool {
-        self.on(board).stage() == Stage::Ready
+    pub fn is_ready_on(&self, scoreboard: &Scoreboard) -> bool {
+        self.on(scoreboard).stage() == Stage::Ready
     }
 
     pub fn signal(&self, signal: i32) {
         if let Some(pid) = self.pid {
-            // A child that is gone is reaped in a moment. The main thread passes the kick on.
-            let _ = match signal == signal::kick() {
+            // A child that is gone is reaped in a moment. The main thread passes the wake signal on.
+            let _ = match signal == signal::wake() {
                 true => process::signal_main_thread(pid, signal),
                 false => process::kill(pid, signal),
             };
@@ -104,7 +104,7 @@ impl Child {
         }
     }
 
-    pub fn served(&self, board: &Board) -> u64 {
-        self.on(board).requests().load(Relaxed)
+    pub fn served(&self, scoreboard: &Scoreboard) -> u64 {
+        self.on(scoreboard).requests().load(Relaxed)
     }
 }

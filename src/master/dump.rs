@@ -2,9 +2,9 @@
 
 use super::Master;
 use crate::log;
-use crate::shm::board::Order;
+use crate::shm::scoreboard::Command;
 use crate::sys::{clock, io, signal};
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
@@ -73,7 +73,7 @@ impl Dumps {
     }
 }
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// SIGUSR2: where is everybody?
     pub(super) fn dump_all(&mut self) {
         for child in self.children.iter().filter(|child| child.was_ready) {
@@ -104,10 +104,10 @@ impl<H: Host> Master<'_, H> {
         self.dumps.receive();
         self.dumps.text.clear();
         if job.then == Then::Kill {
-            let slot = child.on(&self.board);
+            let slot = child.on(&self.scoreboard);
             slot.rescue().store(1, Release);
             // Until it is dead, others take what comes.
-            slot.set_order(Order::Pause);
+            slot.set_command(Command::Pause);
         }
         child.signal(signal::dump());
         self.dumps.current = Some((job, now + PATIENCE_US));
@@ -141,9 +141,11 @@ impl<H: Host> Master<'_, H> {
         for line in text.lines() {
             out.push_str(line);
             if let Some(core) = self.core_of(slot, line) {
-                let runs = self.board.core(slot, core).shown();
-                let what = runs
-                    .map_or_else(|| "idle".to_owned(), |shown| format!("{} {}", shown.method, shown.target));
+                let runs = self.scoreboard.core(slot, core).current_request();
+                let what = runs.map_or_else(
+                    || "idle".to_owned(),
+                    |current| format!("{} {}", current.method, current.target),
+                );
                 out.push_str(&format!(" [core {core}: {what}]"));
             }
             out.push('\n');
@@ -156,6 +158,6 @@ impl<H: Host> Master<'_, H> {
         let number = line.strip_prefix("Current thread 0x").or_else(|| line.strip_prefix("Thread 0x"))?;
         let digits: String = number.chars().take_while(char::is_ascii_hexdigit).collect();
         let ident = u64::from_str_radix(&digits, 16).ok()?;
-        self.board.cores(slot).position(|core| core.ident().load(Relaxed) == ident)
+        self.scoreboard.cores(slot).position(|core| core.ident().load(Relaxed) == ident)
     }
 }

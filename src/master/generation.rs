@@ -3,12 +3,12 @@
 use super::child::Leaving;
 use super::{Due, Master, Phase};
 use crate::log;
-use crate::shm::board::Order;
+use crate::shm::scoreboard::Command;
 use crate::sys::{clock, signal};
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use std::sync::atomic::Ordering::*;
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// `cause` says in the log why: SIGHUP, or what has changed.
     pub(super) fn reload(&mut self, cause: &str) {
         match self.phase {
@@ -49,10 +49,10 @@ impl<H: Host> Master<'_, H> {
             }
             return;
         }
-        if let Some(template) = self.template.take() {
-            self.let_template_go(template);
+        if let Some(zygote) = self.zygote.take() {
+            self.let_zygote_go(zygote);
         }
-        self.start_template();
+        self.start_zygote();
     }
 
     /// `no-server`: everything but the workers has been started.
@@ -65,8 +65,8 @@ impl<H: Host> Master<'_, H> {
     pub(super) fn worker_is_ready(&mut self, index: usize) {
         let (slot, id) = (self.children[index].slot, self.children[index].id);
         if self.paused {
-            self.children[index].on(&self.board).set_order(Order::Pause);
-            self.children[index].signal(signal::kick());
+            self.children[index].on(&self.scoreboard).set_command(Command::Pause);
+            self.children[index].signal(signal::wake());
         }
         let predecessor = self.children.iter().position(|child| child.successor == Some(slot));
         if let Some(old) = predecessor {
@@ -96,7 +96,7 @@ impl<H: Host> Master<'_, H> {
         let was = self.phase;
         self.phase = Phase::Serving;
         self.proven = self.settings.clone();
-        self.board.generation().store(self.generation, Release);
+        self.scoreboard.generation().store(self.generation, Release);
         let now = clock::monotonic_us();
         for index in 0..self.children.len() {
             if self.children[index].generation != self.generation && self.children[index].leaving.is_none() {
@@ -130,8 +130,8 @@ impl<H: Host> Master<'_, H> {
                 self.retire(index, Leaving::Discarded);
             }
         }
-        if let Some(template) = self.template.take() {
-            self.let_template_go(template);
+        if let Some(zygote) = self.zygote.take() {
+            self.let_zygote_go(zygote);
         }
         self.phase = Phase::Serving;
         self.notifier.tell("READY=1");
@@ -142,7 +142,7 @@ impl<H: Host> Master<'_, H> {
 
     /// The generation that serves.
     fn serving(&self) -> u64 {
-        self.board.generation().load(Acquire)
+        self.scoreboard.generation().load(Acquire)
     }
 
     /// Old workers that have died meanwhile get successors of the code that is on disk, as soon as it loads again.

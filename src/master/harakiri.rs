@@ -3,11 +3,11 @@
 use super::Master;
 use super::child::Leaving;
 use super::dump::{Job, Then};
-use crate::shm::board::Phase as CorePhase;
-use crate::worker::host::Host;
+use crate::shm::scoreboard::Phase as CorePhase;
+use crate::worker::application::Application;
 use std::sync::atomic::Ordering::*;
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     pub(super) fn check_harakiri(&mut self, now: u64) {
         let Some(limit) = self.settings.harakiri.timeout else { return };
         let grace = self.settings.harakiri.graceful_timeout.map_or(0, |time| time.as_micros() as u64);
@@ -17,7 +17,7 @@ impl<H: Host> Master<'_, H> {
                 continue;
             }
             // The request that is late by most decides about its worker.
-            let late = self.board.cores(child.slot).enumerate().filter_map(|(core, slot)| {
+            let late = self.scoreboard.cores(child.slot).enumerate().filter_map(|(core, slot)| {
                 let deadline = slot.deadline_us().load(Acquire);
                 (deadline != 0 && deadline <= now && slot.phase() != CorePhase::Idle)
                     .then_some((deadline, core))
@@ -38,19 +38,19 @@ impl<H: Host> Master<'_, H> {
 
     /// The gentle step is taken once for each request.
     fn warn_once(&self, slot: usize, core: usize) -> bool {
-        let core = self.board.core(slot, core);
+        let core = self.scoreboard.core(slot, core);
         let started = core.started_us().load(Relaxed);
         core.warned_us().swap(started, Relaxed) != started
     }
 
     fn sentence(&self, index: usize, core: usize, gentle: bool, now: u64, limit: f32) -> String {
         let child = &self.children[index];
-        let shown = self.board.core(child.slot, core).shown();
-        let (what, age) = shown.map_or_else(
+        let current = self.scoreboard.core(child.slot, core).current_request();
+        let (what, age) = current.map_or_else(
             || ("a request that has just ended".to_owned(), 0.0),
-            |shown| {
-                let age = now.saturating_sub(shown.started_us) as f32 / 1e6;
-                (format!("{} {}", shown.method, shown.target), age)
+            |current| {
+                let age = now.saturating_sub(current.started_us) as f32 / 1e6;
+                (format!("{} {}", current.method, current.target), age)
             },
         );
         format!(

@@ -16,19 +16,19 @@ mod spawn;
 pub mod start;
 mod status;
 mod stopping;
-pub mod template;
 mod watch;
+pub mod zygote;
 
 use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::log;
 use crate::log::lines::Lines;
 use crate::policy::backoff::Backoff;
-use crate::shm::board::{Board, Order, Stage};
+use crate::shm::scoreboard::{Command, Scoreboard, Stage};
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::{clock, io, signal};
+use crate::worker::application::Application;
 use crate::worker::handoff::mailbox::Message;
-use crate::worker::host::Host;
 use child::{Child, Leaving};
 use dump::Dumps;
 use notify::Notifier;
@@ -39,8 +39,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 use std::time::Duration;
 use stopping::Closing;
-use template::Template;
 use watch::Touches;
+use zygote::Zygote;
 
 /// What the server is doing, for the log, for stats and for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub enum Phase {
 /// Tokens of the master's epoll.
 const WAKE: u64 = 1;
 const DUMP: u64 = 2;
-const TEMPLATE: u64 = 3;
+const ZYGOTE: u64 = 3;
 
 /// Signals that the master acts on.
 const SIGNALS: [i32; 8] = [
@@ -77,10 +77,10 @@ struct Due {
     at_us: u64,
 }
 
-pub struct Master<'h, H: Host> {
-    host: &'h mut H,
+pub struct Master<'h, R: Application> {
+    runtime: &'h mut R,
     settings: Arc<Settings>,
-    board: Board,
+    scoreboard: Scoreboard,
     lines: Lines,
     base: crate::worker::Setup,
     /// Ends that only the master may hold: children close them.
@@ -94,9 +94,9 @@ pub struct Master<'h, H: Host> {
     paused: bool,
     /// The newest generation, complete or not.
     generation: u64,
-    template: Option<Template>,
+    zygote: Option<Zygote>,
     /// Templates of earlier generations on their way out.
-    old_templates: Vec<Template>,
+    old_zygotes: Vec<Zygote>,
     children: Vec<Child>,
     due: Vec<Due>,
     backoffs: Vec<Backoff>,
@@ -117,14 +117,14 @@ pub struct Master<'h, H: Host> {
     exit_status: i32,
 }
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// Runs until every child is gone; returns the exit status.
     fn run(&mut self) -> i32 {
         self.begin_generation();
         let mut events = Events::with_capacity(16);
         while !self.is_done() {
             let timeout = self.timeout();
-            let waited = self.host.wait(&self.epoll, &mut events, Some(timeout));
+            let waited = self.runtime.wait(&self.epoll, &mut events, Some(timeout));
             if waited.is_ok() && events.iter().any(|(token, _)| token == WAKE) {
                 self.empty_wake_pipe();
             }
@@ -135,10 +135,10 @@ impl<H: Host> Master<'_, H> {
 
     /// One turn of the loop: news first, then the dead, then signals, then time.
     fn turn(&mut self) {
-        self.hear_template();
+        self.hear_zygote();
         self.reap();
         self.obey_signals();
-        self.look_at_board();
+        self.look_at_scoreboard();
         self.tick();
         self.close_listeners();
         self.deliver_messages();
@@ -148,8 +148,8 @@ impl<H: Host> Master<'_, H> {
     fn is_done(&self) -> bool {
         self.phase == Phase::Stopping
             && self.children.is_empty()
-            && self.template.is_none()
-            && self.old_templates.is_empty()
+            && self.zygote.is_none()
+            && self.old_zygotes.is_empty()
     }
 
     fn empty_wake_pipe(&self) {
@@ -166,17 +166,16 @@ impl<H: Host> Master<'_, H> {
         let mut until = now + look.unwrap_or(tick).as_micros() as u64;
         let kills =
             self.children.iter().filter(|child| child.pid.is_some()).filter_map(|child| child.kill_at);
-        let templates =
-            self.template.iter().chain(&self.old_templates).filter_map(|template| template.kill_at);
+        let zygotes = self.zygote.iter().chain(&self.old_zygotes).filter_map(|zygote| zygote.kill_at);
         for at in
-            kills.chain(templates).chain(self.due.iter().map(|due| due.at_us)).chain(self.dumps.deadline())
+            kills.chain(zygotes).chain(self.due.iter().map(|due| due.at_us)).chain(self.dumps.deadline())
         {
             until = until.min(at);
         }
         Duration::from_micros(until.saturating_sub(now))
     }
 
-    /// How often deadlines on the board are looked at: often enough that harakiri is not late by more than a quarter.
+    /// How often deadlines on the scoreboard are looked at: often enough that harakiri is not late by more than a quarter.
     fn tick_us(&self) -> u64 {
         let quarter = self.settings.harakiri.timeout.map_or(1_000_000, |time| time.as_micros() as u64 / 4);
         quarter.clamp(50_000, 1_000_000)
@@ -206,10 +205,10 @@ impl<H: Host> Master<'_, H> {
 
     fn toggle_pause(&mut self) {
         self.paused = !self.paused;
-        let order = if self.paused { Order::Pause } else { Order::Serve };
+        let order = if self.paused { Command::Pause } else { Command::Serve };
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
-            child.on(&self.board).set_order(order);
-            child.signal(signal::kick());
+            child.on(&self.scoreboard).set_command(order);
+            child.signal(signal::wake());
         }
         log::say(if self.paused { "SIGTSTP: paused; workers accept nothing" } else { "SIGTSTP: resumed" });
     }
@@ -222,9 +221,9 @@ impl<H: Host> Master<'_, H> {
         if let Err(error) = log::open(&path, false) {
             return log::say(&format!("{cause}: cannot open {} anew: {}", path.display(), reason(error)));
         }
-        self.base.log_epoch = self.board.log_epoch().fetch_add(1, AcqRel) + 1;
+        self.base.log_epoch = self.scoreboard.log_epoch().fetch_add(1, AcqRel) + 1;
         for child in self.children.iter().filter(|child| child.is_up()) {
-            child.signal(signal::kick());
+            child.signal(signal::wake());
         }
         // Whoever reads this may rely on it.
         log::say(&format!("{cause}: {} opened anew", path.display()));
@@ -241,7 +240,7 @@ impl<H: Host> Master<'_, H> {
             return;
         }
         child.leaving = Some(why);
-        let slot = child.on(&self.board);
+        let slot = child.on(&self.scoreboard);
         if slot.stage() == Stage::Booting {
             child.kill_at = Some(now);
             return;
@@ -250,15 +249,15 @@ impl<H: Host> Master<'_, H> {
         // First what the application's own handlers wait for: once the worker knows its order it may be gone.
         self.forward_signal(index, why);
         let child = &self.children[index];
-        slot.set_order(if why == Leaving::Stopped { Order::Drain } else { Order::Retire });
-        child.signal(signal::kick());
+        slot.set_command(if why == Leaving::Stopped { Command::Drain } else { Command::Retire });
+        child.signal(signal::wake());
     }
 
     /// An application with handlers of its own for TERM or HUP hears of it.
     fn forward_signal(&self, index: usize, why: Leaving) {
         let child = &self.children[index];
         let signal = if why == Leaving::Reloaded { signal::SIGHUP } else { signal::SIGTERM };
-        let handled = child.on(&self.board).app_signals().load(std::sync::atomic::Ordering::Relaxed);
+        let handled = child.on(&self.scoreboard).app_signals().load(std::sync::atomic::Ordering::Relaxed);
         if signal::is_in(handled, signal) {
             child.signal(signal);
         }
@@ -283,7 +282,7 @@ impl<H: Host> Master<'_, H> {
         self.turn_dumps(now);
         log::flush();
         self.tick_each_second(now);
-        // After a suspend every deadline looks missed: let one round pass (PITFALLS 51).
+        // After a suspend every deadline looks missed: let one round pass.
         let was_away = now.saturating_sub(self.last_tick_us) > 5_000_000;
         self.last_tick_us = now;
         if !was_away {
@@ -313,20 +312,20 @@ impl<H: Host> Master<'_, H> {
             }
             child.kill();
         }
-        for template in self.template.iter_mut().chain(&mut self.old_templates) {
-            if template.kill_at.is_some_and(|at| at <= now) {
-                template.kill_at = Some(now + 1_000_000);
-                let _ = crate::sys::process::kill(template.pid, signal::SIGKILL);
+        for zygote in self.zygote.iter_mut().chain(&mut self.old_zygotes) {
+            if zygote.kill_at.is_some_and(|at| at <= now) {
+                zygote.kill_at = Some(now + 1_000_000);
+                let _ = crate::sys::process::kill(zygote.pid, signal::SIGKILL);
             }
         }
     }
 
-    /// What workers have written on the board since the last turn.
-    fn look_at_board(&mut self) {
+    /// What workers have written on the scoreboard since the last turn.
+    fn look_at_scoreboard(&mut self) {
         for index in 0..self.children.len() {
             let child = &mut self.children[index];
             // Not before its pid is known: who is ready is signalled.
-            let is_known = child.pid.is_some() && child.is_ready_on(&self.board);
+            let is_known = child.pid.is_some() && child.is_ready_on(&self.scoreboard);
             if !child.was_ready && child.leaving.is_none() && is_known {
                 child.was_ready = true;
                 child.kill_at = None;

@@ -1,36 +1,36 @@
 //! The dead: who it was, of what it died, and what follows.
 
 use super::child::{Child, Leaving};
-use super::{Due, Master, Phase, template};
+use super::{Due, Master, Phase, zygote};
 use crate::log;
 use crate::sys::process::{self, Ended};
 use crate::sys::{clock, signal};
 use crate::worker::EXIT_NO_APP;
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use std::time::Duration;
 
 /// Workers of a first generation that die before they are ready, in a row, until the server gives up.
-const MOST_FAILED_BOOTS: u32 = 3;
+const MAX_FAILED_BOOTS: u32 = 3;
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// Everybody who has ended. Children of children (a daemon that an app has started, all of them when the master is
     /// PID 1) are reaped without a word.
     pub(super) fn reap(&mut self) {
         while let Some((pid, ended)) = process::reap() {
-            // A worker's pid may still be on its way from the template.
-            self.hear_template();
+            // A worker's pid may still be on its way from the zygote.
+            self.hear_zygote();
             let index = self.children.iter().position(|child| child.pid == Some(pid));
             let child = index.map(|index| self.children.swap_remove(index));
             // A signal to the whole group (Ctrl-C, supervisor) ends others, too, and always later than it is noted here.
             self.obey_signals();
             if let Some(child) = child {
                 self.bury(child, ended);
-            } else if self.template.as_ref().is_some_and(|template| template.pid == pid) {
-                self.bury_template(ended);
-            } else if let Some(at) = self.old_templates.iter().position(|template| template.pid == pid) {
-                let template = self.old_templates.swap_remove(at);
-                log::inherit(&self.lines.slot(template::log_slot(self.board, template.generation)));
-                self.forget_unborn(template.generation);
+            } else if self.zygote.as_ref().is_some_and(|zygote| zygote.pid == pid) {
+                self.bury_zygote(ended);
+            } else if let Some(at) = self.old_zygotes.iter().position(|zygote| zygote.pid == pid) {
+                let zygote = self.old_zygotes.swap_remove(at);
+                log::inherit(&self.lines.slot(zygote::log_slot(self.scoreboard, zygote.generation)));
+                self.forget_unborn(zygote.generation);
             }
         }
     }
@@ -40,11 +40,11 @@ impl<H: Host> Master<'_, H> {
         self.dumps.forget(child.slot);
         // What it had not written yet.
         log::inherit(&self.lines.slot(child.slot));
-        let slot = child.on(&self.board);
-        let served = child.served(&self.board);
+        let slot = child.on(&self.scoreboard);
+        let served = child.served(&self.scoreboard);
         slot.unassign();
         slot.pid().store(0, std::sync::atomic::Ordering::Release);
-        for core in self.board.cores(child.slot) {
+        for core in self.scoreboard.cores(child.slot) {
             core.end();
         }
         self.empty_mailbox(child.slot);
@@ -98,7 +98,7 @@ impl<H: Host> Master<'_, H> {
             Some(Leaving::Harakiri) => Duration::ZERO,
             _ => backoff.after_death(lived, booted),
         };
-        if !booted && self.phase != Phase::Serving && backoff.early_deaths() >= MOST_FAILED_BOOTS {
+        if !booted && self.phase != Phase::Serving && backoff.early_deaths() >= MAX_FAILED_BOOTS {
             return self.generation_failed("workers die before they are ready", 1);
         }
         if !wait.is_zero() {
@@ -112,11 +112,11 @@ impl<H: Host> Master<'_, H> {
         !self.lacks(child.id)
     }
 
-    fn bury_template(&mut self, ended: Ended) {
-        let Some(template) = self.template.take() else { return };
-        let _ = self.epoll.remove(&template.socket);
-        log::inherit(&self.lines.slot(template::log_slot(self.board, template.generation)));
-        self.forget_unborn(template.generation);
+    fn bury_zygote(&mut self, ended: Ended) {
+        let Some(zygote) = self.zygote.take() else { return };
+        let _ = self.epoll.remove(&zygote.socket);
+        log::inherit(&self.lines.slot(zygote::log_slot(self.scoreboard, zygote.generation)));
+        self.forget_unborn(zygote.generation);
         if self.phase == Phase::Stopping {
             return;
         }

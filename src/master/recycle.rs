@@ -5,9 +5,9 @@ use super::{Master, Phase};
 use crate::config::Recycle;
 use crate::log;
 use crate::policy::recycle::at_once;
-use crate::shm::board::Wish;
+use crate::shm::scoreboard::RestartRequest;
 use crate::sys::{clock, process};
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use std::time::Duration;
 
 /// uWSGI's `min-worker-lifetime`, where memory is the reason: a limit that a new worker exceeds at once would replace
@@ -28,7 +28,7 @@ pub enum Why {
     Memory(u64, &'static str),
 }
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// Replaces workers, few at a time and each only when its successor is ready.
     pub(super) fn recycle(&mut self) {
         if self.phase != Phase::Serving {
@@ -59,14 +59,14 @@ impl<H: Host> Master<'_, H> {
         }
         let recycle = &self.settings.recycle;
         let age = Duration::from_micros(now.saturating_sub(child.spawned_us));
-        let wish = match child.on(&self.board).wish() {
-            Wish::MaxRequests => Some(Why::Requests),
-            Wish::Exception => Some(Why::Exception),
-            Wish::Leave => Some(Why::Told),
-            Wish::Broken => Some(Why::Broken),
-            Wish::None | Wish::Reload => None,
+        let request = match child.on(&self.scoreboard).restart_request() {
+            RestartRequest::MaxRequests => Some(Why::Requests),
+            RestartRequest::Exception => Some(Why::Exception),
+            RestartRequest::Leave => Some(Why::Told),
+            RestartRequest::Broken => Some(Why::Broken),
+            RestartRequest::None | RestartRequest::Reload => None,
         };
-        let why = wish.or(child.why).or(is_old(recycle, child.id, age).then_some(Why::Lifetime))?;
+        let why = request.or(child.why).or(is_old(recycle, child.id, age).then_some(Why::Lifetime))?;
         let shortest = match why {
             Why::Told | Why::Broken => Duration::ZERO,
             Why::Memory(..) => recycle.min_lifetime.unwrap_or(SHORTEST_LIFE),
@@ -90,7 +90,7 @@ impl<H: Host> Master<'_, H> {
             if let Some((bytes, option)) = beyond(memory, recycle.evil_resident, recycle.evil_address_space) {
                 self.kill_for_memory(index, bytes, &format!("evil-{option}"), now);
             } else if child.why.is_none()
-                && child.served(&self.board) > 0
+                && child.served(&self.scoreboard) > 0
                 && let Some((bytes, option)) = beyond(memory, recycle.resident, recycle.address_space)
             {
                 self.children[index].why = Some(Why::Memory(bytes, option));
@@ -110,7 +110,7 @@ impl<H: Host> Master<'_, H> {
     /// What the log says of a worker whose successor is ready.
     pub(super) fn say_why_replaced(&self, index: usize) {
         let child = &self.children[index];
-        let served = child.served(&self.board);
+        let served = child.served(&self.scoreboard);
         let text = match child.why {
             None | Some(Why::Requests) => format!("has served {served} requests"),
             Some(Why::Exception) => {

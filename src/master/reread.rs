@@ -6,7 +6,7 @@ use crate::base::reason::reason;
 use crate::config::{Action, ConfigError, Loaded, Settings};
 use crate::log;
 use crate::sys::proctitle;
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl Reread {
     }
 }
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// Takes on the configuration as it is now. `false`: it is not valid, and the log says why.
     pub(super) fn read_again(&mut self, cause: &str) -> bool {
         let loaded = match self.reread.load() {

@@ -1,30 +1,30 @@
-//! Starting processes: templates and workers.
+//! Starting processes: zygotes and workers.
 
 use super::child::Child;
 use super::pidfile::PidFile;
-use super::template::{self, Birth, News, Template};
-use super::{Due, Master, Phase, TEMPLATE};
+use super::zygote::{self, Birth, News, Zygote};
+use super::{Due, Master, Phase, ZYGOTE};
 use crate::base::reason::reason;
 use crate::log;
-use crate::shm::board::Assignment;
+use crate::shm::scoreboard::Assignment;
 use crate::sys::{clock, epoll, io, process, signal, user};
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use crate::worker::{Setup, life};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Until another successor is tried for one that did not get ready.
 const RETRY_US: u64 = 1_000_000;
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// A slot that no child sits in.
     fn free_slot(&self) -> Option<usize> {
-        (0..self.board.slots()).find(|&slot| self.children.iter().all(|child| child.slot != slot))
+        (0..self.scoreboard.slots()).find(|&slot| self.children.iter().all(|child| child.slot != slot))
     }
 
     /// Descriptors that must be the master's alone; a child that held them would keep dead ends alive.
     fn private(&self) -> Vec<i32> {
-        let templates = self.template.iter().chain(&self.old_templates);
-        let sockets = templates.map(|template| template.socket.as_raw_fd());
+        let zygotes = self.zygote.iter().chain(&self.old_zygotes);
+        let sockets = zygotes.map(|zygote| zygote.socket.as_raw_fd());
         let pidfiles = self.pidfiles.iter().filter_map(PidFile::descriptor);
         let ready = self.ready_pipe.iter().map(|pipe| pipe.as_raw_fd());
         let own = [self.alive.as_raw_fd(), self.wake.as_raw_fd()];
@@ -32,25 +32,25 @@ impl<H: Host> Master<'_, H> {
     }
 
     /// Loads the application in a process of its own, of which the workers will be forked.
-    pub(super) fn start_template(&mut self) {
+    pub(super) fn start_zygote(&mut self) {
         let (ours, theirs) = match io::packet_pair() {
             Ok(pair) => pair,
-            Err(error) => return self.cannot_start("a template", &error),
+            Err(error) => return self.cannot_start("a zygote", &error),
         };
         let mut private = self.private();
         private.push(ours.as_raw_fd());
-        let setup = Setup { slot: template::log_slot(self.board, self.generation), ..self.base.clone() };
-        let hooks = self.host.hooks();
-        let host = &mut *self.host;
+        let setup = Setup { slot: zygote::log_slot(self.scoreboard, self.generation), ..self.base.clone() };
+        let hooks = self.runtime.hooks();
+        let runtime = &mut *self.runtime;
         let forked = process::fork(hooks, || {
             io::close(&private);
-            template::live(host, &setup, theirs)
+            zygote::live(runtime, &setup, theirs)
         });
         match forked {
             Ok(pid) => {
                 let boot_us = self.settings.supervise.boot_timeout.map(|time| time.as_micros() as u64);
-                let _ = self.epoll.add(&ours, epoll::READ, TEMPLATE);
-                self.template = Some(Template {
+                let _ = self.epoll.add(&ours, epoll::READ, ZYGOTE);
+                self.zygote = Some(Zygote {
                     pid,
                     generation: self.generation,
                     socket: ours,
@@ -59,7 +59,7 @@ impl<H: Host> Master<'_, H> {
                     kill_at: boot_us.map(|time| clock::monotonic_us() + time),
                 });
             }
-            Err(error) => self.cannot_start("a template", &error),
+            Err(error) => self.cannot_start("a zygote", &error),
         }
     }
 
@@ -90,39 +90,39 @@ impl<H: Host> Master<'_, H> {
             return None;
         };
         if !self.settings.instance.lazy_apps {
-            let Some(template) = self.template.as_ref().filter(|template| template.is_ready) else {
+            let Some(zygote) = self.zygote.as_ref().filter(|zygote| zygote.is_ready) else {
                 self.due.push(Due { id, at_us: clock::monotonic_us() + 100_000 });
-                if self.template.is_none() {
-                    self.start_template();
+                if self.zygote.is_none() {
+                    self.start_zygote();
                 }
                 return None;
             };
-            let assignment = self.board.next_assignment();
-            self.board.worker(slot).assign(id.into(), self.generation, assignment);
-            if let Err(error) = template.order(Birth { slot, id, assignment }) {
-                self.board.worker(slot).unassign();
+            let assignment = self.scoreboard.next_assignment();
+            self.scoreboard.worker(slot).assign(id.into(), self.generation, assignment);
+            if let Err(error) = zygote.order(Birth { slot, id, assignment }) {
+                self.scoreboard.worker(slot).unassign();
                 self.cannot_start(&format!("worker {id}"), &error);
                 return None;
             }
             self.add_child(slot, id, assignment, None);
             return Some(slot);
         }
-        let assignment = self.board.next_assignment();
-        self.board.worker(slot).assign(id.into(), self.generation, assignment);
+        let assignment = self.scoreboard.next_assignment();
+        self.scoreboard.worker(slot).assign(id.into(), self.generation, assignment);
         let setup = Setup { slot, id, assignment, ..self.base.clone() };
         let private = self.private();
-        let hooks = self.host.hooks();
-        let host = &mut *self.host;
+        let hooks = self.runtime.hooks();
+        let runtime = &mut *self.runtime;
         match process::fork(hooks, || {
             io::close(&private);
-            life::live(host, &setup, None)
+            life::live(runtime, &setup, None)
         }) {
             Ok(pid) => {
                 self.add_child(slot, id, assignment, Some(pid));
                 Some(slot)
             }
             Err(error) => {
-                self.board.worker(slot).unassign();
+                self.scoreboard.worker(slot).unassign();
                 self.cannot_start(&format!("worker {id}"), &error);
                 None
             }
@@ -137,53 +137,52 @@ impl<H: Host> Master<'_, H> {
         self.children.push(child);
     }
 
-    /// What the template has told.
-    pub(super) fn hear_template(&mut self) {
+    /// What the zygote has told.
+    pub(super) fn hear_zygote(&mut self) {
         let mut all = Vec::new();
-        for template in self.template.iter().chain(&self.old_templates) {
-            all.extend(template.news().into_iter().map(|news| (template.generation, news)));
+        for zygote in self.zygote.iter().chain(&self.old_zygotes) {
+            all.extend(zygote.news().into_iter().map(|news| (zygote.generation, news)));
         }
         for (generation, news) in all {
             match news {
-                News::Ready => self.template_is_ready(generation),
+                News::Ready => self.on_zygote_ready(generation),
                 News::Spawned { assignment, pid } if self.believes(generation, pid) => {
                     self.has_pid(assignment, pid);
                 }
-                News::Spawned { pid, .. } => self.distrust_template(generation, pid),
+                News::Spawned { pid, .. } => self.distrust_zygote(generation, pid),
                 News::NotSpawned { assignment } => self.was_not_spawned(assignment),
             }
         }
     }
 
-    fn template_of(&self, generation: u64) -> Option<&Template> {
-        let mut templates = self.template.iter().chain(&self.old_templates);
-        templates.find(|template| template.generation == generation)
+    fn zygote_of(&self, generation: u64) -> Option<&Zygote> {
+        let mut zygotes = self.zygote.iter().chain(&self.old_zygotes);
+        zygotes.find(|zygote| zygote.generation == generation)
     }
 
-    /// With `master-as-root` the application, which runs in the template, must not choose whom root signals.
+    /// With `master-as-root` the application, which runs in the zygote, must not choose whom root signals.
     fn believes(&self, generation: u64, pid: i32) -> bool {
         let is_privileged =
             self.settings.instance.master_as_root && self.settings.instance.uid.is_some() && user::is_root();
-        !is_privileged || self.template_of(generation).is_some_and(|template| template.may_have_forked(pid))
+        !is_privileged || self.zygote_of(generation).is_some_and(|zygote| zygote.may_have_forked(pid))
     }
 
-    fn distrust_template(&self, generation: u64, told: i32) {
-        let Some(template) = self.template_of(generation) else { return };
+    fn distrust_zygote(&self, generation: u64, told: i32) {
+        let Some(zygote) = self.zygote_of(generation) else { return };
         log::say(&format!(
-            "the template (pid {}) told that process {told} is a worker, which is not its child: killing the template",
-            template.pid
+            "the zygote (pid {}) told that process {told} is a worker, which is not its child: killing the zygote",
+            zygote.pid
         ));
-        let _ = process::kill(template.pid, signal::SIGKILL);
+        let _ = process::kill(zygote.pid, signal::SIGKILL);
     }
 
-    fn template_is_ready(&mut self, generation: u64) {
-        let Some(template) = self.template.as_mut().filter(|template| template.generation == generation)
-        else {
+    fn on_zygote_ready(&mut self, generation: u64) {
+        let Some(zygote) = self.zygote.as_mut().filter(|zygote| zygote.generation == generation) else {
             return;
         };
-        template.is_ready = true;
-        template.uids = process::relation(template.pid).map(|relation| relation.uids);
-        template.kill_at = None;
+        zygote.is_ready = true;
+        zygote.uids = process::relation(zygote.pid).map(|relation| relation.uids);
+        zygote.kill_at = None;
         if self.settings.instance.no_server && self.phase == Phase::Starting {
             return self.stop_before_serving();
         }
@@ -210,12 +209,12 @@ impl<H: Host> Master<'_, H> {
             return;
         };
         let child = self.children.swap_remove(index);
-        child.on(&self.board).unassign();
+        child.on(&self.scoreboard).unassign();
         self.lose_successor(child.slot);
         self.due.push(Due { id: child.id, at_us: clock::monotonic_us() + 1_000_000 });
     }
 
-    /// Workers that were ordered of a template will not come, since it is gone. One that it has forked and not told of finds
+    /// Workers that were ordered of a zygote will not come, since it is gone. One that it has forked and not told of finds
     /// that its slot is not its own.
     pub(super) fn forget_unborn(&mut self, generation: u64) {
         let is_unborn = |child: &Child| child.pid.is_none() && child.generation == generation;
@@ -223,7 +222,7 @@ impl<H: Host> Master<'_, H> {
             self.children.iter().filter(|child| is_unborn(child)).map(|child| child.slot).collect();
         self.children.retain(|child| !is_unborn(child));
         for slot in slots {
-            self.board.worker(slot).unassign();
+            self.scoreboard.worker(slot).unassign();
             self.lose_successor(slot);
         }
     }
@@ -251,12 +250,12 @@ impl<H: Host> Master<'_, H> {
         }
     }
 
-    /// A template that is not needed any more ends when its socket closes.
-    pub(super) fn let_template_go(&mut self, mut template: Template) {
-        let _ = self.epoll.remove(&template.socket);
-        io::shutdown_send(template.socket.as_fd());
-        template.kill_at =
+    /// A zygote that is not needed any more ends when its socket closes.
+    pub(super) fn let_zygote_go(&mut self, mut zygote: Zygote) {
+        let _ = self.epoll.remove(&zygote.socket);
+        io::shutdown_send(zygote.socket.as_fd());
+        zygote.kill_at =
             Some(clock::monotonic_us() + self.settings.supervise.reload_mercy.as_micros() as u64);
-        self.old_templates.push(template);
+        self.old_zygotes.push(zygote);
     }
 }

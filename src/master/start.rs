@@ -12,14 +12,14 @@ use crate::config::{AppSource, ProcNames, Protocol, Settings};
 use crate::log;
 use crate::log::lines::Lines;
 use crate::policy::backoff::Backoff;
-use crate::shm::board::{Assignment, Board};
+use crate::process::privileges::{self, Identity};
+use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::owned_files::Owner;
 use crate::sys::process::Resource;
 use crate::sys::{clock, io, listeners, process, proctitle, signal, socket};
+use crate::worker::application::Application;
 use crate::worker::handoff::mailbox;
-use crate::worker::host::Host;
-use crate::worker::privileges::{self, Identity};
 use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, most_connections};
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,16 +30,18 @@ use std::sync::Arc;
 pub const EXIT_SETUP: i32 = 1;
 
 /// Runs a server from its settings to its end; returns the exit status. What goes wrong is in the log.
-pub fn serve<H: Host>(host: &mut H, settings: Settings, reread: Reread) -> i32 {
-    let status = run(host, settings, reread);
+pub fn serve<R: Application>(runtime: &mut R, settings: Settings, reread: Reread) -> i32 {
+    let status = run(runtime, settings, reread);
     log::close();
     status
 }
 
-fn run<H: Host>(host: &mut H, settings: Settings, reread: Reread) -> i32 {
+fn run<R: Application>(runtime: &mut R, settings: Settings, reread: Reread) -> i32 {
     match prepare(&settings) {
-        Ok(prepared) if settings.instance.daemonize.is_some() => daemonize(host, settings, prepared, reread),
-        Ok(prepared) => live(host, settings, prepared, reread, None),
+        Ok(prepared) if settings.instance.daemonize.is_some() => {
+            daemonize(runtime, settings, prepared, reread)
+        }
+        Ok(prepared) => live(runtime, settings, prepared, reread, None),
         Err(message) => {
             log::say(&message);
             EXIT_SETUP
@@ -128,7 +130,7 @@ fn drop_privileges(
 }
 
 /// The parent waits until the server is ready, so that its exit status tells the truth.
-fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, reread: Reread) -> i32 {
+fn daemonize<R: Application>(runtime: &mut R, settings: Settings, prepared: Prepared, reread: Reread) -> i32 {
     let (ready, tell) = match io::pipe(false) {
         Ok(ends) => ends,
         Err(error) => {
@@ -136,11 +138,11 @@ fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, rere
             return EXIT_SETUP;
         }
     };
-    let hooks = host.hooks();
+    let hooks = runtime.hooks();
     let forked = process::fork(hooks, || {
         let detached = process::new_session().and_then(|()| io::drop_input());
         match detached {
-            Ok(()) => live(host, settings, prepared, reread, Some(tell)),
+            Ok(()) => live(runtime, settings, prepared, reread, Some(tell)),
             Err(error) => {
                 log::say(&format!("cannot daemonize: {}", reason(error)));
                 EXIT_SETUP
@@ -168,8 +170,8 @@ fn daemonize<H: Host>(host: &mut H, settings: Settings, prepared: Prepared, rere
     }
 }
 
-fn live<H: Host>(
-    host: &mut H,
+fn live<R: Application>(
+    runtime: &mut R,
     settings: Settings,
     prepared: Prepared,
     reread: Reread,
@@ -183,7 +185,7 @@ fn live<H: Host>(
     }
     let written = pidfiles.iter().filter(|file| file.when == When::Start).try_for_each(PidFile::write);
     let built = written.and_then(|()| {
-        build(host, settings.clone(), sockets.bound, reread, ready)
+        build(runtime, settings.clone(), sockets.bound, reread, ready)
             .map_err(|error| format!("cannot start: {}", reason(error)))
     });
     let (status, vacuum) = match built {
@@ -221,18 +223,18 @@ pub(super) fn title(names: &ProcNames) -> Option<String> {
     Some(format!("{}{base}{}", names.prefix, names.append))
 }
 
-fn build<H: Host>(
-    host: &mut H,
+fn build<R: Application>(
+    runtime: &mut R,
     settings: Arc<Settings>,
     bound: Vec<crate::worker::Bound>,
     reread: Reread,
     ready_pipe: Option<OwnedFd>,
-) -> Result<Master<'_, H>> {
+) -> Result<Master<'_, R>> {
     let (processes, threads) = (settings.instance.processes as usize, settings.instance.threads as usize);
     // A reload has two generations side by side, and a recycled worker its successor.
     let slots = 2 * processes + crate::policy::recycle::at_once(settings.instance.processes) + 2;
-    let board = Board::new(slots, threads)?;
-    let lines = Lines::new(slots + super::template::LOG_SLOTS)?;
+    let scoreboard = Scoreboard::new(slots, threads)?;
+    let lines = Lines::new(slots + super::zygote::LOG_SLOTS)?;
     let (alive_reading, alive) = io::pipe(false)?;
     let (wake, news) = io::pipe(true)?;
     let (dump_reading, dump_writing) = io::pipe(true)?;
@@ -246,11 +248,11 @@ fn build<H: Host>(
     let only_uwsgi = bound.iter().all(|listener| listener.protocol == Protocol::Uwsgi);
     let waits_in_accept = threads == 1 && bound.len() == 1 && only_uwsgi;
     if waits_in_accept {
-        socket::set_waiting(bound[0].fd.as_fd(), intake::LONGEST_ACCEPT)?;
+        socket::set_waiting(bound[0].fd.as_fd(), intake::MAX_ACCEPT_WAIT)?;
     }
     // With one process there is nobody to leave a connection to.
-    let tiers = if threads > 1 && settings.instance.processes > 1 && only_uwsgi {
-        intake::make_tiers(settings.instance.threads, &bound, &alive_reading)?
+    let accept_queues = if threads > 1 && settings.instance.processes > 1 && only_uwsgi {
+        intake::make_accept_queues(settings.instance.threads, &bound, &alive_reading)?
     } else {
         Vec::new()
     };
@@ -259,10 +261,10 @@ fn build<H: Host>(
     listeners::register(bound.iter().map(|bound| (bound.fd.as_fd(), bound.inherited)))?;
     let base = Setup {
         settings: settings.clone(),
-        board,
+        scoreboard,
         lines,
         listeners: Arc::new(bound),
-        tiers: Arc::new(tiers),
+        accept_queues: Arc::new(accept_queues),
         mailboxes: Arc::new(mailboxes),
         master: process::pid(),
         alive: Arc::new(alive_reading),
@@ -277,8 +279,8 @@ fn build<H: Host>(
     };
     let now = clock::monotonic_us();
     Ok(Master {
-        host,
-        board,
+        runtime,
+        scoreboard,
         lines,
         base,
         alive,
@@ -290,8 +292,8 @@ fn build<H: Host>(
         phase: Phase::Starting,
         paused: false,
         generation: 0,
-        template: None,
-        old_templates: Vec::new(),
+        zygote: None,
+        old_zygotes: Vec::new(),
         children: Vec::new(),
         due: Vec::new(),
         backoffs: vec![Backoff::default(); processes],
@@ -310,7 +312,7 @@ fn build<H: Host>(
     })
 }
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// The one line that says what is served and where.
     pub(super) fn announce(&mut self) {
         let settings = &self.settings;

@@ -2,14 +2,14 @@
 
 use super::Master;
 use crate::log;
-use crate::shm::board::Stage;
+use crate::shm::scoreboard::Stage;
 use crate::sys::{clock, socket};
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use std::fmt::Write;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     pub(super) fn log_status(&self) {
         log::say(&self.status());
     }
@@ -32,7 +32,7 @@ impl<H: Host> Master<'_, H> {
         let mut children: Vec<_> = self.children.iter().collect();
         children.sort_by_key(|child| (child.id, child.generation));
         for child in children {
-            let slot = child.on(&self.board);
+            let slot = child.on(&self.scoreboard);
             let stage = match (slot.stage(), child.leaving) {
                 (Stage::Ready, None) => "ready".to_owned(),
                 (Stage::Booting, None) => "booting".to_owned(),
@@ -50,10 +50,11 @@ impl<H: Host> Master<'_, H> {
                 slot.refused().load(Relaxed),
                 age(child.spawned_us)
             );
-            for (index, core) in self.board.cores(child.slot).enumerate() {
-                if let Some(shown) = core.shown() {
-                    let ms = now.saturating_sub(shown.started_us) / 1000;
-                    let _ = write!(out, "\n  core {index}: {} {} for {ms} ms", shown.method, shown.target);
+            for (index, core) in self.scoreboard.cores(child.slot).enumerate() {
+                if let Some(current) = core.current_request() {
+                    let ms = now.saturating_sub(current.started_us) / 1000;
+                    let _ =
+                        write!(out, "\n  core {index}: {} {} for {ms} ms", current.method, current.target);
                 }
             }
         }

@@ -5,11 +5,11 @@ use super::child::{Child, Leaving};
 use super::{Master, Phase};
 use crate::config::Protocol;
 use crate::log;
+use crate::net::client::Client;
 use crate::sys::{clock, process, signal, socket};
-use crate::worker::client::Client;
+use crate::worker::application::Application;
 use crate::worker::conns::Conn;
 use crate::worker::handoff::mailbox::Message;
-use crate::worker::host::Host;
 use crate::worker::{Bound, intake};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Closing {
     }
 }
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// The first time gracefully, the second time at once.
     pub(super) fn stop(&mut self, noted: u64) {
         let name = [signal::SIGINT, signal::SIGTERM, signal::SIGQUIT]
@@ -64,7 +64,7 @@ impl<H: Host> Master<'_, H> {
             }
             log::say(&format!("{name} again: stopping at once"));
             self.children.iter_mut().for_each(Child::kill);
-            self.end_templates(0);
+            self.end_zygotes(0);
             return;
         }
         self.begin_stop(0);
@@ -81,7 +81,7 @@ impl<H: Host> Master<'_, H> {
         self.phase = Phase::Stopping;
         self.exit_status = status;
         self.due.clear();
-        self.end_templates(1_000_000);
+        self.end_zygotes(1_000_000);
         self.refuse_connections();
         self.close_listeners();
         for index in 0..self.children.len() {
@@ -89,13 +89,13 @@ impl<H: Host> Master<'_, H> {
         }
     }
 
-    pub(super) fn end_templates(&mut self, grace_us: u64) {
+    pub(super) fn end_zygotes(&mut self, grace_us: u64) {
         let now = clock::monotonic_us();
-        if let Some(template) = self.template.take() {
-            self.let_template_go(template);
+        if let Some(zygote) = self.zygote.take() {
+            self.let_zygote_go(zygote);
         }
-        for template in &mut self.old_templates {
-            template.kill_at = Some(now + grace_us);
+        for zygote in &mut self.old_zygotes {
+            zygote.kill_at = Some(now + grace_us);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Master, Phase};
 use crate::config::Watch;
-use crate::shm::board::Wish;
-use crate::worker::host::Host;
+use crate::shm::scoreboard::RestartRequest;
+use crate::worker::application::Application;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -61,7 +61,7 @@ impl Touches {
     }
 }
 
-impl<H: Host> Master<'_, H> {
+impl<R: Application> Master<'_, R> {
     /// Looks at the files, and acts once for all that have changed together.
     pub(super) fn watch_files(&mut self) {
         let found = self.touches.look();
@@ -81,8 +81,8 @@ impl<H: Host> Master<'_, H> {
             return;
         }
         let up = self.children.iter().filter(|child| child.is_up());
-        let slots: Vec<_> = up.map(|child| child.on(&self.board)).collect();
-        let asked = slots.iter().filter(|slot| slot.grant(Wish::Reload)).count();
+        let slots: Vec<_> = up.map(|child| child.on(&self.scoreboard)).collect();
+        let asked = slots.iter().filter(|slot| slot.take_restart_request(RestartRequest::Reload)).count();
         if asked > 0 {
             self.reload("py-autoreload");
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(30);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// A worker that lived this long died of something else than its start.
 const HEALTHY: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,7 @@ impl Backoff {
         self.early += 1;
         match self.early.checked_sub(free + 1) {
             None => Duration::ZERO,
-            Some(over) => FIRST.saturating_mul(1 << over.min(16)).min(LONGEST),
+            Some(over) => FIRST_WAIT.saturating_mul(1 << over.min(16)).min(MAX_WAIT),
         }
     }
 
@@ -50,10 +50,10 @@ mod tests {
     fn boot_failures_wait_longer_each_time_up_to_a_bound() {
         let mut backoff = Backoff::default();
         let waits: Vec<_> = (0..12).map(|_| backoff.after_death(Duration::from_millis(5), false)).collect();
-        assert_eq!(waits[0], FIRST);
+        assert_eq!(waits[0], FIRST_WAIT);
         assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]));
-        assert_eq!(waits[11], LONGEST);
+        assert_eq!(waits[11], MAX_WAIT);
         assert_eq!(backoff.after_death(HEALTHY, true), Duration::ZERO);
-        assert_eq!(backoff.after_death(Duration::ZERO, false), FIRST);
+        assert_eq!(backoff.after_death(Duration::ZERO, false), FIRST_WAIT);
     }
 }

@@ -1,5 +1,5 @@
 //! Floor 3: what the processes of the tree share.
 #![forbid(unsafe_code)]
 
-pub mod board;
 pub mod phase;
+pub mod scoreboard;

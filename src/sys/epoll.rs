@@ -139,7 +139,7 @@ impl AsFd for Epoll {
 }
 
 /// Does nothing for a while: when the system is out of descriptors or memory and there is nothing to wait for.
-pub fn rest(time: Duration) {
+pub fn sleep(time: Duration) {
     // SAFETY: no descriptors, and the count says none.
     unsafe { libc::poll(std::ptr::null_mut(), 0, time.as_millis().min(1000) as i32) };
 }

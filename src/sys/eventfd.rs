@@ -33,7 +33,7 @@ impl EventFd {
     /// Waits for [`EventFd::notify`], or for a moment when that is not possible: the application may have closed it.
     pub fn wait(&self) {
         if io::read(self.0.as_fd(), &mut [0; 8]).is_err() {
-            epoll::rest(CLOSED);
+            epoll::sleep(CLOSED);
         }
     }
 }

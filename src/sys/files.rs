@@ -18,14 +18,14 @@ pub enum Kind {
 
 /// What the kernel knows of an open file.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct Metadata {
     pub kind: Kind,
     pub size: u64,
     /// Last modification: seconds since 1970, and nanoseconds.
     pub modified: (i64, i64),
 }
 
-pub fn facts(file: BorrowedFd<'_>) -> Result<Facts> {
+pub fn facts(file: BorrowedFd<'_>) -> Result<Metadata> {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: `stat` is a place for one stat; it is read only when the call succeeded.
     let stat = unsafe {
@@ -37,7 +37,7 @@ pub fn facts(file: BorrowedFd<'_>) -> Result<Facts> {
         libc::S_IFDIR => Kind::Directory,
         _ => Kind::Other,
     };
-    Ok(Facts { kind, size: stat.st_size as u64, modified: (stat.st_mtime, stat.st_mtime_nsec) })
+    Ok(Metadata { kind, size: stat.st_size as u64, modified: (stat.st_mtime, stat.st_mtime_nsec) })
 }
 
 /// For reading, and for nothing else to happen: no waiting for the other end of a FIFO, no terminal that takes over.

@@ -73,15 +73,15 @@ fn fork_raw() -> Result<i32> {
         libc::pthread_atfork(None, None, Some(born));
     });
     OWN_FORK.store(true, Relaxed);
-    let owner = signal::disown();
-    // SAFETY: the caller's process has one thread that matters (the master always; a template when its app started none),
+    let owner = signal::release_signals();
+    // SAFETY: the caller's process has one thread that matters (the master always; a zygote when its app started none),
     // and the child runs only `run_and_exit`.
     let pid = check(unsafe { libc::fork() });
     OWN_FORK.store(false, Relaxed);
     match pid {
         // A program that has served may fork and serve again in the child: no worker of its is a copy.
         Ok(0) => IS_COPY.store(false, Relaxed),
-        _ => signal::own_again(owner),
+        _ => signal::claim_signals_for(owner),
     }
     pid
 }
@@ -254,7 +254,7 @@ pub fn raise_descriptor_limit() -> Result<u64> {
     // SAFETY: `limit` is a live rlimit.
     unsafe {
         check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit))?;
-        // Some systems allow a billion; tables sized by the limit would eat the memory (PITFALLS 63).
+        // Some systems allow a billion; tables sized by the limit would eat the memory.
         limit.rlim_cur = limit.rlim_max.min(1 << 20).max(limit.rlim_cur);
         check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit))?;
     }

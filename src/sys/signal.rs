@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 pub use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 
 /// Wakes a worker's waiting threads (see [`waiter`]). Never blocked.
-pub fn kick() -> i32 {
+pub fn wake() -> i32 {
     libc::SIGRTMIN() + 1
 }
 
@@ -37,7 +37,7 @@ static PENDING: AtomicU64 = AtomicU64::new(0);
 static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
 /// Where the thread reads that ends requests whose time is up.
 static EXPIRE_FD: AtomicI32 = AtomicI32::new(-1);
-static KICK_SELF: AtomicI32 = AtomicI32::new(0);
+static WAKE_SELF: AtomicI32 = AtomicI32::new(0);
 static ON_DUMP: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static ON_ORPHANED: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -46,16 +46,16 @@ static ON_ORPHANED: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// From now on signals of the calling process are its own.
-pub fn own() {
+pub fn claim_signals() {
     OWNER.store(process::pid(), Ordering::Relaxed);
 }
 
 /// Until the returned owner is put back, a signal counts in whatever process it arrives.
-pub(super) fn disown() -> i32 {
+pub(super) fn release_signals() -> i32 {
     OWNER.swap(0, Ordering::Relaxed)
 }
 
-pub(super) fn own_again(owner: i32) {
+pub(super) fn claim_signals_for(owner: i32) {
     OWNER.store(owner, Ordering::Relaxed);
 }
 
@@ -76,7 +76,7 @@ fn keeping_errno(act: impl FnOnce()) {
 }
 
 /// In a process that the application forked, a handler of the server steps aside: `terminate()` has to end it.
-fn step_aside(signal: libc::c_int) {
+fn restore_default(signal: libc::c_int) {
     // The signal is blocked until the handler returns, and then does what it does by default.
     let _ = reset(signal);
     process::signal_thread(process::thread_id(), signal);
@@ -84,20 +84,20 @@ fn step_aside(signal: libc::c_int) {
 
 extern "C" fn note(signal: libc::c_int) {
     if is_anothers() {
-        return step_aside(signal);
+        return restore_default(signal);
     }
     PENDING.fetch_or(1 << signal, Ordering::Release);
     keeping_errno(|| {
         write_byte(WAKE_FD.load(Ordering::Relaxed));
-        if KICK_SELF.load(Ordering::Relaxed) != 0 {
-            let _ = process::signal_main_thread(process::pid(), kick());
+        if WAKE_SELF.load(Ordering::Relaxed) != 0 {
+            let _ = process::signal_main_thread(process::pid(), wake());
         }
     });
 }
 
 extern "C" fn pass_over(signal: libc::c_int) {
     if is_anothers() {
-        step_aside(signal);
+        restore_default(signal);
     }
 }
 
@@ -152,17 +152,17 @@ fn note_one(signal: i32) -> Result<()> {
 
 /// From now on these signals are noted, and `wake` gets a byte for each.
 pub fn note_all(signals: &[i32], wake: BorrowedFd<'_>) -> Result<()> {
-    own();
+    claim_signals();
     WAKE_FD.store(wake.as_raw_fd(), Ordering::Relaxed);
-    KICK_SELF.store(0, Ordering::Relaxed);
+    WAKE_SELF.store(0, Ordering::Relaxed);
     signals.iter().try_for_each(|&signal| note_one(signal))
 }
 
-/// In a worker: these signals are noted and the process's waiting threads are kicked.
-pub fn note_and_kick(signals: &[i32]) -> Result<()> {
-    own();
+/// In a worker: these signals are noted and the process's waiting threads are woken.
+pub fn note_and_wake(signals: &[i32]) -> Result<()> {
+    claim_signals();
     WAKE_FD.store(-1, Ordering::Relaxed);
-    KICK_SELF.store(1, Ordering::Relaxed);
+    WAKE_SELF.store(1, Ordering::Relaxed);
     PENDING.store(0, Ordering::Relaxed);
     signals.iter().try_for_each(|&signal| note_one(signal))
 }
@@ -195,12 +195,12 @@ pub fn reset(signal: i32) -> Result<()> {
     install(signal, libc::SIG_DFL, 0)
 }
 
-/// Readies the kick: it ends waits and does nothing else. What else it interrupts goes on (SA_RESTART), as far as the
+/// Readies the wake signal: it ends waits and does nothing else. What else it interrupts goes on (SA_RESTART), as far as the
 /// kernel has it so (signal(7)).
-pub fn arm_kick() -> Result<()> {
-    install(kick(), woken as *const () as libc::sighandler_t, libc::SA_RESTART)?;
+pub fn arm_wake() -> Result<()> {
+    install(wake(), woken as *const () as libc::sighandler_t, libc::SA_RESTART)?;
     // Whoever has started the server may have blocked it.
-    change_mask(libc::SIG_UNBLOCK, kick())
+    change_mask(libc::SIG_UNBLOCK, wake())
 }
 
 /// From now on `to` gets a byte for each [`expire`]. Not by sigwait: for that every thread would have to block the signal,
@@ -211,15 +211,15 @@ pub fn tell_of_expiry(to: OwnedFd) -> Result<()> {
     install(expire(), expired as *const () as libc::sighandler_t, libc::SA_RESTART)
 }
 
-/// From now on bytes that arrive in a pipe kick the calling thread (signal-driven I/O, fcntl(2) F_SETSIG).
-pub fn kick_on_input(pipe: BorrowedFd<'_>) -> Result<()> {
+/// From now on bytes that arrive in a pipe wake the calling thread (signal-driven I/O, fcntl(2) F_SETSIG).
+pub fn wake_on_input(pipe: BorrowedFd<'_>) -> Result<()> {
     // linux/fcntl.h: struct f_owner_ex { int type; pid_t pid; }, with F_OWNER_TID = 0.
     let owner: [libc::c_int; 2] = [0, super::process::thread_id()];
     let fd = pipe.as_raw_fd();
     // SAFETY: `owner` has the layout of f_owner_ex and lives across the call; the others pass numbers.
     unsafe {
         check(libc::fcntl(fd, F_SETOWN_EX, owner.as_ptr()))?;
-        check(libc::fcntl(fd, F_SETSIG, kick()))?;
+        check(libc::fcntl(fd, F_SETSIG, wake()))?;
         let flags = check(libc::fcntl(fd, libc::F_GETFL))?;
         check(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC)).map(drop)
     }

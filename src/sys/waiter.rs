@@ -98,7 +98,7 @@ impl Waiter {
     fn signal(&self) {
         let thread = self.thread.load(Relaxed);
         if thread != 0 {
-            process::signal_thread(thread, signal::kick());
+            process::signal_thread(thread, signal::wake());
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_signal_before_the_wait_ends_it() {
-        signal::arm_kick().unwrap();
+        signal::arm_wake().unwrap();
         prepare(2);
         let (waiter, epoll) = (of_core(0).unwrap(), Epoll::new().unwrap());
         let mut events = Events::with_capacity(1);
@@ -134,11 +134,11 @@ mod tests {
         // What came before the thread was known.
         assert!(is_interrupted(wait(FOREVER)));
         assert!(wait(Duration::from_millis(1)).is_ok());
-        process::signal_thread(process::thread_id(), signal::kick());
+        process::signal_thread(process::thread_id(), signal::wake());
         assert!(is_interrupted(wait(FOREVER)));
         // Between the last look and the system call.
         let raced = waiter.wait(None, |timeout, _| {
-            process::signal_thread(process::thread_id(), signal::kick());
+            process::signal_thread(process::thread_id(), signal::wake());
             // SAFETY: the waiter's own timeout.
             Ok(unsafe { (*timeout).load(Relaxed) } as i32)
         });

@@ -3,7 +3,7 @@
 mod error;
 
 use super::chunks::Chunks;
-use super::client::Client;
+use crate::net::client::Client;
 use crate::sys::io;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ pub use error::BodyError;
 
 /// What is still to come from the socket.
 #[derive(Debug, Default)]
-pub enum Rest {
+pub enum RemainingBody {
     #[default]
     Nothing,
     Bytes(u64),
@@ -26,7 +26,7 @@ pub struct Body {
     /// Received and not yet read: `ahead[at..]`.
     pub(super) ahead: Vec<u8>,
     pub(super) at: usize,
-    pub(super) rest: Rest,
+    pub(super) remaining: RemainingBody,
     /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it. The place of the file itself is
     /// shared with what the application forks: `consumed` is used in its stead.
     pub(super) spool: Option<File>,
@@ -63,20 +63,20 @@ enum Fetched {
 }
 
 /// Received at most in one step.
-const STEP: usize = 65536;
+const READ_CHUNK: usize = 65536;
 /// The same, on the way to a file.
-const FILE_STEP: usize = 4 * STEP;
+const FILE_READ_CHUNK: usize = 4 * READ_CHUNK;
 /// Bytes that a reader gets room for before they have come.
-const MOST_ANNOUNCED: u64 = 1 << 20;
+const MAX_ANNOUNCED: u64 = 1 << 20;
 
 impl Body {
     pub fn clear(&mut self) {
         self.ahead.clear();
-        if self.ahead.capacity() > 2 * STEP {
+        if self.ahead.capacity() > 2 * READ_CHUNK {
             self.ahead = Vec::new();
         }
         self.at = 0;
-        self.rest = Rest::Nothing;
+        self.remaining = RemainingBody::Nothing;
         self.spool = None;
         self.sink = None;
         self.spooled = 0;
@@ -111,7 +111,7 @@ impl Body {
         let taken = (first.len() as u64).min(length) as usize;
         self.ahead.extend_from_slice(&first[..taken]);
         if length > taken as u64 {
-            self.rest = Rest::Bytes(length - taken as u64);
+            self.remaining = RemainingBody::Bytes(length - taken as u64);
         }
         taken
     }
@@ -123,7 +123,7 @@ impl Body {
         chunks.feed(first, &mut self.ahead);
         match chunks.state() {
             Ok(true) => self.surplus = chunks.into_surplus(),
-            Ok(false) => self.rest = Rest::Chunks(chunks),
+            Ok(false) => self.remaining = RemainingBody::Chunks(chunks),
             Err(error) => self.failed = Some(error),
         }
     }
@@ -135,7 +135,7 @@ impl Body {
 
     /// Nothing is left on the socket: another request may follow.
     pub fn is_drained(&self) -> bool {
-        matches!(self.rest, Rest::Nothing) && self.failed.is_none()
+        matches!(self.remaining, RemainingBody::Nothing) && self.failed.is_none()
     }
 
     pub fn received(&self) -> u64 {
@@ -152,7 +152,7 @@ impl Body {
     }
 
     fn at_end(&self) -> bool {
-        self.ready().is_empty() && matches!(self.rest, Rest::Nothing) && self.spool.is_none()
+        self.ready().is_empty() && matches!(self.remaining, RemainingBody::Nothing) && self.spool.is_none()
     }
 
     pub(super) fn fail<T>(&mut self, error: BodyError) -> Result<T, BodyError> {
@@ -174,13 +174,13 @@ impl Body {
             self.at = 0;
         }
         if let Some(file) = &self.spool {
-            let got = io::read_at(file.as_fd(), self.consumed, &mut self.ahead, STEP);
+            let got = io::read_at(file.as_fd(), self.consumed, &mut self.ahead, READ_CHUNK);
             let got = got.or_else(|error| self.spool_failed(&error))?;
             return Ok(if got > 0 { Fetched::Some } else { Fetched::End });
         }
         let before = self.ahead.len();
         while self.ahead.len() == before {
-            if matches!(self.rest, Rest::Nothing) {
+            if matches!(self.remaining, RemainingBody::Nothing) {
                 return Ok(Fetched::End);
             }
             if !self.receive(client)? {
@@ -192,15 +192,15 @@ impl Body {
 
     /// One recv; `false` when nothing is there yet.
     pub(super) fn receive(&mut self, client: &mut Client) -> Result<bool, BodyError> {
-        let got = match &mut self.rest {
-            Rest::Nothing => return Ok(true),
-            Rest::Bytes(left) => {
-                let step = if self.sink.is_some() { FILE_STEP } else { STEP };
+        let got = match &mut self.remaining {
+            RemainingBody::Nothing => return Ok(true),
+            RemainingBody::Bytes(left) => {
+                let step = if self.sink.is_some() { FILE_READ_CHUNK } else { READ_CHUNK };
                 let most = (*left).min(step as u64) as usize;
                 self.ahead.reserve(most);
                 client.recv(&mut self.ahead, most).inspect(|&got| *left -= got as u64)
             }
-            Rest::Chunks(chunks) => chunks.receive(client, &mut self.ahead),
+            RemainingBody::Chunks(chunks) => chunks.receive(client, &mut self.ahead),
         };
         match got {
             Ok(0) => self.fail(BodyError::Closed),
@@ -215,15 +215,15 @@ impl Body {
 
     /// Has the last byte come?
     fn settle(&mut self) -> Result<(), BodyError> {
-        let done = match &self.rest {
-            Rest::Bytes(left) => Ok(*left == 0),
-            Rest::Chunks(chunks) => chunks.state(),
-            Rest::Nothing => return Ok(()),
+        let done = match &self.remaining {
+            RemainingBody::Bytes(left) => Ok(*left == 0),
+            RemainingBody::Chunks(chunks) => chunks.state(),
+            RemainingBody::Nothing => return Ok(()),
         };
         match done {
             Ok(false) => Ok(()),
             Ok(true) => {
-                if let Rest::Chunks(chunks) = std::mem::take(&mut self.rest) {
+                if let RemainingBody::Chunks(chunks) = std::mem::take(&mut self.remaining) {
                     self.surplus = chunks.into_surplus();
                 }
                 Ok(())
@@ -240,7 +240,8 @@ impl Body {
         out: &mut Vec<u8>,
     ) -> Result<bool, BodyError> {
         while want.most > 0 {
-            if !want.line && self.ready().is_empty() && self.spool.is_none() && want.most >= STEP as u64 {
+            if !want.line && self.ready().is_empty() && self.spool.is_none() && want.most >= READ_CHUNK as u64
+            {
                 want.most -= self.receive_into(client, want.most, out)?;
             }
             if self.ready().is_empty() {
@@ -271,11 +272,13 @@ impl Body {
             Some(_) => self.buffered_len().saturating_sub(self.consumed),
             None => self.ready().len() as u64,
         };
-        let known = match self.rest {
+        let known = match self.remaining {
             _ if self.failed.is_some() => None,
-            Rest::Nothing => Some(here.min(most)),
-            Rest::Bytes(left) => Some((here + left).min(most)).filter(|&length| length <= MOST_ANNOUNCED),
-            Rest::Chunks(_) => None,
+            RemainingBody::Nothing => Some(here.min(most)),
+            RemainingBody::Bytes(left) => {
+                Some((here + left).min(most)).filter(|&length| length <= MAX_ANNOUNCED)
+            }
+            RemainingBody::Chunks(_) => None,
         };
         known.and_then(|length| usize::try_from(length).ok())
     }
@@ -302,7 +305,7 @@ impl Body {
             }
         }
         while *at < out.len() {
-            let Rest::Bytes(left) = self.rest else { return Ok(true) };
+            let RemainingBody::Bytes(left) = self.remaining else { return Ok(true) };
             let most = left.min((out.len() - *at) as u64) as usize;
             match client.recv_slice(&mut out[*at..*at + most]) {
                 Ok(0) => return self.fail(BodyError::Closed),
@@ -320,10 +323,10 @@ impl Body {
 
     /// So many bytes came that were never in `ahead`.
     fn came(&mut self, count: u64) {
-        if let Rest::Bytes(left) = &mut self.rest {
+        if let RemainingBody::Bytes(left) = &mut self.remaining {
             *left -= count.min(*left);
             if *left == 0 {
-                self.rest = Rest::Nothing;
+                self.remaining = RemainingBody::Nothing;
             }
         }
     }
@@ -331,11 +334,11 @@ impl Body {
     /// Takes what is there of a long body without keeping it first.
     fn receive_into(&mut self, client: &mut Client, most: u64, out: &mut Vec<u8>) -> Result<u64, BodyError> {
         let mut taken = 0;
-        while let Rest::Bytes(left) = self.rest
+        while let RemainingBody::Bytes(left) = self.remaining
             && self.failed.is_none()
         {
-            let step = left.min(most - taken).min(FILE_STEP as u64) as usize;
-            if step < STEP {
+            let step = left.min(most - taken).min(FILE_READ_CHUNK as u64) as usize;
+            if step < READ_CHUNK {
                 break;
             }
             out.reserve(step);
@@ -364,8 +367,8 @@ impl Body {
     }
 
     fn length_left(&self) -> u64 {
-        match self.rest {
-            Rest::Nothing if self.spool.is_none() => self.ready().len() as u64,
+        match self.remaining {
+            RemainingBody::Nothing if self.spool.is_none() => self.ready().len() as u64,
             _ => u64::MAX,
         }
     }
@@ -373,7 +376,7 @@ impl Body {
     /// Throws away what has come of what the app did not read. `true`: nothing is left. Gives up after `most` bytes.
     pub fn drain(&mut self, client: &mut Client, most: u64) -> bool {
         let mut thrown = 0;
-        while !matches!(self.rest, Rest::Nothing) && thrown < most && self.failed.is_none() {
+        while !matches!(self.remaining, RemainingBody::Nothing) && thrown < most && self.failed.is_none() {
             self.ahead.clear();
             self.at = 0;
             match self.receive(client) {

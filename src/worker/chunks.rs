@@ -1,12 +1,12 @@
 //! A chunked body on its way in: bytes from the socket, data for the reader, and what came after the end.
 
 use super::body::BodyError;
-use super::client::Client;
+use crate::net::client::Client;
 use crate::proto::http::{Decoder, Piece};
 use std::io::Result;
 
 /// Received at most in one step.
-const STEP: usize = 16 * 1024;
+const READ_CHUNK: usize = 16 * 1024;
 
 #[derive(Debug, Default)]
 pub struct Chunks {
@@ -52,7 +52,7 @@ impl Chunks {
     /// One recv and what it decodes to; 0 when the client has closed.
     pub fn receive(&mut self, client: &mut Client, data: &mut Vec<u8>) -> Result<usize> {
         // Not a buffer that a waiting body would keep.
-        let mut raw = [0; STEP];
+        let mut raw = [0; READ_CHUNK];
         let got = client.recv_slice(&mut raw)?;
         self.feed(&raw[..got], data);
         Ok(got)

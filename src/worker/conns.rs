@@ -1,13 +1,12 @@
-//! The connections that wait: for a request or the rest of one, for a client to read its answer, or to be closed in
-//! peace. No thread is spent on them.
+//! The connections that wait: for a request or the rest of one, for a client to read its answer, or to be closed gracefully. No thread is spent on them.
 
 mod stale;
 
 use super::Bound;
 use super::body::Body;
-use super::client::Client;
-use super::rest::Rest;
 use crate::config::{Http, Protocol};
+use crate::net::client::Client;
+use crate::net::send_queue::SendQueue;
 use crate::proto::http::head::Progress;
 use crate::sys::clock;
 use std::net::SocketAddr;
@@ -42,7 +41,7 @@ pub struct Upload {
 /// What is left of an answer.
 #[derive(Debug)]
 pub struct Leftover {
-    pub rest: Rest,
+    pub queue: SendQueue,
     pub share: Share,
     /// How long it was at first.
     pub length: u64,
@@ -137,8 +136,8 @@ impl Conn {
         conn
     }
 
-    /// It can go on without the application: the watcher looks after it while every thread is busy.
-    pub fn is_tended(&self) -> bool {
+    /// It can go on without the application: the standby poller looks after it while every thread is busy.
+    pub fn needs_service(&self) -> bool {
         matches!(self.waits, Waits::Body | Waits::Reader)
             || self.client.as_ref().is_some_and(Client::is_handshaking)
     }
@@ -164,7 +163,7 @@ impl Conn {
             (Waits::Body, Some(upload), _) => (upload.begun_us, upload.body.received()),
             // A front end takes its time.
             (Waits::Reader, _, Some(left)) if self.protocol == Protocol::Http => {
-                (left.begun_us, left.length - left.rest.len())
+                (left.begun_us, left.length - left.queue.len())
             }
             _ => return None,
         };
@@ -210,7 +209,7 @@ pub struct Conns {
     places: Vec<Option<Conn>>,
     free: Vec<usize>,
     /// How many of those in their places can go on without the application.
-    tended: Arc<AtomicUsize>,
+    serviceable: Arc<AtomicUsize>,
     /// Most connections that the worker keeps waiting; beyond, it accepts no more until some have gone.
     most: usize,
     /// Most descriptors that it spends on them.
@@ -225,7 +224,7 @@ impl Conns {
         Conns {
             places: Vec::new(),
             free: Vec::new(),
-            tended: Arc::default(),
+            serviceable: Arc::default(),
             most: most.max(1),
             most_descriptors: most_descriptors.max(1),
             files: 0,
@@ -241,8 +240,8 @@ impl Conns {
         self.len() == 0
     }
 
-    pub fn tended(&self) -> Arc<AtomicUsize> {
-        self.tended.clone()
+    pub fn serviceable(&self) -> Arc<AtomicUsize> {
+        self.serviceable.clone()
     }
 
     pub fn is_full(&self) -> bool {
@@ -278,7 +277,7 @@ impl Conns {
     }
 
     pub fn put(&mut self, key: usize, conn: Conn) {
-        self.tended.fetch_add(usize::from(conn.is_tended()), Relaxed);
+        self.serviceable.fetch_add(usize::from(conn.needs_service()), Relaxed);
         self.files += conn.descriptors() - 1;
         self.request_memory += conn.request_memory();
         self.places[key] = Some(conn);
@@ -288,7 +287,7 @@ impl Conns {
     /// done after it.
     pub fn take(&mut self, key: usize) -> Option<Conn> {
         let conn = self.places.get_mut(key)?.take()?;
-        self.tended.fetch_sub(usize::from(conn.is_tended()), Relaxed);
+        self.serviceable.fetch_sub(usize::from(conn.needs_service()), Relaxed);
         self.files -= conn.descriptors() - 1;
         self.request_memory -= conn.request_memory();
         Some(conn)
@@ -346,18 +345,18 @@ mod tests {
     #[test]
     fn those_that_can_go_on_are_counted_while_they_are_in_their_places() {
         let mut conns = Conns::new(10, 10);
-        let tended = conns.tended();
+        let serviceable = conns.serviceable();
         for waits in [Waits::Reader, Waits::Body, Waits::Idle, Waits::Close] {
             let key = conns.reserve();
             conns.put(key, conn(waits, 0));
         }
-        assert_eq!(tended.load(Relaxed), 2);
+        assert_eq!(serviceable.load(Relaxed), 2);
         let taken = conns.take(0).unwrap();
-        assert_eq!(tended.load(Relaxed), 1);
+        assert_eq!(serviceable.load(Relaxed), 1);
         conns.put(0, taken);
         conns.release(0);
         conns.take_where(|_| true);
-        assert_eq!(tended.load(Relaxed), 0);
+        assert_eq!(serviceable.load(Relaxed), 0);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! [`Core::next_step`] and the next call of it.
 
 use super::Shared;
-use super::client::Client;
 use super::conns::Conn;
 use super::exchange::Exchange;
 use super::exchange::wait::{Guard, SharedExchange};
@@ -14,8 +13,9 @@ use super::request::Request;
 use super::waiting::SWEEP_US;
 use crate::config::Protocol;
 use crate::log;
+use crate::net::client::Client;
 use crate::proto::uwsgi;
-use crate::shm::board::{CoreSlot, Order};
+use crate::shm::scoreboard::{Command, CoreSlot};
 use crate::sys::{clock, epoll, orphan, process, signal, waiter};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -37,7 +37,7 @@ pub enum Step {
 /// Connections in a row from one listener before the others get a look.
 const STREAK: u32 = 16;
 /// The longest that a thread goes straight to sleep after it has looked for a waiting connection in vain.
-const MOST_SKIPS: u32 = 32;
+const MAX_SKIPS: u32 = 32;
 /// How often a worker that leaves looks over what is left.
 const LEAVING: Duration = Duration::from_millis(10);
 /// How long a thread looks away while the table is full.
@@ -72,7 +72,7 @@ pub struct Core {
     /// so many requests are ended without one.
     skips: u32,
     next_skips: u32,
-    /// With several threads a process takes a request only when it says so on the board first.
+    /// With several threads a process takes a request only when it says so on the scoreboard first.
     pub(super) counts_in_flight: bool,
     /// Until then no time is spent on waiting for the bytes of a new connection.
     pub(super) impatient_until_us: u64,
@@ -84,7 +84,7 @@ impl Core {
     pub fn new(shared: Arc<Shared>, mounts: Arc<Mounts>, index: usize) -> std::io::Result<Core> {
         let waiter = waiter::of_core(index)?;
         shared.enlist();
-        let slot = shared.board.core(shared.slot_index, index);
+        let slot = shared.scoreboard.core(shared.slot_index, index);
         slot.end();
         slot.tid().store(process::thread_id() as u64, Relaxed);
         let mut request = Request::default();
@@ -112,7 +112,7 @@ impl Core {
             streak: 0,
             skips: 0,
             next_skips: 1,
-            counts_in_flight: shared.board.threads() > 1,
+            counts_in_flight: shared.scoreboard.threads() > 1,
             impatient_until_us: 0,
             claimed: false,
             drain_until_us: None,
@@ -156,9 +156,9 @@ impl Core {
         if orphan::is_orphaned() {
             self.shared.set_orphaned();
         }
-        match self.shared.order() {
-            Order::Serve => self.shared.set_listening(!self.shared.is_table_full()),
-            Order::Pause => return self.rest(),
+        match self.shared.command() {
+            Command::Serve => self.shared.set_listening(!self.shared.is_table_full()),
+            Command::Pause => return self.wait_paused(),
             order => {
                 if let Some(step) = self.wind_down(order) {
                     return Some(step);
@@ -166,9 +166,9 @@ impl Core {
                 if !self.again.is_empty() {
                     return None;
                 }
-                if !self.shared.own_epoll() {
-                    // In the lines there are only new connections; the watcher sees to what is left.
-                    return self.rest();
+                if !self.shared.has_private_epoll() {
+                    // In the lines there are only new connections; the standby poller sees to what is left.
+                    return self.wait_paused();
                 }
             }
         }
@@ -207,7 +207,7 @@ impl Core {
     fn handle(&mut self, arrival: Arrival) -> Option<Step> {
         match arrival {
             // In the lines the listener cannot be passed over until there is room: it would wake its threads all the time.
-            Arrival::Listener(_) if !self.shared.own_epoll() && self.shared.is_table_full() => {
+            Arrival::Listener(_) if !self.shared.has_private_epoll() && self.shared.is_table_full() => {
                 self.shared.log.flush();
                 self.intake.doze(&self.shared, CROWDED);
             }
@@ -254,7 +254,7 @@ impl Core {
         if !found {
             self.unclaim();
         }
-        self.next_skips = if found { 1 } else { (2 * self.next_skips).min(MOST_SKIPS) };
+        self.next_skips = if found { 1 } else { (2 * self.next_skips).min(MAX_SKIPS) };
         self.skips = if found { 0 } else { self.next_skips };
         found
     }
@@ -262,7 +262,9 @@ impl Core {
     /// Nothing but a new connection is of interest: no connection that waits, no order. Request lines wait for company as
     /// long as the wait lasts.
     fn may_wait_in_accept(&self) -> bool {
-        self.shared.waits_in_accept && self.shared.order() == Order::Serve && self.shared.conns().is_empty()
+        self.shared.waits_in_accept
+            && self.shared.command() == Command::Serve
+            && self.shared.conns().is_empty()
     }
 
     fn wait_in_accept(&mut self) -> Option<Step> {
@@ -285,7 +287,7 @@ impl Core {
                     self.shared.set_orphaned();
                 }
                 self.shared.accept_failed(&error);
-                epoll::rest(Duration::from_millis(10));
+                epoll::sleep(Duration::from_millis(10));
                 None
             }
         }
@@ -303,11 +305,11 @@ impl Core {
 
     /// When there may be something to do of which no event tells.
     fn next_look(&self) -> Option<Duration> {
-        if matches!(self.shared.order(), Order::Retire | Order::Drain) {
+        if matches!(self.shared.command(), Command::Retire | Command::Drain) {
             Some(LEAVING)
-        } else if self.shared.has_stopped_listening() && self.shared.order().serves() {
+        } else if self.shared.has_stopped_listening() && self.shared.command().serves() {
             Some(listening::RETRY)
-        } else if self.shared.own_epoll() && !self.shared.conns().is_empty() {
+        } else if self.shared.has_private_epoll() && !self.shared.conns().is_empty() {
             Some(Duration::from_micros(SWEEP_US))
         } else {
             None
@@ -315,9 +317,9 @@ impl Core {
     }
 
     /// On pause: wait for another order.
-    fn rest(&mut self) -> Option<Step> {
+    fn wait_paused(&mut self) -> Option<Step> {
         self.shared.set_listening(false);
-        self.shared.rouse_watcher();
+        self.shared.notify_standby();
         match self.wait(true) {
             Arrival::Orphaned => self.shared.on_master_lost(),
             Arrival::Interrupted => return Some(Step::Interrupted),
@@ -335,7 +337,7 @@ impl Core {
     /// The same; `None`: there was nothing to be accepted.
     pub(super) fn accept_one(&mut self, listener: usize) -> Option<bool> {
         let shared = self.shared.clone();
-        if shared.is_table_full() || shared.is_doomed() {
+        if shared.is_table_full() || shared.is_being_killed() {
             return None;
         }
         let bound = shared.listeners.get(listener)?;

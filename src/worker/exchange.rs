@@ -8,13 +8,13 @@ pub mod wait;
 mod writer;
 
 use super::body::{Body, BodyError};
-use super::client::Client;
 use super::conns::Overdue;
-use super::rest::Rest;
 use crate::base::date::HttpDate;
 use crate::config::Settings;
+use crate::net::client::Client;
+use crate::net::send_queue::SendQueue;
 use crate::proto::http::response::{Delivery, ResponseHead};
-use crate::shm::board::{CoreSlot, WorkerSlot};
+use crate::shm::scoreboard::{CoreSlot, WorkerSlot};
 use crate::sys::wait::Waker;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
@@ -119,7 +119,7 @@ pub struct Exchange {
     /// What is left of a file may be, however much.
     parks: bool,
     /// What goes out behind `out`.
-    rest: Rest,
+    queue: SendQueue,
     /// The file that was sent had become shorter.
     is_cut_short: bool,
     /// The Server header of HTTP answers.
@@ -153,7 +153,7 @@ pub enum After {
     /// The client still sends: read on before closing.
     ReadOn,
     /// Something of the answer is left; then keep the connection, or not.
-    Send(Rest, bool),
+    Send(SendQueue, bool),
 }
 
 impl Exchange {
@@ -188,7 +188,7 @@ impl Exchange {
             sent: 0,
             waited: Duration::ZERO,
             parks: false,
-            rest: Rest::default(),
+            queue: SendQueue::default(),
             is_cut_short: false,
             core_thread: thread::current().id(),
             waker: None,
@@ -222,7 +222,7 @@ impl Exchange {
         self.broken_off = false;
         self.room = 0;
         self.parks = false;
-        self.rest.clear();
+        self.queue.clear();
         self.is_cut_short = false;
         self.timeout = self.usual_timeout;
         self.overdue = None;

@@ -1,14 +1,14 @@
 //! Requests on HTTP sockets.
 
-use super::client::Client;
 use super::conns::{Conn, Waits};
 use super::core::Core;
 use super::exchange::Speaks;
 use super::forwarded;
-use super::tls;
 use crate::base::bytes::push_decimal;
 use crate::base::date::{HttpDate, http_date};
 use crate::config::Settings;
+use crate::net::client::Client;
+use crate::net::tls;
 use crate::proto::http::environ::{self, Connection, Options};
 use crate::proto::http::head::{self, Head};
 use crate::proto::http::{Body, Framing, Reject, Request as HttpRequest, framing};
@@ -18,7 +18,7 @@ use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 
 /// Received at most in one step.
-const STEP: usize = 16 * 1024;
+const READ_CHUNK: usize = 16 * 1024;
 
 /// The bytes of a TLS client on a socket without TLS.
 const TLS_HERE: &str = "a TLS client came to a socket that speaks plain HTTP; the socket for it is an option https, its address https://";
@@ -69,7 +69,7 @@ impl Http {
             scratch: Vec::new(),
             remote: Remote::default(),
             host_name: crate::sys::user::host_name().into_bytes(),
-            spare: Vec::with_capacity(STEP),
+            spare: Vec::with_capacity(READ_CHUNK),
             date: (0, http_date(0)),
         }
     }
@@ -81,7 +81,7 @@ impl Http {
     /// Room to receive into. What has waited was cut to its length: it goes on in the buffer without an owner.
     #[inline]
     fn make_room(&mut self, buf: &mut Vec<u8>) {
-        if buf.capacity() - buf.len() < STEP && self.spare.capacity() > 0 {
+        if buf.capacity() - buf.len() < READ_CHUNK && self.spare.capacity() > 0 {
             let mut roomy = std::mem::take(&mut self.spare);
             roomy.extend_from_slice(buf);
             *buf = roomy;
@@ -132,8 +132,8 @@ impl Core {
             self.http.make_room(&mut conn.buf);
             let Some(client) = &mut conn.client else { return false };
             let result = match conn.awaits_proxy {
-                false => client.recv(&mut conn.buf, STEP),
-                true => client.recv_raw(&mut conn.buf, STEP),
+                false => client.recv(&mut conn.buf, READ_CHUNK),
+                true => client.recv_raw(&mut conn.buf, READ_CHUNK),
             };
             match result {
                 Ok(1..) => {}
@@ -204,8 +204,8 @@ impl Core {
                 Reject::new(501, "WebSocket is not spoken here; see http-ignore-upgrade", "RFC 6455 §4.4");
             return self.reject(conn, &reject);
         }
-        if let Some(own) = self.own_answer(&conn, &request) {
-            return self.send_own(conn, length, framing, own);
+        if let Some(canned) = self.canned_answer(&conn, &request) {
+            return self.send_canned(conn, length, framing, canned);
         }
         let limit = self.shared.settings.requests.limit_post;
         let memory = self.reads_ahead().then_some(self.shared.settings.http.body_memory);

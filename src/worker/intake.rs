@@ -2,7 +2,7 @@
 //!
 //! Alone in its process, a thread waits on the worker's own epoll, where every listener stands with EPOLLEXCLUSIVE: a
 //! process that runs a request waits nowhere, so the kernel passes it over. With several threads a process can be busy
-//! and wait at once; then all workers share one epoll a line (tier), listeners stand in each, and the kernel wakes the
+//! and wait at once; then all workers share one epoll a line (queue), listeners stand in each, and the kernel wakes the
 //! first line that has somebody in it, first come first served. A thread waits in the line that matches what its process
 //! has in flight: a request goes to an idle process as long as there is one.
 
@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
 /// The most lines; processes with more in flight share the last.
-pub const MOST_TIERS: usize = 16;
+pub const MAX_ACCEPT_QUEUES: usize = 16;
 
 /// Tokens: listeners by index, then these.
 const ALIVE: u64 = 1 << 32;
@@ -43,19 +43,19 @@ pub fn listen_to(epoll: &Epoll, listener: &Bound, index: usize) -> Result<()> {
 
 /// The shared lines, made by the master before the first fork. The order in which a listener is added to them is the
 /// order in which the kernel looks for a waiting thread.
-pub fn make_tiers(threads: u32, listeners: &[Bound], alive: &OwnedFd) -> Result<Vec<Epoll>> {
-    let tiers: Vec<Epoll> =
-        (0..(threads as usize).min(MOST_TIERS)).map(|_| Epoll::new()).collect::<Result<_>>()?;
-    tiers.iter().try_for_each(|tier| watch(tier, listeners, alive))?;
-    Ok(tiers)
+pub fn make_accept_queues(threads: u32, listeners: &[Bound], alive: &OwnedFd) -> Result<Vec<Epoll>> {
+    let accept_queues: Vec<Epoll> =
+        (0..(threads as usize).min(MAX_ACCEPT_QUEUES)).map(|_| Epoll::new()).collect::<Result<_>>()?;
+    accept_queues.iter().try_for_each(|queue| watch(queue, listeners, alive))?;
+    Ok(accept_queues)
 }
 
 /// How long a worker waits in accept() before it looks around: a signal that comes just before it is not seen earlier, and
 /// request lines are not written earlier.
-pub const LONGEST_ACCEPT: Duration = Duration::from_millis(500);
+pub const MAX_ACCEPT_WAIT: Duration = Duration::from_millis(500);
 
-/// How long a thread sits on the bench when nobody calls it.
-const LONGEST_SIT: Duration = Duration::from_secs(30);
+/// How long a thread sits parked when nobody calls it.
+const MAX_PARK: Duration = Duration::from_secs(30);
 
 /// What a wait brought.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub struct Intake {
 impl Intake {
     pub fn new(shared: &Shared, waiter: &'static Waiter) -> Intake {
         // What one of several threads took, another that is idle could not serve.
-        let batch = if shared.own_epoll() && shared.board.threads() == 1 { 64 } else { 1 };
+        let batch = if shared.has_private_epoll() && shared.scoreboard.threads() == 1 { 64 } else { 1 };
         Intake { waiter, events: Events::with_capacity(batch), next: 0, count: 0, wakes: 0 }
     }
 
@@ -117,10 +117,10 @@ impl Intake {
         self.count = 0;
         let result = if paused {
             shared.idle_epoll.wait_until_woken(&mut self.events, timeout, self.waiter)
-        } else if shared.own_epoll() {
+        } else if shared.has_private_epoll() {
             shared.epoll.wait_until_woken(&mut self.events, timeout, self.waiter)
         } else {
-            self.wait_in_line(shared, timeout)
+            self.wait_in_queue(shared, timeout)
         };
         match result {
             Ok(()) => {
@@ -133,34 +133,34 @@ impl Intake {
         }
     }
 
-    fn wait_in_line(&mut self, shared: &Shared, timeout: Option<Duration>) -> Result<()> {
-        let Some(line) = shared.enter_line() else {
-            self.sit(shared);
+    fn wait_in_queue(&mut self, shared: &Shared, timeout: Option<Duration>) -> Result<()> {
+        let Some(queue) = shared.enter_queue() else {
+            self.wait_parked(shared);
             return Err(ErrorKind::Interrupted.into());
         };
-        let result = shared.tiers[line].wait_until_woken(&mut self.events, timeout, self.waiter);
-        shared.leave_line(line);
+        let result = shared.accept_queues[queue].wait_until_woken(&mut self.events, timeout, self.waiter);
+        shared.leave_queue(queue);
         result
     }
 
     /// Waits until this thread is needed in a line.
-    fn sit(&mut self, shared: &Shared) {
-        if shared.sit_down() {
-            self.wait_idle(shared, LONGEST_SIT);
-            shared.stand_up();
+    fn wait_parked(&mut self, shared: &Shared) {
+        if shared.park() {
+            self.wait_idle(shared, MAX_PARK);
+            shared.unpark();
         }
     }
 
     /// Waits for nothing but time, or a signal: the listeners have connections that this process should not take yet.
     /// One thread that looks again is enough.
-    pub fn rest(&mut self, shared: &Shared, time: Duration) {
-        if !shared.begin_rest() {
+    pub fn back_off(&mut self, shared: &Shared, time: Duration) {
+        if !shared.begin_back_off() {
             (self.next, self.count) = (0, 0);
-            self.sit(shared);
+            self.wait_parked(shared);
             return self.waiter.remember();
         }
         self.doze(shared, time);
-        shared.end_rest();
+        shared.end_back_off();
     }
 
     /// The same for every thread.
@@ -186,18 +186,19 @@ impl Intake {
 
     /// Goes to the end of the kernel's order when this worker has served more than its neighbours.
     pub fn step_back(&mut self, shared: &Shared, listener: usize) {
-        if shared.own_epoll() && self.wakes.is_multiple_of(8) && self.is_ahead(shared) {
+        if shared.has_private_epoll() && self.wakes.is_multiple_of(8) && self.is_ahead(shared) {
             shared.step_back(listener);
         }
     }
 
     fn is_ahead(&self, shared: &Shared) -> bool {
-        let others = (0..shared.board.slots()).filter(|&slot| slot != shared.slot_index).filter_map(|slot| {
-            let other = shared.board.worker(slot);
-            let counts = other.stage() == crate::shm::board::Stage::Ready
-                && other.generation().load(Relaxed) == shared.slot.generation().load(Relaxed);
-            counts.then(|| other.served())
-        });
+        let others =
+            (0..shared.scoreboard.slots()).filter(|&slot| slot != shared.slot_index).filter_map(|slot| {
+                let other = shared.scoreboard.worker(slot);
+                let counts = other.stage() == crate::shm::scoreboard::Stage::Ready
+                    && other.generation().load(Relaxed) == shared.slot.generation().load(Relaxed);
+                counts.then(|| other.served())
+            });
         balance::steps_back(shared.slot.served(), others)
     }
 }

@@ -1,11 +1,12 @@
 //! A worker's life: born of a fork, it readies itself, serves, and winds up.
 
-use super::host::Host;
 use super::mounts::Mounts;
-use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, privileges, rescue};
+use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, rescue};
 use crate::base::reason::reason;
 use crate::log;
+use crate::process::privileges;
 use crate::sys::{orphan, process, proctitle, signal};
+use crate::worker::application::Application;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
@@ -20,21 +21,21 @@ const REPLACEABLE: [i32; 6] =
 /// The dispositions of a worker, set before the application is loaded, so that its own handlers replace them.
 /// TERM and HUP retire this worker; the others belong to the master, which gets Ctrl-C, too.
 pub fn set_signals() -> std::io::Result<()> {
-    signal::note_and_kick(&[signal::SIGTERM, signal::SIGHUP])?;
+    signal::note_and_wake(&[signal::SIGTERM, signal::SIGHUP])?;
     for disregarded in [signal::SIGINT, signal::SIGQUIT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGTSTP] {
         signal::disregard(disregarded)?;
     }
     signal::ignore(signal::SIGPIPE)?;
     // Python starts its children with the default of what Python itself knows; ours must not be inherited as ignored.
     signal::reset(signal::SIGCHLD)?;
-    signal::arm_kick()
+    signal::arm_wake()
 }
 
-/// The body of a worker process. `mounts` are those that the template has loaded; without them the worker loads the
+/// The body of a worker process. `mounts` are those that the zygote has loaded; without them the worker loads the
 /// application itself. Returns the exit status.
-pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> i32 {
-    let slot = setup.board.worker(setup.slot);
-    signal::own();
+pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mounts>>) -> i32 {
+    let slot = setup.scoreboard.worker(setup.slot);
+    signal::claim_signals();
     if !slot.is_assigned(setup.assignment) {
         // The zygote died before it could tell of this process, and the master has given the slot to another.
         return EXIT_DONE;
@@ -47,12 +48,12 @@ pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> 
     choose_processors(setup);
     let mounts = match mounts {
         Some(mounts) => mounts,
-        None => match load(host, setup) {
+        None => match load(runtime, setup) {
             Ok(mounts) => mounts,
             Err(status) => return status,
         },
     };
-    match serve(host, setup, &mounts) {
+    match serve(runtime, setup, &mounts) {
         Ok(()) => EXIT_DONE,
         Err(error) => {
             log::say(&format!("worker {}: cannot begin to serve: {}", setup.id, reason(error)));
@@ -61,7 +62,7 @@ pub fn live(host: &mut dyn Host, setup: &Setup, mounts: Option<Arc<Mounts>>) -> 
     }
 }
 
-fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
+fn load(runtime: &mut dyn Application, setup: &Setup) -> Result<Arc<Mounts>, i32> {
     if let Err(error) = set_signals() {
         log::say(&format!("worker {}: cannot set its signal handlers: {}", setup.id, reason(error)));
         return Err(EXIT_BROKEN);
@@ -74,27 +75,27 @@ fn load(host: &mut dyn Host, setup: &Setup) -> Result<Arc<Mounts>, i32> {
     if orphan::end_with(setup.master, || lifecycle::has_lost_its_master(setup)).is_err() {
         return Err(EXIT_DONE);
     }
-    match host.load(settings) {
+    match runtime.load(settings) {
         Ok(points) => Ok(Arc::new(Mounts::new(points, settings))),
         Err(_) if settings.apps.need_app => Err(EXIT_NO_APP),
         Err(_) => Ok(Arc::new(Mounts::default())),
     }
 }
 
-fn serve(host: &dyn Host, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
-    host.begin(&setup.settings);
+fn serve(runtime: &dyn Application, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
+    runtime.begin(&setup.settings);
     let mercy = setup.settings.supervise.worker_reload_mercy;
     orphan::arm(setup.master, mercy, || lifecycle::has_lost_its_master(setup))?;
-    let shared = Shared::new(setup, host.is_parallel())?;
-    // The template, whose log it has, may be older than the file.
+    let shared = Shared::new(setup, runtime.is_parallel())?;
+    // The zygote, whose log it has, may be older than the file.
     shared.follow_log();
-    shared.slot.app_signals().store(host.app_signals(&REPLACEABLE), Relaxed);
+    shared.slot.app_signals().store(runtime.app_signals(&REPLACEABLE), Relaxed);
     rescue::prepare(&shared, setup.dumps.as_raw_fd());
     signal::set_dump(rescue::after_dump)?;
-    host.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
-    host.serve(&shared, mounts);
+    runtime.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
+    runtime.serve(&shared, mounts);
     shared.log.flush();
-    host.wind_up();
+    runtime.wind_up();
     match orphan::is_orphaned() {
         // Nobody is there to take over what is left.
         true => log::close(),

@@ -7,7 +7,7 @@ use super::handoff::{last_look, mailbox};
 use super::waiting::has_begun;
 use super::{Setup, Shared};
 use crate::log;
-use crate::shm::board::{Order, Stage, Wish};
+use crate::shm::scoreboard::{Command, RestartRequest, Stage};
 use crate::sys::{clock, epoll, listeners, orphan, process};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
@@ -58,8 +58,8 @@ pub fn has_lost_its_master(setup: &Setup) -> bool {
 impl Shared {
     /// The order that holds for this process.
     #[inline]
-    pub fn order(&self) -> Order {
-        self.slot.order_for(self.assignment)
+    pub fn command(&self) -> Command {
+        self.slot.command_for(self.assignment)
     }
 
     /// Is this the process that the master knows in this slot? A zygote that was killed may have left another.
@@ -68,16 +68,16 @@ impl Shared {
     }
 
     /// Asks the master for a successor, once; the worker serves until that one is ready.
-    pub fn request_restart(&self, why: Wish) {
-        if self.slot.wish() == Wish::None {
-            self.slot.set_wish(why);
+    pub fn request_restart(&self, why: RestartRequest) {
+        if self.slot.restart_request() == RestartRequest::None {
+            self.slot.set_restart_request(why);
             self.tell_master();
         }
     }
 
     /// The master is about to kill it: nobody who comes now would get an answer.
-    pub(super) fn is_doomed(&self) -> bool {
-        self.order() == Order::Pause && self.slot.rescue().load(Acquire) != 0
+    pub(super) fn is_being_killed(&self) -> bool {
+        self.command() == Command::Pause && self.slot.rescue().load(Acquire) != 0
     }
 
     pub fn has_lost_its_master(&self) -> bool {
@@ -90,7 +90,7 @@ impl Shared {
         if self.has_lost_its_master() {
             return self.set_orphaned();
         }
-        epoll::rest(Duration::from_millis(1));
+        epoll::sleep(Duration::from_millis(1));
         if self.leaving.false_alarms.fetch_add(1, Relaxed) > MAX_FALSE_ALARMS {
             self.give_up("the application has closed descriptors of the server");
         }
@@ -102,12 +102,12 @@ impl Shared {
         // The kernel closes a dead process's files before it signals its children: who connects after this worker's last
         // look at the backlog would be reset.
         listeners::refuse_new();
-        if self.is_assigned() && self.order() != Order::Drain {
+        if self.is_assigned() && self.command() != Command::Drain {
             log::say(&format!(
                 "worker {}: the master is gone; leaving when its requests are answered",
                 self.id
             ));
-            self.slot.set_order(Order::Drain);
+            self.slot.set_command(Command::Drain);
         }
         self.set_listening(false);
     }
@@ -117,12 +117,12 @@ impl Shared {
         if !self.is_assigned() {
             return false;
         }
-        let least = (0..self.board.slots())
-            .map(|slot| self.board.worker(slot))
+        let least = (0..self.scoreboard.slots())
+            .map(|slot| self.scoreboard.worker(slot))
             .filter(|other| other.stage() == Stage::Ready)
             .map(|other| other.served())
             .min();
-        self.slot.handicap().store(least.unwrap_or(0), Relaxed);
+        self.slot.served_baseline().store(least.unwrap_or(0), Relaxed);
         self.slot.set_stage(Stage::Ready);
         self.tell_master();
         true
@@ -134,15 +134,15 @@ impl Shared {
             log::say(&format!("worker {}: {why}; it takes no more connections and is replaced", self.id));
             // A thread that waits in an epoll whose number is closed would be woken for connections in place of another
             // worker, and could not accept them.
-            self.kick_all();
-            self.request_restart(Wish::Broken);
+            self.wake_all();
+            self.request_restart(RestartRequest::Broken);
         }
     }
 
     /// A wait for events has failed: not because of a signal, and so it will again.
     pub(super) fn cannot_wait(&self, error: std::io::Error) {
         self.give_up(&format!("cannot wait for connections: {}", crate::base::reason::reason(error)));
-        epoll::rest(BROKEN_WAIT);
+        epoll::sleep(BROKEN_WAIT);
     }
 
     pub fn is_broken(&self) -> bool {
@@ -157,7 +157,7 @@ impl Shared {
 
     /// Passes on or closes the connections that no request runs on, as far as that is possible now. Those that are
     /// returned have something to be read.
-    fn clear_table(&self, order: Order) -> Vec<Conn> {
+    fn clear_table(&self, command: Command) -> Vec<Conn> {
         self.set_listening(false);
         while let Some(conn) = self.take_given() {
             self.keep(conn);
@@ -167,7 +167,7 @@ impl Shared {
             return Vec::new();
         }
         let _ = self.leaving.since_us.compare_exchange(0, now, Relaxed, Relaxed);
-        let passes_on = order == Order::Retire && self.has_successor();
+        let passes_on = command == Command::Retire && self.has_successor();
         let waiting = self.conns().take_waiting();
         let (all, mut begun, mut left) = (waiting.len(), Vec::new(), 0);
         for conn in waiting {
@@ -191,9 +191,9 @@ impl Shared {
 
     /// The same while every thread runs a request: nobody waits for the end of it to be passed on.
     pub(super) fn clear_table_unattended(&self) {
-        let order = self.order();
-        if matches!(order, Order::Retire | Order::Drain) {
-            self.clear_table(order).into_iter().for_each(|conn| self.leave_to_core(conn));
+        let command = self.command();
+        if matches!(command, Command::Retire | Command::Drain) {
+            self.clear_table(command).into_iter().for_each(|conn| self.leave_to_core(conn));
         }
     }
 
@@ -245,30 +245,32 @@ impl Shared {
 
     /// When the server stops nobody but its last workers answers what a frozen one has been given, and what the master still
     /// has in its hands: it goes from a mailbox to the master and into another mailbox.
-    fn is_needed(&self, order: Order) -> bool {
-        if order != Order::Drain || self.is_broken() {
+    fn is_needed(&self, command: Command) -> bool {
+        if command != Command::Drain || self.is_broken() {
             return false;
         }
-        let is_held = || !orphan::is_orphaned() && self.board.held().load(SeqCst) > 0;
+        let is_held = || !orphan::is_orphaned() && self.scoreboard.held().load(SeqCst) > 0;
         self.take_from_others() || is_held() || self.take_from_others()
     }
 
     fn take_from_others(&self) -> bool {
-        let has_unread = |slot: &usize| mailbox::unread_for(self.board, *slot, 0).is_some();
+        let has_unread = |slot: &usize| mailbox::unread_for(self.scoreboard, *slot, 0).is_some();
         let others = (0..self.mailboxes.len()).filter(|&slot| slot != self.slot_index);
         let taken = others.filter(has_unread).find_map(|slot| self.take_from(slot));
         taken.map(|conn| self.keep(conn)).is_some()
     }
 
     fn has_bytes(&self, conn: &mut Conn) -> bool {
-        conn.client.as_mut().is_some_and(|client| client.holds() || crate::sys::io::has_bytes(client.as_fd()))
+        conn.client
+            .as_mut()
+            .is_some_and(|client| client.has_buffered_input() || crate::sys::io::has_bytes(client.as_fd()))
     }
 }
 
 impl Core {
     /// One step towards the end. `None`: the caller waits once for what comes, or reads on.
-    pub(super) fn wind_down(&mut self, order: Order) -> Option<Step> {
-        if order == Order::Drain && self.drain_backlog() {
+    pub(super) fn wind_down(&mut self, command: Command) -> Option<Step> {
+        if command == Command::Drain && self.drain_backlog() {
             return Some(Step::Request);
         }
         if orphan::is_orphaned() {
@@ -276,23 +278,24 @@ impl Core {
             listeners::close_all();
         }
         self.hot = None;
-        if self.has_left_nothing(order) && !self.shared.is_needed(order) && self.is_given_nothing(order) {
-            self.shared.kick_all();
+        if self.has_left_nothing(command) && !self.shared.is_needed(command) && self.is_given_nothing(command)
+        {
+            self.shared.wake_all();
             return Some(Step::Leave);
         }
         None
     }
 
-    fn has_left_nothing(&mut self, order: Order) -> bool {
-        self.again.extend(self.shared.clear_table(order));
+    fn has_left_nothing(&mut self, command: Command) -> bool {
+        self.again.extend(self.shared.clear_table(command));
         self.again.is_empty() && (self.shared.conns().is_empty() || self.shared.is_broken())
     }
 
     /// The last look: who gives this worker a connection from here on sees that it leaves, and takes it back.
-    fn is_given_nothing(&mut self, order: Order) -> bool {
+    fn is_given_nothing(&mut self, command: Command) -> bool {
         let shared = self.shared.clone();
         shared.leaving.next_us.store(0, Relaxed);
-        let is_over = || self.has_left_nothing(order) && !shared.is_needed(order);
+        let is_over = || self.has_left_nothing(command) && !shared.is_needed(command);
         let is_over = last_look::leave(|| shared.set_stage(Stage::Retiring), is_over);
         if !is_over {
             shared.set_stage(Stage::Ready);

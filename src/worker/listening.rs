@@ -63,7 +63,7 @@ impl Shared {
         }
         if error.kind() == ErrorKind::InvalidInput {
             // EINVAL, accept(2): it does not listen any more. The master has closed it, and gives the order to stop next.
-            return epoll::rest(CLOSED);
+            return epoll::sleep(CLOSED);
         }
         let text = reason(error);
         if !intake::is_shortage(error) {
@@ -79,7 +79,7 @@ impl Shared {
     pub(super) fn out_of_descriptors(&self) {
         self.listening.short_until_us.store(clock::monotonic_us() + SHORTAGE_US, Relaxed);
         self.set_table_full();
-        epoll::rest(SHORTAGE);
+        epoll::sleep(SHORTAGE);
     }
 
     /// Trouble that comes again and again is said once a minute.
@@ -93,13 +93,13 @@ impl Shared {
 
     /// Are the listeners out of the epoll, though this worker would take connections?
     pub(super) fn has_stopped_listening(&self) -> bool {
-        self.own_epoll() && self.listening.listeners.is_off()
+        self.has_private_epoll() && self.listening.listeners.is_off()
     }
 
     /// Takes the listeners out of the worker's own epoll, or puts them back.
     #[inline]
     pub(super) fn set_listening(&self, on: bool) {
-        if self.own_epoll() && self.listening.listeners.is_off() == on {
+        if self.has_private_epoll() && self.listening.listeners.is_off() == on {
             self.change_listening(on);
         }
     }

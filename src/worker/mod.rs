@@ -1,48 +1,44 @@
 //! Floor 5: a worker process. Everything but `python/` knows nothing of Python.
 
+pub mod application;
 pub mod body;
 pub mod chunks;
-pub mod client;
 pub mod conns;
 pub mod core;
-mod course;
 pub mod exchange;
 mod forwarded;
 pub mod handoff;
-pub mod host;
 mod http;
 pub mod intake;
 pub mod life;
 pub mod lifecycle;
+mod linger;
 mod listening;
 pub mod mounts;
-mod own;
 mod packet;
-mod parting;
-pub mod privileges;
+mod probes;
 #[cfg(feature = "python")]
 pub mod python;
 mod refuse;
 pub mod request;
+mod request_lifecycle;
 mod request_memory;
 pub mod rescue;
-mod rest;
 mod sharing;
 mod sleeper;
-mod spare;
 mod spool;
 mod statics;
 mod throttle;
-pub mod tls;
 mod toggle;
 mod upload;
 mod waiting;
-mod watcher;
 
 use crate::base::reason::reason;
 use crate::config::{Protocol, Settings};
 use crate::log;
-use crate::shm::board::{Assignment, Board, WorkerSlot};
+use crate::net::client::Client;
+use crate::net::tls::Service;
+use crate::shm::scoreboard::{Assignment, Scoreboard, WorkerSlot};
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::{process, signal, waiter};
 use handoff::mailbox::Mailbox;
@@ -79,11 +75,11 @@ pub struct Bound {
 #[derive(Clone)]
 pub struct Setup {
     pub settings: Arc<Settings>,
-    pub board: Board,
+    pub scoreboard: Scoreboard,
     pub lines: crate::log::lines::Lines,
     pub listeners: Arc<Vec<Bound>>,
     /// Empty when each worker watches the listeners itself.
-    pub tiers: Arc<Vec<Epoll>>,
+    pub accept_queues: Arc<Vec<Epoll>>,
     /// Through which workers are given connections; empty when there are only uwsgi sockets.
     pub mailboxes: Arc<Vec<Mailbox>>,
     /// The master's pid.
@@ -92,7 +88,7 @@ pub struct Setup {
     pub alive: Arc<OwnedFd>,
     /// Workers wait in accept(): one thread, one listener, uwsgi.
     pub waits_in_accept: bool,
-    /// A byte written here makes the master look at the board.
+    /// A byte written here makes the master look at the scoreboard.
     pub news: Arc<OwnedFd>,
     /// Where stack dumps go.
     pub dumps: Arc<OwnedFd>,
@@ -109,15 +105,15 @@ pub struct Setup {
 /// What the threads of a worker share.
 pub struct Shared {
     pub settings: Arc<Settings>,
-    pub board: Board,
+    pub scoreboard: Scoreboard,
     pub slot: WorkerSlot,
     pub slot_index: usize,
     pub id: u32,
     pub pid: i32,
     pub listeners: Arc<Vec<Bound>>,
     /// For each listener, if TLS is spoken there.
-    services: Vec<Option<Arc<tls::Service>>>,
-    pub tiers: Arc<Vec<Epoll>>,
+    services: Vec<Option<Arc<Service>>>,
+    pub accept_queues: Arc<Vec<Epoll>>,
     pub mailboxes: Arc<Vec<Mailbox>>,
     /// The master's pid.
     master: i32,
@@ -125,21 +121,21 @@ pub struct Shared {
     told_us: AtomicU64,
     assignment: Assignment,
     pub(in crate::worker) leaving: lifecycle::Leaving,
-    watcher: watcher::Watcher,
+    standby: handoff::standby::StandbyPoller,
     /// For each core its exchange, where another thread may have to answer in its place; empty elsewhere.
     exchanges: rescue::Exchanges,
-    /// The worker's own epoll: connections, and the listeners too where there are no tiers.
+    /// The worker's own epoll: connections, and the listeners too where there are no accept_queues.
     pub epoll: Epoll,
     /// Watches nothing but the master: for workers on pause.
     pub idle_epoll: Epoll,
     pub log: log::access::Log,
     pub conns: Mutex<conns::Conns>,
     /// How many of them can go on without the application.
-    tended: Arc<AtomicUsize>,
+    serviceable: Arc<AtomicUsize>,
     /// When waiting connections are looked over next.
     pub next_sweep_us: AtomicU64,
     /// Header lines of the answers that the server gives by itself.
-    own_headers: Vec<u8>,
+    server_headers: Vec<u8>,
     /// Bytes of answers that wait for their clients.
     pub leftovers: Arc<AtomicUsize>,
     listening: listening::Listening,
@@ -150,11 +146,11 @@ pub struct Shared {
     /// When a request was last begun or completed.
     pub progress_us: AtomicU64,
     /// How long to rest at the next look that finds the process computing.
-    pub rest_us: AtomicU64,
+    pub back_off_us: AtomicU64,
     /// The lines that threads of this process wait in, a bit each.
-    lines_taken: AtomicU64,
+    queues_occupied: AtomicU64,
     /// Threads that are not needed in a line wait here.
-    bench: Mutex<Vec<i32>>,
+    parked: Mutex<Vec<i32>>,
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     /// Where files are, if there are any.
@@ -174,16 +170,16 @@ pub struct Shared {
 
 impl Shared {
     pub fn new(setup: &Setup, parallel: bool) -> Result<Arc<Shared>> {
-        let slot = setup.board.worker(setup.slot);
+        let slot = setup.scoreboard.worker(setup.slot);
         let (epoll, idle_epoll) = (Epoll::new()?, Epoll::new()?);
-        if setup.tiers.is_empty() {
+        if setup.accept_queues.is_empty() {
             intake::watch(&epoll, &setup.listeners, &setup.alive)?;
         }
         if let Some(mailbox) = setup.mailboxes.get(setup.slot) {
             epoll.add(&mailbox.taking, epoll::READ, intake::GIVEN)?;
         }
         intake::watch(&idle_epoll, &[], &setup.alive)?;
-        waiter::prepare(setup.board.threads());
+        waiter::prepare(setup.scoreboard.threads());
         let pid = process::pid();
         let settings = &setup.settings;
         let conns = conns::Conns::new(most_connections(settings), most_descriptors());
@@ -193,41 +189,41 @@ impl Shared {
             setup.id,
             pid as u64,
         );
-        let service = |bound: &Bound| tls::Service::of(settings, bound.number);
+        let service = |bound: &Bound| Service::of(settings, bound.number);
         let services: Vec<_> = setup.listeners.iter().map(service).collect();
         let needs_rescue = settings.harakiri.timeout.is_some() && services.iter().any(Option::is_some);
         Ok(Arc::new(Shared {
             settings: settings.clone(),
-            board: setup.board,
+            scoreboard: setup.scoreboard,
             slot,
             slot_index: setup.slot,
             id: setup.id,
             pid,
             services,
-            exchanges: rescue::exchanges(if needs_rescue { setup.board.threads() } else { 0 }),
+            exchanges: rescue::exchanges(if needs_rescue { setup.scoreboard.threads() } else { 0 }),
             listeners: setup.listeners.clone(),
-            tiers: setup.tiers.clone(),
+            accept_queues: setup.accept_queues.clone(),
             mailboxes: setup.mailboxes.clone(),
             master: setup.master,
             told_us: AtomicU64::new(0),
             assignment: setup.assignment,
             leaving: lifecycle::Leaving::default(),
-            watcher: watcher::Watcher::new()?,
+            standby: handoff::standby::StandbyPoller::new()?,
             epoll,
             idle_epoll,
             log: log::access::Log,
-            tended: conns.tended(),
+            serviceable: conns.serviceable(),
             conns: Mutex::new(conns),
-            own_headers: own::common_headers(settings),
+            server_headers: probes::common_headers(settings),
             leftovers: Arc::default(),
             next_sweep_us: AtomicU64::new(0),
             listening: listening::Listening::default(),
             waits_in_accept: setup.waits_in_accept,
             parallel,
-            rest_us: AtomicU64::new(0),
+            back_off_us: AtomicU64::new(0),
             progress_us: AtomicU64::new(0),
-            lines_taken: AtomicU64::new(0),
-            bench: Mutex::default(),
+            queues_occupied: AtomicU64::new(0),
+            parked: Mutex::default(),
             threads: Mutex::default(),
             statics: statics::Statics::new(settings, setup.id).map(Box::new),
             limit,
@@ -242,11 +238,11 @@ impl Shared {
     }
 
     /// Does each worker watch the listeners itself?
-    pub fn own_epoll(&self) -> bool {
-        self.tiers.is_empty()
+    pub fn has_private_epoll(&self) -> bool {
+        self.accept_queues.is_empty()
     }
 
-    /// Makes the calling thread known, so that it can be kicked.
+    /// Makes the calling thread known, so that it can be woken.
     pub fn enlist(&self) {
         if let Ok(mut threads) = self.threads.lock() {
             threads.push(process::thread_id());
@@ -258,18 +254,18 @@ impl Shared {
     }
 
     /// Wakes every waiting thread, so that each looks at its orders.
-    pub fn kick_all(&self) {
+    pub fn wake_all(&self) {
         let me = process::thread_id();
         if let Ok(threads) = self.threads.lock() {
             for &tid in threads.iter().filter(|&&tid| tid != me) {
-                process::signal_thread(tid, signal::kick());
+                process::signal_thread(tid, signal::wake());
             }
         }
     }
 
     /// An accepted socket as a client of its listener.
-    fn client(&self, socket: OwnedFd, listener: usize) -> client::Client {
-        client::Client::new(socket, self.services.get(listener).and_then(Option::as_ref))
+    fn client(&self, socket: OwnedFd, listener: usize) -> Client {
+        Client::new(socket, self.services.get(listener).and_then(Option::as_ref))
     }
 
     /// The table of waiting connections. A thread that panicked with it left it whole: each step is one operation.
@@ -279,7 +275,7 @@ impl Shared {
 
     /// Opens the log's file anew if the master has done so since the last time.
     pub fn follow_log(&self) {
-        let epoch = self.board.log_epoch().load(Acquire);
+        let epoch = self.scoreboard.log_epoch().load(Acquire);
         if self.log_epoch.load(Relaxed) != epoch
             && self.log_epoch.swap(epoch, AcqRel) != epoch
             && let Some(path) = &self.log_file
@@ -291,7 +287,7 @@ impl Shared {
         }
     }
 
-    /// Makes the master look at the board now rather than at its next tick.
+    /// Makes the master look at the scoreboard now rather than at its next tick.
     pub fn tell_master(&self) {
         // A full pipe has woken the master already.
         let _ = crate::sys::io::write_now(std::os::fd::AsFd::as_fd(&*self.news), b"n");

@@ -1,4 +1,4 @@
-//! Which application answers a request (spec: uwsgi-protocol §5).
+//! Which application answers a request.
 
 use super::request::Request;
 use crate::config::Settings;

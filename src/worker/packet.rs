@@ -1,11 +1,11 @@
 //! Requests on uwsgi sockets.
 
-use super::client::Client;
 use super::conns::Conn;
 use super::core::Core;
 use super::exchange::Speaks;
 use super::{Shared, request};
 use crate::log;
+use crate::net::client::Client;
 use crate::proto::uwsgi::{self, BlockError, Head, Limits, PacketError};
 use crate::sys::{clock, epoll, process};
 use std::io::{ErrorKind, Result};
@@ -35,7 +35,7 @@ impl Core {
         self.request.text.append(&mut conn.buf);
         let Some(client) = &mut conn.client else { return false };
         let got = match self.receive_packet(client, yields) {
-            Ok(Got::Part) if !self.shared.own_epoll() => self.wait_for_packet(client),
+            Ok(Got::Part) if !self.shared.has_private_epoll() => self.wait_for_packet(client),
             Ok(Got::Part) if conn.key.is_none() => self.wait_a_little(client),
             got => got,
         };
@@ -206,7 +206,7 @@ impl Core {
         }
     }
 
-    /// Whoever reaches the socket could run code of its own (PITFALLS 33): such variables stand in environ and do nothing.
+    /// Whoever reaches the socket could run code of its own: such variables stand in environ and do nothing.
     fn note_code_request(&self) {
         log::say(&format!(
             "worker {}: a request asked to load code (UWSGI_FILE, UWSGI_MODULE or the like); ignored, since \

@@ -2,19 +2,19 @@
 //! names the cause and the option to change.
 
 use super::Shared;
-use super::client::Client;
 use super::core::Core;
 use crate::log;
+use crate::net::client::Client;
 use crate::proto::http::status::Plain;
 use crate::sys::{clock, epoll};
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
 impl Core {
-    /// Answers and closes. Nothing is put on the board or counted as a request. Returns `false`: there is nothing to run.
+    /// Answers and closes. Nothing is put on the scoreboard or counted as a request. Returns `false`: there is nothing to run.
     pub(super) fn refuse(&mut self, mut client: Client, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
-        Plain::last(status, &self.shared.own_headers).push_to(&mut out);
+        Plain::last(status, &self.shared.server_headers).push_to(&mut out);
         let _ = client.send(&out);
         self.shared.count_refused();
         log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));

@@ -33,7 +33,7 @@ pub struct Var {
     pub value: Span,
 }
 
-/// The variables that steer the server (spec: uwsgi-protocol §4). A repeated variable: the last one counts.
+/// The variables that steer the server. A repeated variable: the last one counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known {
     pub method: Span,
@@ -110,7 +110,7 @@ impl Request {
         Ok(())
     }
 
-    /// `https` or `http` or what the front end said (spec: wsgi-handling §1).
+    /// `https` or `http` or what the front end said.
     pub fn scheme(&self) -> &[u8] {
         if !self.trusted {
             return self.told_scheme.unwrap_or(b"http");

@@ -86,7 +86,7 @@ impl Conn {
     /// Descriptors that it holds: its socket, and the file that its body goes to or its answer comes from.
     pub fn descriptors(&self) -> usize {
         let uploads = self.upload.as_ref().is_some_and(|upload| upload.body.has_file());
-        let downloads = self.leftover.as_ref().is_some_and(|left| left.rest.has_file());
+        let downloads = self.leftover.as_ref().is_some_and(|left| left.queue.has_file());
         1 + usize::from(uploads) + usize::from(downloads)
     }
 }

@@ -1,20 +1,20 @@
 //! What a worker does for its clients in its last moment: the stack-dump signal runs this, inside the handler. TLS is not
-//! for handlers: where it is spoken, the handler wakes the watcher, which answers those clients; the application's threads
+//! for handlers: where it is spoken, the handler wakes the standby poller, which answers those clients; the application's threads
 //! may be anywhere.
 
 use super::Shared;
 use super::exchange::wait::SharedExchange;
 use crate::log;
 use crate::proto::http::status::Plain;
-use crate::shm::board::{Board, CoreSlot, ENCRYPTED, Phase};
+use crate::shm::scoreboard::{CoreSlot, ENCRYPTED, Phase, Scoreboard};
 use crate::sys::{clock, io};
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::*;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// How long the watcher tries to get at an exchange that another thread holds. All of it stays within the master's patience.
-const MOMENT_US: u64 = 200_000;
+/// How long the standby poller tries to get at an exchange that another thread holds. All of it stays within the master's patience.
+const ANSWER_LIMIT_US: u64 = 200_000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
 /// A place for each core.
@@ -25,31 +25,31 @@ pub fn exchanges(cores: usize) -> Exchanges {
 }
 
 struct Rescue {
-    board: Board,
+    scoreboard: Scoreboard,
     slot: usize,
     expired: Vec<u8>,
     bystander: Vec<u8>,
     mark: RawFd,
-    /// Kept where TLS clients may have to be answered, which is the watcher's to do.
+    /// Kept where TLS clients may have to be answered, which is the standby poller's to do.
     shared: Option<Arc<Shared>>,
 }
 
 static RESCUE: OnceLock<Rescue> = OnceLock::new();
 
-/// Readies the answers, and the watcher where it is needed: a handler cannot start a thread. `mark` gets one NUL byte after each dump, so that its reader
+/// Readies the answers, and the standby poller where it is needed: a handler cannot start a thread. `mark` gets one NUL byte after each dump, so that its reader
 /// knows where the dump ends.
 pub fn prepare(shared: &Arc<Shared>, mark: RawFd) {
     let plain = |status| {
         let mut out = Vec::new();
-        Plain::last(status, &shared.own_headers).push_to(&mut out);
+        Plain::last(status, &shared.server_headers).push_to(&mut out);
         out
     };
     let has_tls = !shared.exchanges.is_empty();
-    if has_tls && !shared.need_watcher() {
+    if has_tls && !shared.need_standby() {
         log::say(&format!("worker {}: harakiri will leave TLS clients without an answer", shared.id));
     }
     let _ = RESCUE.set(Rescue {
-        board: shared.board,
+        scoreboard: shared.scoreboard,
         slot: shared.slot_index,
         expired: plain(504),
         bystander: plain(503),
@@ -61,10 +61,10 @@ pub fn prepare(shared: &Arc<Shared>, mark: RawFd) {
 /// Runs inside a signal handler: atomics, send and write only.
 pub fn after_dump() {
     let Some(rescue) = RESCUE.get() else { return };
-    let is_last = rescue.board.worker(rescue.slot).rescue().load(Acquire) != 0;
+    let is_last = rescue.scoreboard.worker(rescue.slot).rescue().load(Acquire) != 0;
     let others_wait = is_last && rescue.answer_plain_clients();
     let is_left =
-        others_wait && rescue.shared.as_ref().is_some_and(|shared| shared.leave_rescue_to_watcher());
+        others_wait && rescue.shared.as_ref().is_some_and(|shared| shared.leave_rescue_to_standby());
     if !is_left {
         rescue.finish();
     }
@@ -74,7 +74,7 @@ impl Rescue {
     /// Answers every request whose answer has not begun, but those over TLS. `true`: there are some.
     fn answer_plain_clients(&self) -> bool {
         let mut others_wait = false;
-        for core in self.board.cores(self.slot) {
+        for core in self.scoreboard.cores(self.slot) {
             match core.client().load(Acquire) {
                 0 => {}
                 client if client & ENCRYPTED != 0 => others_wait |= core.phase() == Phase::Running,
@@ -101,7 +101,7 @@ impl Rescue {
     /// The master may go on.
     fn finish(&self) {
         io::write_mark(self.mark);
-        self.board.worker(self.slot).dumps().fetch_add(1, Release);
+        self.scoreboard.worker(self.slot).dumps().fetch_add(1, Release);
     }
 }
 
@@ -111,7 +111,7 @@ pub fn claimed(core: CoreSlot) -> Option<&'static [u8]> {
     Some(rescue.answer(core))
 }
 
-// ── what the watcher does ──
+// ── what the standby poller does ──
 
 impl Shared {
     /// A core is there.
@@ -124,7 +124,7 @@ impl Shared {
 
 /// And tells the master that it may go on.
 pub fn answer_encrypted_clients(shared: &Shared) {
-    let mut left: Vec<_> = shared.board.cores(shared.slot_index).zip(&*shared.exchanges).collect();
+    let mut left: Vec<_> = shared.scoreboard.cores(shared.slot_index).zip(&*shared.exchanges).collect();
     left.retain(|(core, _)| core.client().load(Acquire) & ENCRYPTED != 0);
     try_to_answer(&mut left);
     for (core, _) in &left {
@@ -140,7 +140,7 @@ pub fn answer_encrypted_clients(shared: &Shared) {
 
 /// Answers those that can be had within a moment; what is left has an answer to come, and somebody holds it.
 fn try_to_answer(left: &mut Vec<(CoreSlot, &OnceLock<Arc<SharedExchange>>)>) {
-    let until = clock::monotonic_us() + MOMENT_US;
+    let until = clock::monotonic_us() + ANSWER_LIMIT_US;
     loop {
         left.retain(|(core, exchange)| exchange.get().is_some_and(|exchange| !is_settled(*core, exchange)));
         if left.is_empty() || clock::monotonic_us() >= until {

@@ -3,29 +3,29 @@
 use super::Shared;
 use super::core::Core;
 use crate::policy::balance;
-use crate::shm::board::Phase;
+use crate::shm::scoreboard::Phase;
 use crate::sys::{clock, process, signal};
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
 /// How long a computing process waits before it looks again whether it still computes: at first, and when it has
 /// computed at every look for a while.
-const SHORTEST_REST_US: u64 = 1_000;
-const LONGEST_REST_US: u64 = 128_000;
+const MIN_BACK_OFF_US: u64 = 1_000;
+const MAX_BACK_OFF_US: u64 = 128_000;
 /// When nothing is begun or completed for so long, computations are long here: they must not starve the backlog.
 const STALLED_US: u64 = 1_000_000;
 
 impl Core {
-    /// Says on the board that this process is about to take a request, if none is in flight. In a process with one thread
+    /// Says on the scoreboard that this process is about to take a request, if none is in flight. In a process with one thread
     /// there never is. Where each worker watches the listeners itself, connections come in freely.
     pub(super) fn claim_alone(&mut self) -> bool {
-        if !self.counts_in_flight || self.shared.own_epoll() {
+        if !self.counts_in_flight || self.shared.has_private_epoll() {
             return true;
         }
         self.claimed = self.shared.slot.in_flight().compare_exchange(0, 1, AcqRel, Acquire).is_ok();
         if self.claimed {
             // Now, not when the request runs: reading it may take a slow client's time.
-            self.shared.call_successor();
+            self.shared.wake_one();
         }
         self.claimed
     }
@@ -34,8 +34,8 @@ impl Core {
         if self.counts_in_flight && !self.claimed {
             self.shared.slot.in_flight().fetch_add(1, AcqRel);
             self.claimed = true;
-            if !self.shared.own_epoll() {
-                self.shared.call_successor();
+            if !self.shared.has_private_epoll() {
+                self.shared.wake_one();
             }
         }
     }
@@ -53,12 +53,12 @@ impl Core {
         let now = clock::monotonic_us();
         let stalled_for = now.saturating_sub(shared.progress_us.load(Relaxed));
         if stalled_for < STALLED_US && !shared.parallel && self.neighbours_compute() {
-            let rest = shared.rest_us.load(Relaxed).clamp(SHORTEST_REST_US, LONGEST_REST_US);
-            shared.rest_us.store(2 * rest, Relaxed);
-            self.intake.rest(shared, Duration::from_micros(rest));
+            let back_off = shared.back_off_us.load(Relaxed).clamp(MIN_BACK_OFF_US, MAX_BACK_OFF_US);
+            shared.back_off_us.store(2 * back_off, Relaxed);
+            self.intake.back_off(shared, Duration::from_micros(back_off));
             return false;
         }
-        shared.rest_us.store(0, Relaxed);
+        shared.back_off_us.store(0, Relaxed);
         self.claim();
         let found = self.accept(listener);
         if !found {
@@ -69,70 +69,70 @@ impl Core {
 
     /// Does a thread of this process that runs a request want a processor? One that waits for a database does not.
     fn neighbours_compute(&self) -> bool {
-        let cores = self.shared.board.cores(self.shared.slot_index);
+        let cores = self.shared.scoreboard.cores(self.shared.slot_index);
         let running = cores.filter(|core| core.phase() != Phase::Idle);
         running.map(|core| core.tid().load(Relaxed)).any(|tid| process::is_runnable(tid as i32))
     }
 }
 
-// The threads of one process stand in the lines of all processes, one in each at most, or sit on the bench.
+// The threads of one process stand in the lines of all processes, one in each at most, or sit parked.
 impl Shared {
-    pub(super) fn enter_line(&self) -> Option<usize> {
-        let tiers = self.tiers.len();
-        let mut taken = self.lines_taken.load(Acquire);
+    pub(super) fn enter_queue(&self) -> Option<usize> {
+        let accept_queues = self.accept_queues.len();
+        let mut taken = self.queues_occupied.load(Acquire);
         loop {
-            let line = balance::line(self.slot.in_flight().load(Acquire), taken, tiers)?;
-            match self.lines_taken.compare_exchange(taken, taken | 1 << line, AcqRel, Acquire) {
-                Ok(_) => return Some(line),
+            let queue = balance::queue(self.slot.in_flight().load(Acquire), taken, accept_queues)?;
+            match self.queues_occupied.compare_exchange(taken, taken | 1 << queue, AcqRel, Acquire) {
+                Ok(_) => return Some(queue),
                 Err(now) => taken = now,
             }
         }
     }
 
-    pub(super) fn leave_line(&self, line: usize) {
-        self.lines_taken.fetch_and(!(1 << line), AcqRel);
+    pub(super) fn leave_queue(&self, queue: usize) {
+        self.queues_occupied.fetch_and(!(1 << queue), AcqRel);
     }
 
     /// Lets one thread of the process rest; `false`: another does already.
-    pub(super) fn begin_rest(&self) -> bool {
-        self.lines_taken.fetch_or(balance::RESTING, AcqRel) & balance::RESTING == 0
+    pub(super) fn begin_back_off(&self) -> bool {
+        self.queues_occupied.fetch_or(balance::BACKING_OFF, AcqRel) & balance::BACKING_OFF == 0
     }
 
-    pub(super) fn end_rest(&self) {
-        self.lines_taken.fetch_and(!balance::RESTING, AcqRel);
+    pub(super) fn end_back_off(&self) {
+        self.queues_occupied.fetch_and(!balance::BACKING_OFF, AcqRel);
     }
 
     /// Is a thread that has nothing to do needed in a line?
     fn needs_another(&self) -> bool {
-        let (in_flight, taken) = (self.slot.in_flight().load(Acquire), self.lines_taken.load(Acquire));
-        balance::line(in_flight, taken, self.tiers.len()).is_some()
+        let (in_flight, taken) = (self.slot.in_flight().load(Acquire), self.queues_occupied.load(Acquire));
+        balance::queue(in_flight, taken, self.accept_queues.len()).is_some()
     }
 
-    /// Puts the calling thread on the bench: [`Shared::call_successor`] kicks it when it is needed. `false`: it is needed
+    /// Puts the calling thread parked: [`Shared::wake_one`] wakes it when it is needed. `false`: it is needed
     /// now.
-    pub(super) fn sit_down(&self) -> bool {
-        let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    pub(super) fn park(&self) -> bool {
+        let mut parked = self.parked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if self.needs_another() {
             return false;
         }
-        bench.push(process::thread_id());
+        parked.push(process::thread_id());
         true
     }
 
-    pub(super) fn stand_up(&self) {
+    pub(super) fn unpark(&self) {
         let me = process::thread_id();
-        self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).retain(|&tid| tid != me);
+        self.parked.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).retain(|&tid| tid != me);
     }
 
     /// A thread has taken a connection: another may be needed in line for the next.
-    pub(super) fn call_successor(&self) {
+    pub(super) fn wake_one(&self) {
         let in_flight = self.slot.in_flight().load(Acquire).min(63);
-        if self.lines_taken.load(Acquire) >> in_flight != 0 {
+        if self.queues_occupied.load(Acquire) >> in_flight != 0 {
             return;
         }
-        let mut bench = self.bench.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(tid) = bench.pop() {
-            process::signal_thread(tid, signal::kick());
+        let mut parked = self.parked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(tid) = parked.pop() {
+            process::signal_thread(tid, signal::wake());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Bodies that are read before the application runs: in memory, or in a file without a name. Only these can seek.
 
-use super::body::{Body, BodyError, Rest};
-use super::client::Client;
+use super::body::{Body, BodyError, RemainingBody};
+use crate::net::client::Client;
 use crate::sys::socket::EMFILE;
 use std::fs::File;
 use std::io::{Error, Write};
@@ -26,7 +26,7 @@ impl Body {
                 return Err(error);
             }
             self.move_to_file(storage)?;
-            if matches!(self.rest, Rest::Nothing) {
+            if matches!(self.remaining, RemainingBody::Nothing) {
                 return self.gathered();
             }
             let held = self.ahead.len();
@@ -71,7 +71,7 @@ impl Body {
 
     /// How long the part in memory is at least going to be.
     fn least_length(&self) -> u64 {
-        let coming = if let Rest::Bytes(left) = self.rest { left } else { 0 };
+        let coming = if let RemainingBody::Bytes(left) = self.remaining { left } else { 0 };
         self.ahead.len() as u64 + coming
     }
 

@@ -5,12 +5,12 @@ use super::Shared;
 use super::body::{Body, BodyError};
 use super::conns::{Conn, Upload, Waits};
 use super::core::Core;
-use super::waiting::Tended;
+use super::waiting::Serviced;
 use crate::proto::http::{Framing, Request as HttpRequest, framing, head, status};
 use crate::sys::clock;
 
 /// Taken from one connection before others get their turn.
-const TURN: u64 = 1 << 20;
+const READ_QUANTUM: u64 = 1 << 20;
 
 impl Core {
     pub(super) fn reads_ahead(&self) -> bool {
@@ -58,19 +58,19 @@ impl Core {
 
     /// More of the body has come.
     pub(super) fn read_body(&mut self, conn: Conn) -> bool {
-        let tended = self.shared.read_body(conn, &mut self.lock().body);
-        match tended {
-            Tended::Ready(mut conn) => {
+        let serviceable = self.shared.read_body(conn, &mut self.lock().body);
+        match serviceable {
+            Serviced::Ready(mut conn) => {
                 let Some(upload) = conn.upload.take() else { return false };
                 let Upload { head, body, .. } = *upload;
                 self.lock().body.take_up(body);
                 self.resume(conn, head)
             }
-            Tended::Waits(conn) => {
+            Serviced::Waits(conn) => {
                 self.keep(conn);
                 false
             }
-            Tended::Over => false,
+            Serviced::Over => false,
         }
     }
 
@@ -93,28 +93,28 @@ impl Core {
     fn gather(&mut self, conn: &mut Conn) -> Result<bool, BodyError> {
         let Some(client) = &mut conn.client else { return Err(BodyError::Over) };
         let storage = self.shared.storage();
-        self.lock().body.gather(client, storage, TURN)
+        self.lock().body.gather(client, storage, READ_QUANTUM)
     }
 }
 
 impl Shared {
     /// Takes what has come of a body, with the buffer of another. Ready: all of it is here.
-    pub(super) fn read_body(&self, mut conn: Conn, room: &mut Body) -> Tended {
+    pub(super) fn read_body(&self, mut conn: Conn, room: &mut Body) -> Serviced {
         let (Some(client), Some(upload)) = (&mut conn.client, &mut conn.upload) else {
             self.forget(&conn);
-            return Tended::Over;
+            return Serviced::Over;
         };
         conn.since_us = clock::monotonic_us();
         conn.heard_us = conn.since_us;
         room.take_up(std::mem::take(&mut upload.body));
-        let gathered = room.gather(client, self.storage(), TURN);
+        let gathered = room.gather(client, self.storage(), READ_QUANTUM);
         upload.body = room.put_aside();
         match gathered {
-            Ok(true) => Tended::Ready(conn),
-            Ok(false) => Tended::Waits(conn),
+            Ok(true) => Serviced::Ready(conn),
+            Ok(false) => Serviced::Waits(conn),
             Err(error) => {
                 self.broken_body(conn, error);
-                Tended::Over
+                Serviced::Over
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The connections of a worker that wait: kept, looked over, and let go.
 
 use super::Shared;
-use super::client::Client;
 use super::conns::{Conn, Limits, Overdue, Waits};
 use super::core::Core;
 use super::http::is_empty_line;
 use super::intake::CONNECTION;
 use crate::base::reason::reason;
 use crate::config::Protocol;
+use crate::net::client::Client;
 use crate::sys::{epoll, io};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(super) const SWEEP_US: u64 = 1_000_000;
 
 /// What has become of a connection that was looked after.
-pub(super) enum Tended {
+pub(super) enum Serviced {
     /// What comes next is a core's.
     Ready(Conn),
     /// It waits on.
@@ -39,7 +39,7 @@ impl Shared {
     }
 
     pub(super) fn watch(&self, mut conn: Conn, wanted: u32) {
-        let one_at_a_time = self.board.threads() > 1;
+        let one_at_a_time = self.scoreboard.threads() > 1;
         let flags = if one_at_a_time { wanted | epoll::ONESHOT } else { wanted };
         let before = std::mem::replace(&mut conn.events, flags);
         let mut conns = self.conns();
@@ -82,8 +82,10 @@ impl Shared {
 
     /// May an answer keep its connection open?
     pub(super) fn keeps_connections(&self, is_tls: bool) -> bool {
-        let order = self.order();
-        order.keeps_connections(is_tls) && !self.is_table_full() && (order.serves() || self.has_successor())
+        let command = self.command();
+        command.keeps_connections(is_tls)
+            && !self.is_table_full()
+            && (command.serves() || self.has_successor())
     }
 
     /// Closes the connections that have waited too long, once a second.
@@ -151,9 +153,9 @@ impl Core {
         match (conn.waits, conn.protocol) {
             (Waits::Reader, _) => {
                 match self.shared.send_leftover(conn) {
-                    Tended::Ready(conn) => self.next_request(conn),
-                    Tended::Waits(conn) => self.keep(conn),
-                    Tended::Over => {}
+                    Serviced::Ready(conn) => self.next_request(conn),
+                    Serviced::Waits(conn) => self.keep(conn),
+                    Serviced::Over => {}
                 }
                 false
             }
@@ -168,18 +170,18 @@ impl Core {
 
     /// Puts a connection into the table, unless there is more to be read at once.
     pub(super) fn keep(&mut self, mut conn: Conn) {
-        if conn.is_tended() || !self.shared.mailboxes.is_empty() {
-            self.shared.need_watcher();
+        if conn.needs_service() || !self.shared.mailboxes.is_empty() {
+            self.shared.need_standby();
         }
         let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);
-        let holds = reads_on && conn.client.as_mut().is_some_and(Client::holds);
+        let holds = reads_on && conn.client.as_mut().is_some_and(Client::has_buffered_input);
         if holds {
             self.again.push_back(conn)
         } else {
             self.shared.keep(conn)
         }
-        if !self.shared.own_epoll() {
-            self.shared.wake_watcher();
+        if !self.shared.has_private_epoll() {
+            self.shared.wake_standby();
         }
     }
 }
@@ -189,8 +191,12 @@ pub(super) fn awaited(conn: &mut Conn) -> u32 {
     match conn.waits {
         Waits::Reader => epoll::WRITE,
         Waits::Close => epoll::READ,
-        // There is room for what it owes; of what it holds the socket knows nothing, but room there is mostly.
-        _ if conn.client.as_mut().is_some_and(|client| client.owes() || client.holds()) => {
+        // There is room for what it has_pending_output; of what it holds the socket knows nothing, but room there is mostly.
+        _ if conn
+            .client
+            .as_mut()
+            .is_some_and(|client| client.has_pending_output() || client.has_buffered_input()) =>
+        {
             epoll::READ | epoll::WRITE
         }
         _ => epoll::READ,
@@ -200,5 +206,5 @@ pub(super) fn awaited(conn: &mut Conn) -> u32 {
 /// Is there something of the next request?
 pub(super) fn has_begun(conn: &mut Conn) -> bool {
     let Some(client) = &mut conn.client else { return false };
-    !is_empty_line(&conn.buf) || client.holds() || io::has_bytes(client.as_fd())
+    !is_empty_line(&conn.buf) || client.has_buffered_input() || io::has_bytes(client.as_fd())
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 struct Mailbox {
     /// A bit for each message that lies unread.
     unread: AtomicU64,
-    /// What the worker says on the board.
+    /// What the worker says on the scoreboard.
     has_left: AtomicU64,
 }
 

@@ -6,7 +6,7 @@ use crate::under_test::phase::{self, Phase};
 use loom::thread;
 use std::sync::Arc;
 
-/// A slot of the board, and the clients of two requests that run in it one after the other.
+/// A slot of the scoreboard, and the clients of two requests that run in it one after the other.
 struct Core {
     phase: AtomicU64,
     client: AtomicU64,

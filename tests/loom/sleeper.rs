@@ -1,4 +1,4 @@
-//! The watcher sleeps while there is nothing for it to do: no wake-up is lost. One that is lost leaves it asleep for ever,
+//! The standby poller sleeps while there is nothing for it to do: no wake-up is lost. One that is lost leaves it asleep for ever,
 //! which loom calls a deadlock.
 
 use crate::base::sync::{AtomicU64, Ordering::*, Part, without};
@@ -9,41 +9,41 @@ use crate::under_test::sleeper::Sleeper;
 use loom::thread;
 use std::sync::Arc;
 
-/// A worker as its watcher sees it.
+/// A worker as its standby poller sees it.
 struct Worker {
     sleeper: Sleeper,
     /// The phases of its cores.
     cores: Vec<AtomicU64>,
     /// Connections in the table that want looking after.
-    tended: AtomicU64,
+    serviceable: AtomicU64,
 }
 
 impl Worker {
     fn new(cores: usize) -> Worker {
         let cores = (0..cores).map(|_| AtomicU64::new(Phase::Idle as u64)).collect();
-        Worker { sleeper: Sleeper::new(EventFd::default()), cores, tended: AtomicU64::new(0) }
+        Worker { sleeper: Sleeper::new(EventFd::default()), cores, serviceable: AtomicU64::new(0) }
     }
 
-    fn has_tended(&self) -> bool {
-        self.tended.load(Relaxed) > 0
+    fn has_serviceable(&self) -> bool {
+        self.serviceable.load(Relaxed) > 0
     }
 
     /// Every core is at work, and something is left in the table.
     fn is_needed(&self) -> bool {
-        self.has_tended() && self.cores.iter().all(|core| Phase::of(core) != Phase::Idle)
+        self.has_serviceable() && self.cores.iter().all(|core| Phase::of(core) != Phase::Idle)
     }
 
-    /// As `Core::enter_board` does.
+    /// As `Core::show_request` does.
     fn begin(&self, core: usize) {
         Phase::Running.store(&self.cores[core]);
-        if self.sleeper.is_asleep() && self.has_tended() {
+        if self.sleeper.is_asleep() && self.has_serviceable() {
             self.sleeper.wake();
         }
     }
 
     /// An answer whose end its client has not taken, and then the next request.
     fn leave_and_begin(&self, core: usize) {
-        self.tended.fetch_add(1, Relaxed);
+        self.serviceable.fetch_add(1, Relaxed);
         self.begin(core);
     }
 

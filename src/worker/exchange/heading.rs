@@ -1,12 +1,12 @@
 //! The head of an answer: set by the application, or by the server in its place, and completed when it goes out.
 
 use super::{Exchange, Speaks};
+use crate::net::client::Client;
 use crate::proto::http::response::{self, Delivery, HeadError};
 use crate::proto::http::status;
-use crate::worker::client::Client;
 
 /// Most bytes of an unread body that are thrown away before the answer: the application waits.
-const HERE: u64 = 256 * 1024;
+const MAX_DISCARDED: u64 = 256 * 1024;
 
 impl Exchange {
     pub fn start(&mut self, status: &[u8]) -> Result<(), HeadError> {
@@ -50,7 +50,7 @@ impl Exchange {
     fn goes_on(&mut self, is_done: bool) -> bool {
         matches!(self.speaks, Speaks::Http { keep_alive: true, .. })
             && !self.close
-            && self.worker.order().keeps_connections(self.client.as_ref().is_some_and(Client::is_tls))
+            && self.worker.command().keeps_connections(self.client.as_ref().is_some_and(Client::is_tls))
             && !self.leaves_body(is_done)
     }
 
@@ -66,7 +66,7 @@ impl Exchange {
         let Some(client) = &mut self.client else { return true };
         // Whether the application will read the rest while it answers is not known yet: no answer may promise to go on and
         // then end its connection.
-        !is_done || !self.body.drain(client, HERE)
+        !is_done || !self.body.drain(client, MAX_DISCARDED)
     }
 
     /// Puts the head into `out`. `whole` is the length of the body when all of it is known already.

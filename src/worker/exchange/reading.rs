@@ -2,9 +2,9 @@
 
 use super::wait::ReadStep;
 use super::{Exchange, Gone};
+use crate::net::client::Client;
 use crate::proto::http::status;
 use crate::worker::body::BodyError;
-use crate::worker::client::Client;
 use crate::worker::rescue;
 
 impl Exchange {

@@ -2,10 +2,10 @@
 //! the connection table.
 
 use super::{After, Exchange, Gone, SMALL, Speaks};
+use crate::net::client::Client;
 use crate::proto::http::response::Delivery;
 use crate::sys::clock;
 use crate::sys::wait::{Peer, peer};
-use crate::worker::client::Client;
 use crate::worker::conns::{Overdue, is_below};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
@@ -25,7 +25,7 @@ impl Exchange {
         }
         let held = self.out.len();
         let result = match (held, chunk.is_empty()) {
-            (0, true) if !client.owes() => return Ok(0),
+            (0, true) if !client.has_pending_output() => return Ok(0),
             (0, _) => client.send(chunk),
             (_, true) => client.send(&self.out),
             (_, false) => client.send_two(&self.out, chunk),
@@ -71,7 +71,7 @@ impl Exchange {
         self.gone = true;
         self.close = true;
         self.out.clear();
-        self.rest.clear();
+        self.queue.clear();
         self.end_turn();
         Err(Gone)
     }
@@ -104,7 +104,9 @@ impl Exchange {
 
     /// Everything that was written is with the kernel.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty() && self.rest.is_empty() && !self.client.as_ref().is_some_and(Client::owes)
+        self.out.is_empty()
+            && self.queue.is_empty()
+            && !self.client.as_ref().is_some_and(Client::has_pending_output)
     }
 
     /// Everything that was announced has been written.
@@ -138,7 +140,7 @@ impl Exchange {
 
     /// Sends what there is, as far as the client takes it.
     pub(super) fn send_some(&mut self) -> Result<(), Gone> {
-        if self.rest.is_empty() {
+        if self.queue.is_empty() {
             return self.send_with(&[]).map(drop);
         }
         let Some(client) = &mut self.client else { return Err(Gone) };
@@ -146,13 +148,13 @@ impl Exchange {
             return self.forestalled();
         }
         let mut send = || -> std::io::Result<()> {
-            self.rest.inline(SMALL as u64, &mut self.out)?;
+            self.queue.inline(SMALL as u64, &mut self.out)?;
             while !self.out.is_empty() {
-                let sent = client.send_before(&self.out, !self.rest.is_empty())?;
+                let sent = client.send_before(&self.out, !self.queue.is_empty())?;
                 self.sent += sent as u64;
                 self.out.drain(..sent);
             }
-            self.sent += self.rest.send(client)?;
+            self.sent += self.queue.send(client)?;
             Ok(())
         };
         match send() {
@@ -174,7 +176,7 @@ impl Exchange {
 
     /// Is no more left than the connection table may have?
     pub(super) fn leaves_little(&self) -> bool {
-        self.out.len() <= self.room && (self.parks || self.rest.is_empty())
+        self.out.len() <= self.room && (self.parks || self.queue.is_empty())
     }
 
     /// Sends the end of an answer that is complete, as far as the client takes it. `false`: the client has to be waited for.
@@ -247,9 +249,9 @@ impl Exchange {
         let after = match (self.gone, is_flushed) {
             (true, _) => After::Close,
             (false, false) => {
-                let mut rest = std::mem::take(&mut self.rest);
-                rest.put_first(std::mem::take(&mut self.out));
-                After::Send(rest, keep)
+                let mut queue = std::mem::take(&mut self.queue);
+                queue.put_first(std::mem::take(&mut self.out));
+                After::Send(queue, keep)
             }
             (false, true) if keep => After::Keep,
             (false, true) if self.body.is_drained() => After::Close,

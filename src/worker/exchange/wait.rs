@@ -3,10 +3,10 @@
 //! another, and the core, which alone ends requests, is held up by nobody.
 
 use super::{Exchange, Gone, Outcome, Sent, WriteError};
+use crate::net::client::Client;
 use crate::sys::clock;
 use crate::sys::wait::{self, Ended, Interest, Waker};
 use crate::worker::body::{Body, BodyError};
-use crate::worker::client::Client;
 use crate::worker::exchange::After;
 use crate::worker::spool::Storage;
 use parking_lot::{Mutex, MutexGuard};
@@ -334,7 +334,7 @@ impl SharedExchange {
         while !exchange.send_file_step()? {
             exchange = self.pause_writing(exchange, &mut patience)?;
         }
-        if exchange.rest.is_empty() {
+        if exchange.queue.is_empty() {
             exchange.end_turn();
         }
         Ok(())

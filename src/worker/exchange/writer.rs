@@ -1,9 +1,9 @@
 //! What the application hands over of its answer. Nothing here waits for the client.
 
 use super::{Exchange, Gone, SMALL, Sent, WriteError};
+use crate::net::send_queue::SendQueue;
 use crate::proto::http::chunked::{CHUNK_END, LAST_CHUNK, push_chunk_size};
 use crate::proto::http::response::Delivery;
-use crate::worker::rest::Rest;
 use std::os::fd::BorrowedFd;
 
 impl Exchange {
@@ -111,10 +111,10 @@ impl Exchange {
             if delivery == Delivery::Chunked {
                 push_chunk_size(&mut self.out, length as usize);
             }
-            self.rest = Rest::of_file(file, self.settings.statics.copies);
-            self.rest.push_stretch(offset, length);
+            self.queue = SendQueue::of_file(file, self.settings.statics.copies);
+            self.queue.push_stretch(offset, length);
             if delivery == Delivery::Chunked {
-                self.rest.push_bytes(CHUNK_END.to_vec());
+                self.queue.push_bytes(CHUNK_END.to_vec());
             }
         }
         self.writing = true;
@@ -124,12 +124,12 @@ impl Exchange {
     }
 
     /// An answer whose head is set, Content-Length included, and whose body is this. It goes out with [`Exchange::finish`].
-    pub fn attach(&mut self, body: Rest) {
+    pub fn attach(&mut self, body: SendQueue) {
         let length = body.len();
         if self.push_head(Some(length)) != Delivery::Nothing && length > 0 {
             self.body_bytes = length;
             self.by_sendfile = self.sends_files();
-            self.rest = body;
+            self.queue = body;
         }
     }
 

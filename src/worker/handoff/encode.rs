@@ -1,7 +1,7 @@
 //! A connection as a message between processes: the descriptor of its socket goes beside these bytes.
 
 use crate::config::Protocol;
-use crate::worker::client::Client;
+use crate::net::client::Client;
 use crate::worker::conns::{Conn, Waits};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -3,9 +3,9 @@
 
 use super::encode::{MAX_MESSAGE, encode, is_movable};
 use super::last_look;
-use crate::shm::board::{Board, Stage};
+use crate::net::client::Client;
+use crate::shm::scoreboard::{Scoreboard, Stage};
 use crate::sys::{clock, io, scm};
-use crate::worker::client::Client;
 use crate::worker::conns::Conn;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -50,45 +50,51 @@ impl Message {
 }
 
 /// Has the worker in a slot read its mailbox for the last time? One that boots will read it.
-pub fn has_left(board: Board, slot: usize) -> bool {
-    matches!(board.worker(slot).stage(), Stage::Retiring | Stage::Gone)
+pub fn has_left(scoreboard: Scoreboard, slot: usize) -> bool {
+    matches!(scoreboard.worker(slot).stage(), Stage::Retiring | Stage::Gone)
 }
 
 /// For how long the worker in a slot has left messages unread.
-pub fn unread_for(board: Board, slot: usize, now_us: u64) -> Option<u64> {
-    let worker = board.worker(slot);
-    (worker.handed().load(Relaxed) > 0).then(|| now_us.saturating_sub(worker.mailbox_us().load(Relaxed)))
+pub fn unread_for(scoreboard: Scoreboard, slot: usize, now_us: u64) -> Option<u64> {
+    let worker = scoreboard.worker(slot);
+    (worker.mailbox_len().load(Relaxed) > 0).then(|| now_us.saturating_sub(worker.mailbox_us().load(Relaxed)))
 }
 
 /// May the worker in a slot be given a connection, as far as its mailbox and its table go?
-pub fn has_room(board: Board, slot: usize, now_us: u64) -> bool {
-    let worker = board.worker(slot);
+pub fn has_room(scoreboard: Scoreboard, slot: usize, now_us: u64) -> bool {
+    let worker = scoreboard.worker(slot);
     worker.table_full().load(Relaxed) == 0
-        && worker.handed().load(Relaxed) < MAX_UNREAD
-        && unread_for(board, slot, now_us).is_none_or(|time| time < STALE_US)
+        && worker.mailbox_len().load(Relaxed) < MAX_UNREAD
+        && unread_for(scoreboard, slot, now_us).is_none_or(|time| time < STALE_US)
 }
 
 /// Puts a message into the mailbox of a slot, if there is room.
-pub fn post(board: Board, mailbox: &Mailbox, slot: usize, bytes: &[u8], fd: BorrowedFd<'_>) -> bool {
-    let worker = board.worker(slot);
-    if worker.handed().fetch_add(1, Relaxed) == 0 {
+pub fn post(
+    scoreboard: Scoreboard,
+    mailbox: &Mailbox,
+    slot: usize,
+    bytes: &[u8],
+    fd: BorrowedFd<'_>,
+) -> bool {
+    let worker = scoreboard.worker(slot);
+    if worker.mailbox_len().fetch_add(1, Relaxed) == 0 {
         worker.mailbox_us().store(clock::monotonic_us(), Relaxed);
     }
     let is_sent = scm::send(mailbox.giving.as_fd(), bytes, fd).is_ok();
     if !is_sent {
-        count_out(board, slot);
+        count_out(scoreboard, slot);
     }
     is_sent
 }
 
 /// One message less. What a predecessor in this slot has left was not counted in it.
-fn count_out(board: Board, slot: usize) {
+fn count_out(scoreboard: Scoreboard, slot: usize) {
     let less = |unread: u64| Some(unread.saturating_sub(1));
-    let _ = board.worker(slot).handed().fetch_update(Relaxed, Relaxed, less);
+    let _ = scoreboard.worker(slot).mailbox_len().fetch_update(Relaxed, Relaxed, less);
 }
 
 /// Takes a message out of the mailbox of a slot, unless this process could not hold its descriptor.
-pub fn take(board: Board, mailboxes: &[Mailbox], slot: usize) -> Option<(Vec<u8>, OwnedFd)> {
+pub fn take(scoreboard: Scoreboard, mailboxes: &[Mailbox], slot: usize) -> Option<(Vec<u8>, OwnedFd)> {
     let mailbox = mailboxes.get(slot).filter(|_| io::has_spare_number())?;
     let mut bytes = Vec::new();
     loop {
@@ -96,8 +102,8 @@ pub fn take(board: Board, mailboxes: &[Mailbox], slot: usize) -> Option<(Vec<u8>
         if received.as_ref().is_err_and(|error| error.kind() != ErrorKind::InvalidData) {
             return None;
         }
-        count_out(board, slot);
-        board.worker(slot).mailbox_us().store(clock::monotonic_us(), Relaxed);
+        count_out(scoreboard, slot);
+        scoreboard.worker(slot).mailbox_us().store(clock::monotonic_us(), Relaxed);
         if let Ok(socket) = received {
             return Some((bytes, socket));
         }
@@ -107,50 +113,50 @@ pub fn take(board: Board, mailboxes: &[Mailbox], slot: usize) -> Option<(Vec<u8>
 
 /// Counts nothing as unread in the mailbox of a slot, where nothing is: a process that was killed while it gave a
 /// connection has counted one that will never come.
-pub fn recount(board: Board, slot: usize) {
-    board.worker(slot).handed().store(0, Relaxed);
+pub fn recount(scoreboard: Scoreboard, slot: usize) {
+    scoreboard.worker(slot).mailbox_len().store(0, Relaxed);
 }
 
 /// Gives a message to the one of these workers that has the least to do, or hands it back when none has room.
 pub fn deliver(
-    board: Board,
+    scoreboard: Scoreboard,
     mailboxes: &[Mailbox],
     mut message: Message,
     takes: impl Fn(usize) -> bool,
 ) -> Result<(), Message> {
-    let (load, now) = (|slot: &usize| load(board, *slot), clock::monotonic_us());
-    let fits = |&slot: &usize| takes(slot) && has_room(board, slot, now);
+    let (load, now) = (|slot: &usize| load(scoreboard, *slot), clock::monotonic_us());
+    let fits = |&slot: &usize| takes(slot) && has_room(scoreboard, slot, now);
     let mut slots: Vec<usize> = (0..mailboxes.len()).filter(fits).collect();
     slots.sort_by_key(load);
     for slot in slots {
-        if !post(board, &mailboxes[slot], slot, &message.bytes, message.client.as_fd()) {
+        if !post(scoreboard, &mailboxes[slot], slot, &message.bytes, message.client.as_fd()) {
             continue;
         }
         message.client.release();
         // If it left meanwhile, this message or another is still there.
-        let taken = last_look::take_back(|| has_left(board, slot), || take(board, mailboxes, slot));
+        let taken = last_look::take_back(|| has_left(scoreboard, slot), || take(scoreboard, mailboxes, slot));
         let Some((bytes, socket)) = taken else { return Ok(()) };
         message = Message { bytes, client: Client::plain(socket) };
     }
     Err(message)
 }
 
-fn load(board: Board, slot: usize) -> (u64, u64) {
-    let worker = board.worker(slot);
-    (worker.in_flight().load(Relaxed), worker.handed().load(Relaxed))
+fn load(scoreboard: Scoreboard, slot: usize) -> (u64, u64) {
+    let worker = scoreboard.worker(slot);
+    (worker.in_flight().load(Relaxed), worker.mailbox_len().load(Relaxed))
 }
 
 /// What lies unread in the mailbox of a slot goes to these workers; returns what none of them has room for.
 pub fn forward_undelivered(
-    board: Board,
+    scoreboard: Scoreboard,
     mailboxes: &[Mailbox],
     from: usize,
     takes: impl Fn(usize) -> bool,
 ) -> Vec<Message> {
     let mut left = Vec::new();
-    while let Some((bytes, socket)) = take(board, mailboxes, from) {
+    while let Some((bytes, socket)) = take(scoreboard, mailboxes, from) {
         let message = Message { bytes, client: Client::plain(socket) };
-        left.extend(deliver(board, mailboxes, message, |slot| slot != from && takes(slot)).err());
+        left.extend(deliver(scoreboard, mailboxes, message, |slot| slot != from && takes(slot)).err());
     }
     left
 }
@@ -159,15 +165,15 @@ pub fn forward_undelivered(
 mod tests {
     use super::*;
     use crate::config::Protocol;
-    use crate::shm::board::Order;
+    use crate::shm::scoreboard::Command;
 
-    fn server(slots: usize) -> (Board, Vec<Mailbox>) {
-        let board = Board::new(slots, 1).unwrap();
+    fn server(slots: usize) -> (Scoreboard, Vec<Mailbox>) {
+        let scoreboard = Scoreboard::new(slots, 1).unwrap();
         for slot in 0..slots {
-            board.worker(slot).assign(1 + slot as u64, 1, board.next_assignment());
-            board.worker(slot).set_stage(Stage::Ready);
+            scoreboard.worker(slot).assign(1 + slot as u64, 1, scoreboard.next_assignment());
+            scoreboard.worker(slot).set_stage(Stage::Ready);
         }
-        (board, make(slots).unwrap())
+        (scoreboard, make(slots).unwrap())
     }
 
     fn message(bytes: &[u8]) -> Message {
@@ -177,77 +183,81 @@ mod tests {
         Message::of(conn).unwrap()
     }
 
-    fn serves(board: Board) -> impl Fn(usize) -> bool {
-        move |slot| board.worker(slot).stage() == Stage::Ready && board.worker(slot).order() == Order::Serve
+    fn serves(scoreboard: Scoreboard) -> impl Fn(usize) -> bool {
+        move |slot| {
+            scoreboard.worker(slot).stage() == Stage::Ready
+                && scoreboard.worker(slot).command() == Command::Serve
+        }
     }
 
     #[test]
     fn messages_spread_over_those_who_have_room() {
-        let (board, mailboxes) = server(3);
-        board.worker(1).table_full().store(1, Relaxed);
+        let (scoreboard, mailboxes) = server(3);
+        scoreboard.worker(1).table_full().store(1, Relaxed);
         for _ in 0..10 {
-            deliver(board, &mailboxes, message(b"x"), serves(board)).unwrap();
+            deliver(scoreboard, &mailboxes, message(b"x"), serves(scoreboard)).unwrap();
         }
-        let unread: Vec<u64> = (0..3).map(|slot| board.worker(slot).handed().load(Relaxed)).collect();
+        let unread: Vec<u64> =
+            (0..3).map(|slot| scoreboard.worker(slot).mailbox_len().load(Relaxed)).collect();
         assert_eq!(unread, [5, 0, 5]);
     }
 
     #[test]
     fn what_a_dead_worker_left_goes_to_the_living() {
-        let (board, mailboxes) = server(2);
+        let (scoreboard, mailboxes) = server(2);
         for number in 0..3 {
-            assert!(deliver(board, &mailboxes, message(&[number]), |slot| slot == 0).is_ok());
+            assert!(deliver(scoreboard, &mailboxes, message(&[number]), |slot| slot == 0).is_ok());
         }
-        board.worker(0).unassign();
-        assert_eq!(forward_undelivered(board, &mailboxes, 0, serves(board)).len(), 0);
+        scoreboard.worker(0).unassign();
+        assert_eq!(forward_undelivered(scoreboard, &mailboxes, 0, serves(scoreboard)).len(), 0);
         for number in 0..3 {
-            assert_eq!(take(board, &mailboxes, 1).unwrap().0.last(), Some(&number));
+            assert_eq!(take(scoreboard, &mailboxes, 1).unwrap().0.last(), Some(&number));
         }
-        assert!(take(board, &mailboxes, 1).is_none());
+        assert!(take(scoreboard, &mailboxes, 1).is_none());
     }
 
     #[test]
     fn what_is_no_connection_is_passed_over() {
-        let (board, mailboxes) = server(1);
-        assert!(deliver(board, &mailboxes, message(b"x"), serves(board)).is_ok());
-        board.worker(0).handed().fetch_add(1, Relaxed);
+        let (scoreboard, mailboxes) = server(1);
+        assert!(deliver(scoreboard, &mailboxes, message(b"x"), serves(scoreboard)).is_ok());
+        scoreboard.worker(0).mailbox_len().fetch_add(1, Relaxed);
         io::write_now(mailboxes[0].giving.as_fd(), b"no descriptor").unwrap();
-        assert!(deliver(board, &mailboxes, message(b"y"), serves(board)).is_ok());
+        assert!(deliver(scoreboard, &mailboxes, message(b"y"), serves(scoreboard)).is_ok());
         for expected in [b'x', b'y'] {
-            assert_eq!(take(board, &mailboxes, 0).unwrap().0.last(), Some(&expected));
+            assert_eq!(take(scoreboard, &mailboxes, 0).unwrap().0.last(), Some(&expected));
         }
-        assert_eq!(board.worker(0).handed().load(Relaxed), 0);
-        assert!(take(board, &mailboxes, 0).is_none());
+        assert_eq!(scoreboard.worker(0).mailbox_len().load(Relaxed), 0);
+        assert!(take(scoreboard, &mailboxes, 0).is_none());
     }
 
     #[test]
     fn a_count_never_falls_below_nothing() {
-        let (board, mailboxes) = server(1);
-        while post(board, &mailboxes[0], 0, &[0; MAX_MESSAGE], io::stderr()) {
+        let (scoreboard, mailboxes) = server(1);
+        while post(scoreboard, &mailboxes[0], 0, &[0; MAX_MESSAGE], io::stderr()) {
             // As if the slot had been given to another process meanwhile.
-            board.worker(0).handed().store(0, Relaxed);
+            scoreboard.worker(0).mailbox_len().store(0, Relaxed);
         }
-        assert!(has_room(board, 0, clock::monotonic_us()));
+        assert!(has_room(scoreboard, 0, clock::monotonic_us()));
     }
 
     #[test]
     fn nothing_is_lost_when_nobody_takes_it() {
-        let (board, mailboxes) = server(1);
-        assert!(deliver(board, &mailboxes, message(b"x"), serves(board)).is_ok());
-        board.worker(0).set_order(Order::Retire);
-        let left = forward_undelivered(board, &mailboxes, 0, serves(board));
+        let (scoreboard, mailboxes) = server(1);
+        assert!(deliver(scoreboard, &mailboxes, message(b"x"), serves(scoreboard)).is_ok());
+        scoreboard.worker(0).set_command(Command::Retire);
+        let left = forward_undelivered(scoreboard, &mailboxes, 0, serves(scoreboard));
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].bytes.last(), Some(&b'x'));
     }
 
     #[test]
     fn a_worker_that_does_not_read_is_given_no_more() {
-        let (board, mailboxes) = server(1);
-        assert!(deliver(board, &mailboxes, message(b"x"), serves(board)).is_ok());
-        let then = board.worker(0).mailbox_us().load(Relaxed);
-        assert!(has_room(board, 0, then + STALE_US - 1) && !has_room(board, 0, then + STALE_US));
-        assert_eq!(unread_for(board, 0, then + 5), Some(5));
-        take(board, &mailboxes, 0).unwrap();
-        assert!(has_room(board, 0, then + 2 * STALE_US));
+        let (scoreboard, mailboxes) = server(1);
+        assert!(deliver(scoreboard, &mailboxes, message(b"x"), serves(scoreboard)).is_ok());
+        let then = scoreboard.worker(0).mailbox_us().load(Relaxed);
+        assert!(has_room(scoreboard, 0, then + STALE_US - 1) && !has_room(scoreboard, 0, then + STALE_US));
+        assert_eq!(unread_for(scoreboard, 0, then + 5), Some(5));
+        take(scoreboard, &mailboxes, 0).unwrap();
+        assert!(has_room(scoreboard, 0, then + 2 * STALE_US));
     }
 }

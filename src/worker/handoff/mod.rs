@@ -4,11 +4,12 @@
 pub mod encode;
 pub mod last_look;
 pub mod mailbox;
+pub mod standby;
 
 use super::Shared;
-use super::client::Client;
 use super::conns::Conn;
-use crate::shm::board::{Order, Stage};
+use crate::net::client::Client;
+use crate::shm::scoreboard::{Command, Stage};
 use crate::sys::{clock, io};
 use encode::is_movable;
 use std::cmp::Reverse;
@@ -23,8 +24,8 @@ const TELL_US: u64 = 50_000;
 impl Shared {
     /// Does the worker in another slot serve?
     fn neighbour_serves(&self, slot: usize) -> bool {
-        let worker = self.board.worker(slot);
-        slot != self.slot_index && worker.stage() == Stage::Ready && worker.order() == Order::Serve
+        let worker = self.scoreboard.worker(slot);
+        slot != self.slot_index && worker.stage() == Stage::Ready && worker.command() == Command::Serve
     }
 
     /// Do other workers serve beside this one, to whom a busy one can give connections?
@@ -35,8 +36,8 @@ impl Shared {
     /// Is there, beside this one, a worker that serves, or will when the pause is over?
     pub(super) fn has_successor(&self) -> bool {
         let goes_on = |slot: usize| {
-            let worker = self.board.worker(slot);
-            worker.stage() == Stage::Ready && matches!(worker.order(), Order::Serve | Order::Pause)
+            let worker = self.scoreboard.worker(slot);
+            worker.stage() == Stage::Ready && matches!(worker.command(), Command::Serve | Command::Pause)
         };
         (0..self.mailboxes.len()).any(|slot| slot != self.slot_index && goes_on(slot))
     }
@@ -44,12 +45,12 @@ impl Shared {
     /// A worker that runs nothing, in whose mailbox there is room; the emptiest first.
     pub(super) fn idle_neighbour(&self) -> Option<usize> {
         let now = clock::monotonic_us();
-        let unread = |slot: usize| self.board.worker(slot).handed().load(Relaxed);
+        let unread = |slot: usize| self.scoreboard.worker(slot).mailbox_len().load(Relaxed);
         let is_idle = |&slot: &usize| {
             self.neighbour_serves(slot)
-                && self.board.worker(slot).in_flight().load(Relaxed) == 0
+                && self.scoreboard.worker(slot).in_flight().load(Relaxed) == 0
                 && unread(slot) < MAX_FOR_IDLE
-                && mailbox::has_room(self.board, slot, now)
+                && mailbox::has_room(self.scoreboard, slot, now)
         };
         (0..self.mailboxes.len()).filter(is_idle).min_by_key(|&slot| (unread(slot), slot))
     }
@@ -58,11 +59,12 @@ impl Shared {
     pub(super) fn successor(&self) -> Option<usize> {
         let now = clock::monotonic_us();
         let order = |&slot: &usize| {
-            let worker = self.board.worker(slot);
-            let load = (worker.handed().load(Relaxed), worker.in_flight().load(Relaxed));
+            let worker = self.scoreboard.worker(slot);
+            let load = (worker.mailbox_len().load(Relaxed), worker.in_flight().load(Relaxed));
             (Reverse(worker.generation().load(Relaxed)), load)
         };
-        let takes = |&slot: &usize| self.neighbour_serves(slot) && mailbox::has_room(self.board, slot, now);
+        let takes =
+            |&slot: &usize| self.neighbour_serves(slot) && mailbox::has_room(self.scoreboard, slot, now);
         (0..self.mailboxes.len()).filter(takes).min_by_key(order)
     }
 
@@ -70,7 +72,7 @@ impl Shared {
     pub(super) fn give(&self, mut conn: Conn, slot: usize) -> Option<Conn> {
         let Some(mailbox) = self.mailboxes.get(slot).filter(|_| is_movable(&conn)) else { return Some(conn) };
         let Some(client) = &conn.client else { return Some(conn) };
-        if !mailbox::post(self.board, mailbox, slot, &encode::encode(&conn), client.as_fd()) {
+        if !mailbox::post(self.scoreboard, mailbox, slot, &encode::encode(&conn), client.as_fd()) {
             return Some(conn);
         }
         conn.client.take().into_iter().for_each(Client::release);
@@ -81,7 +83,7 @@ impl Shared {
 
     /// A worker that has left meanwhile takes nothing any more.
     fn take_back(&self, slot: usize) {
-        let has_left = || mailbox::has_left(self.board, slot);
+        let has_left = || mailbox::has_left(self.scoreboard, slot);
         while let Some(conn) = last_look::take_back(has_left, || self.take_from(slot)) {
             self.keep(conn);
         }
@@ -100,7 +102,7 @@ impl Shared {
     }
 
     pub(super) fn take_from(&self, slot: usize) -> Option<Conn> {
-        let (bytes, socket) = mailbox::take(self.board, &self.mailboxes, slot)?;
+        let (bytes, socket) = mailbox::take(self.scoreboard, &self.mailboxes, slot)?;
         encode::decode(&bytes, |listener| self.client(socket, listener))
             .filter(|conn| conn.listener < self.listeners.len())
     }

@@ -5,9 +5,9 @@
 //! In a child that the application has forked, a thread that does not exist there may have it locked for ever: nobody waits
 //! for it there.
 
+use crate::net::client::Client;
 use crate::sys::process;
 use crate::worker::body::{Body, BodyError};
-use crate::worker::client::Client;
 use crate::worker::exchange::wait::{Guard, ReadStep, SharedExchange};
 use crate::worker::exchange::{Sent, WriteError};
 use pyo3::prelude::*;

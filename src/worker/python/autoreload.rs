@@ -1,9 +1,9 @@
 //! `py-autoreload`: a thread of the first worker that looks whether imported modules have changed on disk. It is there, and
-//! not in the template, because much of a site is imported by its first requests.
+//! not in the zygote, because much of a site is imported by its first requests.
 
 use crate::base::reason::reason;
 use crate::log;
-use crate::shm::board::{Order, Wish};
+use crate::shm::scoreboard::{Command, RestartRequest};
 use crate::worker::Shared;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -30,7 +30,7 @@ fn state(path: &Path) -> Option<(SystemTime, u64)> {
 pub fn start(shared: &Arc<Shared>, interval: Duration, mut known: Known) {
     let shared = shared.clone();
     let started = std::thread::Builder::new().name("rwsgi autoreload".to_owned()).spawn(move || {
-        while matches!(shared.order(), Order::Serve | Order::Pause) {
+        while matches!(shared.command(), Command::Serve | Command::Pause) {
             look(&shared, &mut known);
             std::thread::sleep(interval);
         }
@@ -47,7 +47,7 @@ fn look(shared: &Shared, known: &mut Known) {
         let Some(now) = state(&path) else { continue };
         if known.insert(path.clone(), now).is_some_and(|before| before != now) {
             log::say(&format!("py-autoreload: {name} has changed ({})", path.display()));
-            shared.request_restart(Wish::Reload);
+            shared.request_restart(RestartRequest::Reload);
         }
     }
 }

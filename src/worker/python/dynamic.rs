@@ -1,4 +1,4 @@
-//! Applications that a request names (`dynamic-apps`; spec: wsgi-handling §5). Loaded once in each worker, at the first
+//! Applications that a request names (`dynamic-apps`). Loaded once in each worker, at the first
 //! request for a mountpoint that no configured application has.
 
 use super::app::{attribute, callable, run_file};
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 /// Whoever may name code may also invent names: so many are kept.
-const MOST: usize = 256;
+const MAX_APPS: usize = 256;
 
 /// The applications that requests have named, by mountpoint.
 #[derive(Default)]
@@ -29,9 +29,9 @@ impl Dynamic {
         // Not under the lock: an import runs any code.
         let app = load(py, request)?;
         let mut apps = self.lock();
-        if apps.len() >= MOST {
+        if apps.len() >= MAX_APPS {
             return Err(PyValueError::new_err(format!(
-                "more than {MOST} applications are named by requests"
+                "more than {MAX_APPS} applications are named by requests"
             )));
         }
         let known = apps.entry(mountpoint.clone()).or_insert_with(|| app.clone().unbind());

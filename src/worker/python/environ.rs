@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyString};
 use std::collections::HashMap;
 
 /// Names that are kept as ready objects; a client can invent any number of header names.
-const MOST_NAMES: usize = 512;
+const MAX_NAMES: usize = 512;
 
 pub struct Environ {
     /// What every environ of this core has: the `wsgi.` variables and the like.
@@ -86,7 +86,7 @@ impl Environ {
             return Ok(known.bind(py).clone());
         }
         let made = ffi::latin1(py, name)?;
-        if self.names.len() < MOST_NAMES {
+        if self.names.len() < MAX_NAMES {
             self.names.insert(name.into(), made.clone().unbind());
         }
         Ok(made)

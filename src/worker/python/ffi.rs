@@ -58,7 +58,7 @@ pub struct PythonForkHooks;
 
 impl ForkHooks for PythonForkHooks {
     fn before(&self) {
-        // SAFETY: the master and the template fork while attached.
+        // SAFETY: the master and the zygote fork while attached.
         Python::attach(|_| unsafe { ffi::PyOS_BeforeFork() });
     }
 

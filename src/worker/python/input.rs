@@ -1,8 +1,8 @@
 //! `wsgi.input`.
 
 use super::attached;
+use crate::net::client::Client;
 use crate::worker::body::{Body, BodyError, Want};
-use crate::worker::client::Client;
 use crate::worker::exchange::wait::SharedExchange;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;

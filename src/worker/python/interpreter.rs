@@ -9,13 +9,14 @@ use super::run::{flush_streams, run_core, traceback};
 use super::timeout;
 use crate::config::Settings;
 use crate::log;
-use crate::shm::board::Wish;
+use crate::process::runtime::Runtime;
+use crate::shm::scoreboard::RestartRequest;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::process::ForkHooks;
 use crate::sys::{io, signal};
 use crate::worker::Shared;
+use crate::worker::application::{Application, LoadFailed};
 use crate::worker::core::Core;
-use crate::worker::host::{Host, LoadFailed};
 use crate::worker::mounts::Mounts;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -28,7 +29,7 @@ use std::time::Duration;
 /// Python code recurses on the C stack; this is what its own threads get on Linux.
 const STACK: usize = 8 * 1024 * 1024;
 /// Less than this does not carry an import.
-const SMALLEST_STACK: usize = 256 * 1024;
+const MIN_STACK: usize = 256 * 1024;
 
 pub struct Interpreter {
     /// The application that `serve()` was given.
@@ -61,16 +62,16 @@ impl Interpreter {
             run_core(py, &mut core, &self.apps.callables, &self.dynamic, (index == 0).then_some(&wakeup))
         {
             log::say(&format!("worker {} core {index}: cannot go on\n{}", shared.id, traceback(py, &error)));
-            shared.request_restart(Wish::Broken);
+            shared.request_restart(RestartRequest::Broken);
         }
     }
 }
 
 /// Python's handler of a signal only notes it; one that comes just before a wait would go unseen until the wait ends.
-/// So Python also writes a byte into a pipe (signal.set_wakeup_fd), and that kicks the main thread.
+/// So Python also writes a byte into a pipe (signal.set_wakeup_fd), and that wakes the main thread.
 fn watch_signals(py: Python<'_>) -> Option<OwnedFd> {
     let (reading, writing) = io::pipe(true).ok()?;
-    signal::kick_on_input(reading.as_fd()).ok()?;
+    signal::wake_on_input(reading.as_fd()).ok()?;
     let options = PyDict::new(py);
     options.set_item("warn_on_full_buffer", false).ok()?;
     // Not `signal`: each worker would import it, and enum, for itself.
@@ -88,14 +89,14 @@ fn thread_ident(py: Python<'_>) -> u64 {
 }
 
 /// New objects between two collections while an application is loaded, whose objects are there to stay.
-const SELDOM: u32 = 50_000;
+const LOADING_THRESHOLD: u32 = 50_000;
 
 /// Loads with the collector hardly ever running. An application that has thresholds of its own keeps them.
 fn undisturbed<T>(py: Python<'_>, load: impl FnOnce() -> T) -> T {
     let Ok(gc) = py.import("gc") else { return load() };
     let thresholds = || gc.call_method0("get_threshold")?.extract::<(u32, u32, u32)>();
-    let former = thresholds().ok().filter(|&(young, ..)| (1..SELDOM).contains(&young));
-    let seldom = former.map(|(_, middle, old)| (SELDOM, middle, old));
+    let former = thresholds().ok().filter(|&(young, ..)| (1..LOADING_THRESHOLD).contains(&young));
+    let seldom = former.map(|(_, middle, old)| (LOADING_THRESHOLD, middle, old));
     let set = |values: Option<(u32, u32, u32)>| {
         let _ = values.map(|values| gc.call_method1("set_threshold", values));
     };
@@ -120,13 +121,9 @@ fn forget_service_manager(py: Python<'_>) {
     }
 }
 
-impl Host for Interpreter {
+impl Application for Interpreter {
     fn is_parallel(&self) -> bool {
         cfg!(Py_GIL_DISABLED)
-    }
-
-    fn hooks(&self) -> &'static dyn ForkHooks {
-        &PythonForkHooks
     }
 
     fn load(&mut self, settings: &Settings) -> std::result::Result<Vec<String>, LoadFailed> {
@@ -158,7 +155,7 @@ impl Host for Interpreter {
         if let Some(interval) = shared.settings.watch.python.filter(|_| shared.id == 1) {
             autoreload::start(shared, interval, self.modules.clone());
         }
-        let stack = shared.settings.worker.thread_stack.map_or(STACK, |bytes| bytes.max(SMALLEST_STACK));
+        let stack = shared.settings.worker.thread_stack.map_or(STACK, |bytes| bytes.max(MIN_STACK));
         Python::attach(|py| {
             if shared.settings.harakiri.graceful_timeout.is_some()
                 && let Err(error) = timeout::arm(py, shared)
@@ -167,7 +164,7 @@ impl Host for Interpreter {
             }
             py.detach(|| {
                 std::thread::scope(|scope| {
-                    for index in 1..shared.board.threads() {
+                    for index in 1..shared.scoreboard.threads() {
                         let started = std::thread::Builder::new()
                             .name(format!("rwsgi core {index}"))
                             .stack_size(stack)
@@ -182,6 +179,12 @@ impl Host for Interpreter {
                 });
             });
         });
+    }
+}
+
+impl Runtime for Interpreter {
+    fn hooks(&self) -> &'static dyn ForkHooks {
+        &PythonForkHooks
     }
 
     fn wind_up(&self) {

@@ -7,7 +7,7 @@ use super::input::Input;
 use super::response::{COMPLETE, StartResponse};
 use super::{attached, exceptions, ffi};
 use crate::log;
-use crate::shm::board::Wish;
+use crate::shm::scoreboard::RestartRequest;
 use crate::sys::{io, process};
 use crate::worker::Shared;
 use crate::worker::core::{Core, Step};
@@ -73,7 +73,7 @@ fn interrupted(py: Python<'_>, core: &Core, error: &PyErr) {
         let text = traceback(py, error);
         log::say(&format!("worker {}: a signal handler raised\n{text}", core.shared.id));
     }
-    core.shared.request_restart(Wish::Leave);
+    core.shared.request_restart(RestartRequest::Leave);
 }
 
 /// The traceback as Python prints it, in one piece.
@@ -288,7 +288,7 @@ impl<'a> Engine<'a> {
         let line = format!("{} in {}; {answer}", name.replace('\n', "\\x0a"), core.describe());
         report(py, &line, stack);
         if exceptions::ask_for_reload(py, &core.shared.settings.recycle, error) {
-            core.shared.request_restart(Wish::Exception);
+            core.shared.request_restart(RestartRequest::Exception);
         }
     }
 }

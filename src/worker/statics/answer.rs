@@ -5,14 +5,14 @@ use super::find::Found;
 use super::variant::Variant;
 use crate::base::date::http_date;
 use crate::config::statics::{Expires, Handing, Subject};
+use crate::net::send_queue::SendQueue;
 use crate::proto::http::conditional::{self, Conditions, Validators, Verdict};
 use crate::proto::http::range::{self, Wanted};
 use crate::proto::http::response::HeadError;
 use crate::sys::clock;
-use crate::sys::files::Facts;
+use crate::sys::files::Metadata;
 use crate::worker::exchange::Exchange;
 use crate::worker::request::Request;
-use crate::worker::rest::Rest;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
@@ -54,11 +54,11 @@ impl<'a> Answer<'a> {
                 self.exchange.start(b"304 Not Modified")?;
                 self.put_expires()?;
                 self.put_validators()?;
-                return self.finish(Rest::default());
+                return self.finish(SendQueue::default());
             }
             Verdict::Failed => {
                 self.exchange.start(b"412 Precondition Failed")?;
-                return self.finish(Rest::default());
+                return self.finish(SendQueue::default());
             }
         }
         match self.statics.settings.statics.handing {
@@ -144,7 +144,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Ends the head. Of an answer without a body (304) there is no length.
-    fn finish(mut self, body: Rest) -> Done {
+    fn finish(mut self, body: SendQueue) -> Done {
         if self.exchange.head.allows_body() {
             self.put("Content-Length", body.len().to_string())?;
         }
@@ -160,7 +160,7 @@ impl<'a> Answer<'a> {
         if wanted == Wanted::Unsatisfiable {
             self.exchange.start(b"416 Range Not Satisfiable")?;
             self.put("Content-Range", format!("bytes */{size}"))?;
-            return self.finish(Rest::default());
+            return self.finish(SendQueue::default());
         }
         self.exchange.start(if wanted == Wanted::Whole { b"200 OK" } else { b"206 Partial Content" })?;
         self.put_expires()?;
@@ -175,14 +175,13 @@ impl<'a> Answer<'a> {
         self.finish(body)
     }
 
-    fn body(&mut self) -> Rest {
-        self.variant
-            .file
-            .take()
-            .map_or_else(Rest::default, |file| Rest::of_file(file, self.statics.settings.statics.copies))
+    fn body(&mut self) -> SendQueue {
+        self.variant.file.take().map_or_else(SendQueue::default, |file| {
+            SendQueue::of_file(file, self.statics.settings.statics.copies)
+        })
     }
 
-    fn put_one(&mut self, range: Range<u64>, is_part: bool) -> Result<Rest, HeadError> {
+    fn put_one(&mut self, range: Range<u64>, is_part: bool) -> Result<SendQueue, HeadError> {
         self.put("Content-Type", self.kind)?;
         if is_part {
             self.put("Content-Range", content_range(&range, self.variant.facts.size))?;
@@ -193,7 +192,7 @@ impl<'a> Answer<'a> {
     }
 
     /// RFC 9110 §14.6: each part with its own type and place.
-    fn put_parts(&mut self, ranges: &[Range<u64>]) -> Result<Rest, HeadError> {
+    fn put_parts(&mut self, ranges: &[Range<u64>]) -> Result<SendQueue, HeadError> {
         // Nobody can write a file beforehand in which it stands.
         let boundary = format!("{:016x}", RandomState::new().hash_one(self.now));
         self.put("Content-Type", format!("multipart/byteranges; boundary={boundary}"))?;
@@ -220,7 +219,7 @@ impl<'a> Answer<'a> {
         push_escaped(&mut place, &self.variant.real);
         self.put(name, place)?;
         self.put_validators()?;
-        self.exchange.attach(Rest::default());
+        self.exchange.attach(SendQueue::default());
         Ok(())
     }
 }
@@ -242,7 +241,7 @@ pub fn redirect(request: &Request, exchange: &mut Exchange) -> Done {
     exchange.start(b"301 Moved Permanently")?;
     exchange.head.header(b"Location", &place)?;
     exchange.head.header(b"Content-Length", b"0")?;
-    exchange.attach(Rest::default());
+    exchange.attach(SendQueue::default());
     Ok(())
 }
 
@@ -252,7 +251,7 @@ fn content_range(range: &Range<u64>, size: u64) -> String {
 
 /// Size and time of the last change, not the inode: the same file has the same tag on every machine. It is weak for a
 /// second after a change, since another one may come in the same tick of the file system's clock (RFC 9110 §8.8.1).
-fn etag(facts: &Facts, coding: Option<&str>, now: i64) -> String {
+fn etag(facts: &Metadata, coding: Option<&str>, now: i64) -> String {
     let (seconds, nanos) = facts.modified;
     let weak = if seconds >= now { "W/" } else { "" };
     let (dash, coding) = coding.map_or(("", ""), |coding| ("-", coding));

@@ -2,7 +2,7 @@
 
 use super::{Place, Statics};
 use crate::log;
-use crate::sys::files::{self, Facts, Kind};
+use crate::sys::files::{self, Kind, Metadata};
 use crate::worker::request::Request;
 use std::ffi::{CStr, CString};
 use std::io::{Error, ErrorKind, Result};
@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 /// A regular file, open for reading.
 pub struct Found {
     pub file: OwnedFd,
-    pub facts: Facts,
+    pub facts: Metadata,
     /// The directory that it was looked up in; its path below it stands in the caller's buffer. `None`: the file itself was
     /// named in the configuration.
     pub root: Option<OwnedFd>,
@@ -129,7 +129,7 @@ impl Statics {
     }
 
     /// Opens what a path below a root leads to. `None`: it leads out, to where nothing may be served from.
-    pub fn open_below(&self, root: BorrowedFd<'_>, path: &[u8]) -> Result<Option<(OwnedFd, Facts)>> {
+    pub fn open_below(&self, root: BorrowedFd<'_>, path: &[u8]) -> Result<Option<(OwnedFd, Metadata)>> {
         let path = CStr::from_bytes_with_nul(path).map_err(|_| Error::from(ErrorKind::NotFound))?;
         match files::open_beneath(root, path) {
             Ok(file) => files::facts(file.as_fd()).map(|facts| Some((file, facts))),
@@ -140,7 +140,7 @@ impl Statics {
 
     /// A symlink leads out of the root, or names its target from `/` on. First the place it leads to is held, then looked
     /// at, then opened: what happens to the path meanwhile does not matter.
-    fn open_elsewhere(&self, root: BorrowedFd<'_>, path: &CStr) -> Result<Option<(OwnedFd, Facts)>> {
+    fn open_elsewhere(&self, root: BorrowedFd<'_>, path: &CStr) -> Result<Option<(OwnedFd, Metadata)>> {
         let place = files::place_from(root, path)?;
         let real = files::real_path(place.as_fd())?;
         let is_in = |root: BorrowedFd<'_>| files::real_path(root).is_ok_and(|root| real.starts_with(root));

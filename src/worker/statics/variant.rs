@@ -4,7 +4,7 @@ use super::Statics;
 use super::find::Found;
 use crate::config::statics::{Handing, Subject};
 use crate::proto::http::coding;
-use crate::sys::files::{self, Facts, Kind};
+use crate::sys::files::{self, Kind, Metadata};
 use std::cmp::Reverse;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -15,7 +15,7 @@ const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 pub struct Variant {
     /// Until it is sent.
     pub file: Option<OwnedFd>,
-    pub facts: Facts,
+    pub facts: Metadata,
     pub coding: Option<&'static str>,
     /// With another Accept-Encoding it could have been another one.
     pub varies: bool,
@@ -61,7 +61,7 @@ impl Statics {
         found: &Found,
         path: &mut Vec<u8>,
         accepted: &[u8],
-    ) -> Option<(&'static str, OwnedFd, Facts)> {
+    ) -> Option<(&'static str, OwnedFd, Metadata)> {
         let root = found.root.as_ref()?;
         let mut codings = CODINGS.map(|(name, end)| (coding::weight(accepted, name.as_bytes()), name, end));
         // Stable: of equal weights ours goes first.

@@ -94,7 +94,7 @@ impl Open {
     }
 
     /// There is something to be received without the socket.
-    pub fn holds(&mut self) -> bool {
+    pub fn has_buffered_input(&mut self) -> bool {
         // Empty: a close_notify, which is to be answered.
         self.0.reader().fill_buf().is_ok()
     }
@@ -107,7 +107,7 @@ impl Open {
     }
 
     /// Encrypted and not yet sent.
-    pub fn owes(&self) -> bool {
+    pub fn has_pending_output(&self) -> bool {
         self.0.wants_write()
     }
 

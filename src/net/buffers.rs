@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 /// Kept by a thread.
-const MOST: usize = 3;
+const MAX_SPARE: usize = 3;
 /// A larger one is freed.
-const LARGEST: usize = 128 * 1024;
+const MAX_SPARE_SIZE: usize = 128 * 1024;
 
 thread_local! {
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
@@ -18,12 +18,12 @@ pub fn take() -> Vec<u8> {
 
 /// Its contents are not needed any more.
 pub fn put(mut buffer: Vec<u8>) {
-    if buffer.capacity() == 0 || buffer.capacity() > LARGEST {
+    if buffer.capacity() == 0 || buffer.capacity() > MAX_SPARE_SIZE {
         return;
     }
     buffer.clear();
     SPARE.with_borrow_mut(|spare| {
-        if spare.len() < MOST {
+        if spare.len() < MAX_SPARE {
             spare.push(buffer);
         }
     });

@@ -4,21 +4,21 @@
 //! and there are pauses between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table. And it answers TLS
 //! clients in the worker's last moment (`rescue`), since the signal handler cannot.
 
-use super::Shared;
-use super::body::Body;
-use super::client::Client;
-use super::conns::{Conn, Waits};
-use super::handoff::encode::is_movable;
-use super::intake::{CONNECTION, GIVEN};
-use super::rescue;
-use super::sleeper::Sleeper;
-use super::waiting::{SWEEP_US, Tended, awaited};
+use super::encode::is_movable;
 use crate::base::reason::reason;
 use crate::log;
-use crate::shm::board::{Order, Phase};
+use crate::net::client::Client;
+use crate::shm::scoreboard::{Command, Phase};
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::eventfd::EventFd;
 use crate::sys::{clock, signal, waiter};
+use crate::worker::Shared;
+use crate::worker::body::Body;
+use crate::worker::conns::{Conn, Waits};
+use crate::worker::intake::{CONNECTION, GIVEN};
+use crate::worker::rescue;
+use crate::worker::sleeper::Sleeper;
+use crate::worker::waiting::{SWEEP_US, Serviced, awaited};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::*;
@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A request that has run so long may run much longer.
-const LONG_US: u64 = 5_000;
+const LONG_REQUEST_US: u64 = 5_000;
 /// So many times in a row no thread was found at rest: short requests follow each other without a pause.
 const SATURATED: u32 = 4;
 /// A neighbour that is idle now and then is between two requests.
@@ -36,16 +36,16 @@ const LOOK: Duration = Duration::from_millis(3);
 /// Looks without a request in between, after which there is no more looking until one comes.
 const QUIET: u32 = 50;
 
-pub struct Watcher {
+pub struct StandbyPoller {
     /// Set when its thread is needed: could it be started?
     started: OnceLock<bool>,
     /// A signal handler that has left it TLS clients to answer calls it.
     sleeper: Sleeper,
 }
 
-impl Watcher {
-    pub fn new() -> std::io::Result<Watcher> {
-        Ok(Watcher { started: OnceLock::new(), sleeper: Sleeper::new(EventFd::new()?) })
+impl StandbyPoller {
+    pub fn new() -> std::io::Result<StandbyPoller> {
+        Ok(StandbyPoller { started: OnceLock::new(), sleeper: Sleeper::new(EventFd::new()?) })
     }
 
     #[inline]
@@ -66,75 +66,78 @@ struct Pace {
 impl Shared {
     /// There are connections to look after. `false`: the thread cannot be started.
     #[inline]
-    pub fn need_watcher(self: &Arc<Shared>) -> bool {
-        *self.watcher.started.get_or_init(|| self.start_watcher())
+    pub fn need_standby(self: &Arc<Shared>) -> bool {
+        *self.standby.started.get_or_init(|| self.start_standby())
     }
 
-    fn start_watcher(self: &Arc<Shared>) -> bool {
-        waiter::notify_when_busy(self.watcher.sleeper.event());
+    fn start_standby(self: &Arc<Shared>) -> bool {
+        waiter::notify_when_busy(self.standby.sleeper.event());
         let shared = self.clone();
-        let builder = std::thread::Builder::new().name("rwsgi watcher".to_owned()).stack_size(256 * 1024);
-        let started = builder.spawn(move || shared.watch_over());
+        let builder = std::thread::Builder::new().name("rwsgi standby".to_owned()).stack_size(256 * 1024);
+        let started = builder.spawn(move || shared.run_standby());
         if let Err(error) = &started {
-            log::say(&format!("worker {}: cannot start its watcher: {}", self.id, reason(error)));
+            log::say(&format!("worker {}: cannot start its standby poller: {}", self.id, reason(error)));
         }
         started.is_ok()
     }
 
     /// Inside of a signal handler: atomics and a write only. `false`: nobody is there to do it.
-    pub fn leave_rescue_to_watcher(&self) -> bool {
-        self.watcher.is_there() && self.watcher.sleeper.call()
+    pub fn leave_rescue_to_standby(&self) -> bool {
+        self.standby.is_there() && self.standby.sleeper.call()
     }
 
-    /// A request has begun, and is on the board.
+    /// A request has begun, and is on the scoreboard.
     #[inline]
-    pub fn rouse_watcher(&self) {
-        if self.watcher.is_there() && self.watcher.sleeper.is_asleep() && self.own_epoll() && self.has_work()
+    pub fn notify_standby(&self) {
+        if self.standby.is_there()
+            && self.standby.sleeper.is_asleep()
+            && self.has_private_epoll()
+            && self.has_work()
         {
-            self.watcher.sleeper.wake();
+            self.standby.sleeper.wake();
         }
     }
 
-    pub fn wake_watcher(&self) {
-        if self.watcher.is_there() {
-            self.watcher.sleeper.wake();
+    pub fn wake_standby(&self) {
+        if self.standby.is_there() {
+            self.standby.sleeper.wake();
         }
     }
 
-    /// There is something for the watcher to do, or will be when all threads are busy.
+    /// There is something for the standby poller to do, or will be when all threads are busy.
     fn has_work(&self) -> bool {
-        match self.own_epoll() {
-            true => self.has_neighbours() || self.has_tended() || self.is_left_with_connections(),
+        match self.has_private_epoll() {
+            true => self.has_neighbours() || self.has_serviceable() || self.is_left_with_connections(),
             false => !self.conns().is_empty(),
         }
     }
 
     /// This worker is to leave, and has connections that can be passed on or closed.
     fn is_left_with_connections(&self) -> bool {
-        matches!(self.order(), Order::Retire | Order::Drain) && !self.conns().is_empty()
+        matches!(self.command(), Command::Retire | Command::Drain) && !self.conns().is_empty()
     }
 
-    fn has_tended(&self) -> bool {
-        self.tended.load(Relaxed) > 0
+    fn has_serviceable(&self) -> bool {
+        self.serviceable.load(Relaxed) > 0
     }
 
-    fn watch_over(&self) {
+    fn run_standby(&self) {
         // The application may have blocked every signal in its own threads: the master's death is told here, too.
         let _ = signal::block_all_but(signal::orphaned());
         let mut events = Events::with_capacity(64);
         let mut pace = Pace::default();
         loop {
-            if self.watcher.sleeper.take_call() {
+            if self.standby.sleeper.take_call() {
                 rescue::answer_encrypted_clients(self);
             }
-            match (self.has_work(), self.own_epoll()) {
+            match (self.has_work(), self.has_private_epoll()) {
                 (false, _) => {
                     pace = Pace::default();
                     self.sleep();
                 }
                 (true, true) => self.watch_once(&mut events, &mut pace),
                 // There is no TLS in the shared lines, so no rescue waits for this.
-                (true, false) => self.tend_alone(&mut events),
+                (true, false) => self.service_alone(&mut events),
             }
         }
     }
@@ -146,8 +149,8 @@ impl Shared {
             None => (pace.quiet.saturating_add(1), 0),
         };
         match busy_for {
-            Some(LONG_US..) => {
-                if pace.flow.is_none() && self.has_tended() {
+            Some(LONG_REQUEST_US..) => {
+                if pace.flow.is_none() && self.has_serviceable() {
                     pace.flow = Epoll::new().ok();
                 }
                 self.look(events, pace.flow.as_ref());
@@ -164,23 +167,23 @@ impl Shared {
                 }
                 std::thread::park_timeout(LOOK);
             }
-            Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_US - time)),
-            None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_US)),
+            Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US - time)),
+            None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US)),
             None => self.sleep(),
         }
         pace.flow = None;
     }
 
     fn sleep(&self) {
-        let is_needed = || self.has_work() && (!self.own_epoll() || self.unattended_for().is_some());
+        let is_needed = || self.has_work() && (!self.has_private_epoll() || self.unattended_for().is_some());
         let has_to_leave = || self.is_left_with_connections() && self.all_busy_for().is_some();
-        self.watcher.sleeper.sleep(is_needed, has_to_leave);
+        self.standby.sleeper.sleep(is_needed, has_to_leave);
     }
 
     /// For how long no thread has looked at the table; `None`: one does, or will in a moment.
     fn unattended_for(&self) -> Option<u64> {
         // Threads on pause look at nothing.
-        let is_paused = self.order() == Order::Pause && self.has_tended();
+        let is_paused = self.command() == Command::Pause && self.has_serviceable();
         if is_paused { Some(u64::MAX) } else { self.all_busy_for() }
     }
 
@@ -188,7 +191,7 @@ impl Shared {
     fn all_busy_for(&self) -> Option<u64> {
         let now = clock::monotonic_us();
         let mut youngest = u64::MAX;
-        for core in self.board.cores(self.slot_index) {
+        for core in self.scoreboard.cores(self.slot_index) {
             if core.phase() == Phase::Idle {
                 return None;
             }
@@ -208,7 +211,7 @@ impl Shared {
     /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
     /// new connections, too, in place of another worker.
     fn look(&self, events: &mut Events, flow: Option<&Epoll>) {
-        if self.idle_neighbour().is_none() && !self.has_tended() {
+        if self.idle_neighbour().is_none() && !self.has_serviceable() {
             return;
         }
         if self.epoll.wait(events, Some(Duration::ZERO)).is_err() {
@@ -216,45 +219,45 @@ impl Shared {
         }
         for (token, _) in events.iter() {
             if token == GIVEN {
-                self.pass_on();
+                self.forward_given();
             } else if token & CONNECTION != 0 {
-                self.tend((token & !CONNECTION) as usize, flow);
+                self.service((token & !CONNECTION) as usize, flow);
             }
         }
     }
 
     /// Waits for the connections of the table and sees them off, where no thread but this one looks at them.
-    fn tend_alone(&self, events: &mut Events) {
+    fn service_alone(&self, events: &mut Events) {
         match self.epoll.wait(events, Some(Duration::from_micros(SWEEP_US))) {
-            Ok(()) => events.iter().for_each(|(token, _)| self.tend((token & !CONNECTION) as usize, None)),
+            Ok(()) => events.iter().for_each(|(token, _)| self.service((token & !CONNECTION) as usize, None)),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => self.cannot_wait(error),
         }
         self.sweep(clock::monotonic_us());
-        if !self.order().serves() && !self.has_work() {
+        if !self.command().serves() && !self.has_work() {
             // Those who wait for the last one to go.
-            self.kick_all();
+            self.wake_all();
         }
     }
 
     /// Looks after a connection that has bytes, or room for some.
-    fn tend(&self, key: usize, flow: Option<&Epoll>) {
+    fn service(&self, key: usize, flow: Option<&Epoll>) {
         let Some(conn) = self.conns().take(key) else { return };
-        let tended = match conn.waits {
+        let serviceable = match conn.waits {
             Waits::Reader => self.send_leftover(conn),
             Waits::Body => self.read_body(conn, &mut Body::default()),
             Waits::Close => return self.read_to_close(conn),
             Waits::Head | Waits::Idle => return self.give_from_table(conn),
         };
-        match tended {
-            Tended::Waits(conn) => self.wait_on(conn, flow),
-            Tended::Ready(conn) => self.hand_on(conn),
-            Tended::Over => {}
+        match serviceable {
+            Serviced::Waits(conn) => self.wait_on(conn, flow),
+            Serviced::Ready(conn) => self.hand_on(conn),
+            Serviced::Over => {}
         }
     }
 
     fn wait_on(&self, mut conn: Conn, flow: Option<&Epoll>) {
-        let holds = conn.waits == Waits::Body && conn.client.as_mut().is_some_and(Client::holds);
+        let holds = conn.waits == Waits::Body && conn.client.as_mut().is_some_and(Client::has_buffered_input);
         if let (Some(flow), Some(client)) = (flow, &conn.client) {
             let wanted = if holds || conn.waits == Waits::Reader { epoll::WRITE } else { epoll::READ };
             let flags = wanted | epoll::ONESHOT;
@@ -267,7 +270,7 @@ impl Shared {
     fn hand_on(&self, mut conn: Conn) {
         if conn.waits == Waits::Reader {
             (conn.waits, conn.since_us) = (Waits::Idle, clock::monotonic_us());
-            if conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::holds) {
+            if conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::has_buffered_input) {
                 return self.keep(conn);
             }
         }
@@ -297,7 +300,7 @@ impl Shared {
     }
 
     /// What another worker has given, to one that has time for it.
-    fn pass_on(&self) {
+    fn forward_given(&self) {
         let Some(slot) = self.idle_neighbour() else { return };
         if let Some(conn) = self.take_given()
             && let Some(kept) = self.give(conn, slot)

@@ -1,16 +1,16 @@
-//! The life of a request on a core: begun, shown on the board, answered, counted, logged.
+//! The life of a request on a core: begun, shown on the scoreboard, answered, counted, logged.
 
 use super::body::BodyError;
-use super::client::Client;
 use super::conns::Overdue;
 use super::core::Core;
 use super::exchange::Outcome;
 use super::exchange::wait::{Finished, Guard};
-use super::parting::CUT_SHORT;
+use super::linger::CUT_SHORT;
 use super::spool::Storage;
 use crate::log;
 use crate::log::format;
-use crate::shm::board::{Wish, bump};
+use crate::net::client::Client;
+use crate::shm::scoreboard::{RestartRequest, bump};
 use crate::sys::{clock, signal};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
@@ -19,10 +19,10 @@ impl Core {
         self.app = self.mounts.choose(&mut self.request);
     }
 
-    /// The exchange has begun: puts the request on the board, answers it from a file if it names one, and reads its body
+    /// The exchange has begun: puts the request on the scoreboard, answers it from a file if it names one, and reads its body
     /// ahead, if it is to be. `false`: it is answered, perhaps since its body cannot be read.
     pub(super) fn start(&mut self) -> bool {
-        self.enter_board();
+        self.show_request();
         let settings = &self.shared.settings;
         let (memory, file) = (settings.requests.post_buffering, settings.requests.post_buffering_limit);
         let storage = Storage { memory, file, may_open: true };
@@ -40,12 +40,12 @@ impl Core {
         read.map_err(|error| self.refuse_body(error)).is_ok()
     }
 
-    fn enter_board(&mut self) {
+    fn show_request(&mut self) {
         let now = clock::monotonic_us();
         self.started_us = now;
         self.running = true;
         let deadline = self.shared.settings.harakiri.timeout.map_or(0, |time| now + time.as_micros() as u64);
-        let client = self.lock().client().map_or(0, Client::on_board);
+        let client = self.lock().client().map_or(0, Client::scoreboard_word);
         let request = &self.request;
         let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
         self.slot.begin(client, now, deadline, method, uri);
@@ -55,7 +55,7 @@ impl Core {
         } else {
             self.shared.slot.in_flight().store(1, Relaxed);
         }
-        self.shared.rouse_watcher();
+        self.shared.notify_standby();
     }
 
     /// Sends what is left of the answer, closes, counts and logs.
@@ -97,7 +97,7 @@ impl Core {
             (None, None) => {}
         }
         if shared.limit.is_some_and(|limit| served >= limit) {
-            self.shared.request_restart(Wish::MaxRequests);
+            self.shared.request_restart(RestartRequest::MaxRequests);
         }
     }
 
@@ -105,7 +105,7 @@ impl Core {
         // The order to open it anew may still be on its way.
         self.shared.follow_log();
         let now = clock::monotonic_us();
-        let total = self.shared.board.total_requests().fetch_add(1, Relaxed) + 1;
+        let total = self.shared.scoreboard.total_requests().fetch_add(1, Relaxed) + 1;
         let mut text = std::mem::take(&mut self.line);
         let entry = self.entry(outcome, now, served, total);
         self.shared.log.push(now, &mut text, |date, out| {
@@ -233,7 +233,7 @@ impl Core {
     pub fn obey_signals(&mut self) {
         let noted = signal::take_noted();
         if signal::is_in(noted, signal::SIGTERM) || signal::is_in(noted, signal::SIGHUP) {
-            self.shared.request_restart(Wish::Leave);
+            self.shared.request_restart(RestartRequest::Leave);
         }
     }
 }

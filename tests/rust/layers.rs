@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-/// Each room of src/, its floor, and the rooms that it may import besides itself: of lower floors only.
-const ROOMS: &[(&str, u8, &[&str])] = &[
+/// Each module of src/, its layer, and the modules that it may import besides itself: of lower layers, or further up in
+/// this table.
+const MODULES: &[(&str, u8, &[&str])] = &[
     ("base", 0, &[]),
     ("config", 1, &["base"]),
     ("proto", 1, &["base"]),
@@ -13,19 +14,32 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("policy", 4, &["base", "shm"]),
     ("report", 4, &["base", "shm"]),
     ("log", 4, &["base", "sys", "shm"]),
+    ("net", 4, &["base", "config", "proto", "sys", "shm"]),
+    ("process", 4, &["base", "config", "sys", "shm", "log"]),
     ("aio", 4, &["base", "sys"]),
-    ("worker", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log"]),
-    ("gateway", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "aio"]),
-    ("cluster", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "aio"]),
+    ("worker", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process"]),
+    (
+        "gateway",
+        5,
+        &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process", "aio"],
+    ),
+    (
+        "cluster",
+        5,
+        &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process", "aio"],
+    ),
     (
         "master",
         6,
-        &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "worker", "gateway", "cluster"],
+        &[
+            "base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process", "worker",
+            "gateway", "cluster",
+        ],
     ),
 ];
 
-/// Floor 7, where the rooms are wired together.
-const ROOF: &[&str] = &["lib.rs", "entry.rs"];
+/// The top layer, where the modules are wired together.
+const TOP: &[&str] = &["lib.rs", "entry.rs"];
 
 struct Source {
     /// Below src/, such as `worker/python/ffi.rs`.
@@ -35,8 +49,8 @@ struct Source {
 }
 
 impl Source {
-    /// The first folder, or the file's own name on the roof.
-    fn room(&self) -> &str {
+    /// The first folder, or the file's own name at the top.
+    fn module(&self) -> &str {
         self.name.split('/').next().unwrap()
     }
 
@@ -134,7 +148,7 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// The rooms that a line names: `crate::room`, also several in braces.
+/// The modules that a line names: `crate::module`, also several in braces.
 fn imported(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, path) in line.match_indices("crate::") {
@@ -179,19 +193,23 @@ fn outside(sources: &[Source], word: &str, may: impl Fn(&str) -> bool) -> Vec<St
 
 #[test]
 fn the_table_goes_downwards() {
-    let floor = |room: &str| ROOMS.iter().find(|(name, ..)| *name == room).map(|(_, floor, _)| *floor);
-    for (room, own, allowed) in ROOMS {
+    let place = |module: &str| MODULES.iter().position(|(name, ..)| *name == module);
+    assert!(MODULES.is_sorted_by_key(|(_, layer, _)| *layer));
+    for (module, layer, allowed) in MODULES {
         for other in *allowed {
-            assert!(floor(other).is_some_and(|other| other < *own), "{room} → {other}");
+            assert!(place(other) < place(module), "{module} → {other}");
+            // Modules of layer 5 are processes of their own.
+            assert!(*layer != 5 || MODULES[place(other).unwrap()].1 < 5, "{module} → {other}");
         }
     }
 }
 
 #[test]
-fn every_file_has_a_room() {
+fn every_file_has_a_module() {
     for source in sources() {
-        let known = ROOMS.iter().any(|(room, ..)| *room == source.room()) || ROOF.contains(&source.room());
-        assert!(known, "src/{} is in no room; tests/rust/floors.rs lists them", source.name);
+        let known =
+            MODULES.iter().any(|(module, ..)| *module == source.module()) || TOP.contains(&source.module());
+        assert!(known, "src/{} is in no module; tests/rust/layers.rs lists them", source.name);
     }
 }
 
@@ -199,35 +217,37 @@ fn every_file_has_a_room() {
 fn nobody_imports_upwards_or_across() {
     let mut offences = Vec::new();
     for source in sources() {
-        let Some((room, _, allowed)) = ROOMS.iter().find(|(room, ..)| *room == source.room()) else {
+        let Some((module, _, allowed)) = MODULES.iter().find(|(module, ..)| *module == source.module())
+        else {
             continue;
         };
         for (at, line) in source.lines.iter().enumerate() {
-            let bad = |other: &String| other != room && !allowed.contains(&other.as_str());
-            let is_room = |other: &String| ROOMS.iter().any(|(name, ..)| name == other) || other == "entry";
-            for other in imported(line).iter().filter(|other| is_room(other) && bad(other)) {
-                offences.push(format!("src/{}:{}: {room} → {other}", source.name, at + 1));
+            let bad = |other: &String| other != module && !allowed.contains(&other.as_str());
+            let is_module =
+                |other: &String| MODULES.iter().any(|(name, ..)| name == other) || other == "entry";
+            for other in imported(line).iter().filter(|other| is_module(other) && bad(other)) {
+                offences.push(format!("src/{}:{}: {module} → {other}", source.name, at + 1));
             }
         }
     }
-    none(offences, "imports that the floors do not allow");
+    none(offences, "imports that the layers do not allow");
 }
 
 #[test]
-fn unsafe_stays_in_its_rooms() {
+fn unsafe_stays_in_its_modules() {
     let offences =
         outside(&sources(), "unsafe", |name| name.starts_with("sys/") || name == "worker/python/ffi.rs");
     none(offences, "unsafe code belongs into src/sys and src/worker/python/ffi.rs");
 }
 
 #[test]
-fn python_stays_in_its_room() {
-    let may = |name: &str| name.starts_with("worker/python/") || ROOF.contains(&name);
+fn python_stays_in_its_module() {
+    let may = |name: &str| name.starts_with("worker/python/") || TOP.contains(&name);
     none(outside(&sources(), "pyo3", may), "pyo3 belongs into src/worker/python, lib.rs and entry.rs");
 }
 
 #[test]
-fn system_calls_stay_in_their_room() {
+fn system_calls_stay_in_their_module() {
     let may = |name: &str| name.starts_with("sys/") || name == "worker/python/ffi.rs";
     none(outside(&sources(), "libc", may), "libc belongs into src/sys");
 }
@@ -243,16 +263,16 @@ fn who_writes_to_a_client_goes_through_its_session() {
 }
 
 #[test]
-fn tokio_stays_in_its_rooms() {
-    let may = |name: &str| ["aio/", "gateway/", "cluster/"].iter().any(|room| name.starts_with(room));
+fn tokio_stays_in_its_modules() {
+    let may = |name: &str| ["aio/", "gateway/", "cluster/"].iter().any(|module| name.starts_with(module));
     none(outside(&sources(), "tokio", may), "tokio belongs into src/aio, src/gateway and src/cluster");
 }
 
 #[test]
-fn only_the_roof_prints() {
+fn only_the_top_prints() {
     let words = ["println", "eprintln", "print", "eprint", "dbg"];
     let sources = sources();
-    let prints = |source: &&Source| !ROOF.contains(&source.name.as_str());
+    let prints = |source: &&Source| !TOP.contains(&source.name.as_str());
     let offences = sources.iter().filter(prints).flat_map(|source| {
         words
             .iter()
@@ -265,7 +285,7 @@ fn only_the_roof_prints() {
 #[test]
 fn the_master_has_one_thread() {
     let sources = sources();
-    let master = || sources.iter().filter(|source| source.room() == "master");
+    let master = || sources.iter().filter(|source| source.module() == "master");
     let offences = ["thread", "rayon", "tokio", "JoinHandle"].iter().flat_map(|word| {
         master()
             .flat_map(|source| source.find(word))
@@ -306,6 +326,21 @@ fn comments_and_strings_are_no_code() {
 fn imports_are_found() {
     assert_eq!(imported("use crate::sys::{io, clock};"), ["sys"]);
     assert_eq!(imported("use crate::{config::Settings, shm::{a, b}, worker};"), ["config", "shm", "worker"]);
-    assert_eq!(imported("let x = crate::policy::balance::line(crate::base::now());"), ["policy", "base"]);
+    assert_eq!(imported("let x = crate::policy::balance::queue(crate::base::now());"), ["policy", "base"]);
     assert!(has_word("unsafe {", "unsafe") && !has_word("forbid(unsafe_code)", "unsafe"));
+}
+
+#[test]
+fn no_comment_cites_what_is_not_in_the_repository() {
+    let mut paths = Vec::new();
+    files(&root().join("src"), "rs", &mut paths);
+    let cited = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut comments = text.lines().filter(|line| line.trim_start().starts_with("//"));
+        comments.any(|line| {
+            ["PITFALLS", "REDESIGN", "(spec: ", "; spec: "].iter().any(|word| line.contains(word))
+        })
+    };
+    let offences: Vec<_> = paths.iter().filter(|path| cited(path)).collect();
+    assert!(offences.is_empty(), "{offences:?}");
 }

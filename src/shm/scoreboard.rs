@@ -1,4 +1,4 @@
-//! The board: one slot a worker, one a core, all of it atomics. The worker writes, everyone else reads, nobody locks.
+//! The scoreboard: one slot a worker, one a core, all of it atomics. The worker writes, everyone else reads, nobody locks.
 //!
 //! Slots are 128-byte aligned so that two workers never share a cache line. A slot carries the pid and the generation
 //! of its worker: readers take a slot's word only for the worker they mean.
@@ -14,7 +14,7 @@ const WORKER_WORDS: usize = 32;
 const CORE_WORDS: usize = 48;
 const CORE_TEXT: usize = 9;
 
-/// The longest method and request target, together, that the board shows of a request.
+/// The longest method and request target, together, that the scoreboard shows of a request.
 pub const TEXT_LEN: usize = (CORE_WORDS - CORE_TEXT) * 8;
 
 /// Beside a client's descriptor: what is sent to it has to be encrypted.
@@ -33,7 +33,7 @@ pub enum Stage {
 /// What the master wants of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub enum Order {
+pub enum Command {
     Serve = 0,
     /// Accept nothing new until told to serve again.
     Pause = 1,
@@ -43,16 +43,16 @@ pub enum Order {
     Drain = 3,
 }
 
-impl Order {
+impl Command {
     /// Does the worker take requests, and go on doing so?
     pub fn serves(self) -> bool {
-        self == Order::Serve
+        self == Command::Serve
     }
 
     /// May an answer leave its connection open? A worker that leaves passes plain connections on to one that serves; a TLS
     /// session cannot be passed on.
     pub fn keeps_connections(self, is_tls: bool) -> bool {
-        self.serves() || (self == Order::Retire && !is_tls)
+        self.serves() || (self == Command::Retire && !is_tls)
     }
 }
 
@@ -71,12 +71,12 @@ impl Assignment {
 }
 
 /// Of the word with the order, the bits of the order itself; above them stands the assignment.
-const ORDER_BITS: u32 = 8;
+const COMMAND_BITS: u32 = 8;
 
 /// Why a worker asks to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub enum Wish {
+pub enum RestartRequest {
     None = 0,
     MaxRequests = 1,
     /// After an exception of the application (`reload-on-exception`).
@@ -90,20 +90,20 @@ pub enum Wish {
 }
 
 #[derive(Clone, Copy)]
-pub struct Board {
+pub struct Scoreboard {
     head: &'static [AtomicU64],
     workers: &'static [AtomicU64],
     cores: &'static [AtomicU64],
     threads: usize,
 }
 
-impl Board {
-    /// A board for `slots` worker processes of `threads` cores each.
-    pub fn new(slots: usize, threads: usize) -> Result<Board> {
+impl Scoreboard {
+    /// A scoreboard for `slots` worker processes of `threads` cores each.
+    pub fn new(slots: usize, threads: usize) -> Result<Scoreboard> {
         let (head, workers) = (HEAD_WORDS * 8, slots * WORKER_WORDS * 8);
         let cores = slots * threads * CORE_WORDS * 8;
         let mapping = Mapping::new(head + workers + cores)?;
-        Ok(Board {
+        Ok(Scoreboard {
             head: mapping.words(0, HEAD_WORDS),
             workers: mapping.words(head, slots * WORKER_WORDS),
             cores: mapping.words(head + workers, slots * threads * CORE_WORDS),
@@ -176,8 +176,8 @@ impl WorkerSlot {
         /// The number people know it by, from 1.
         id = 2;
         stage_word = 3;
-        order_word = 4;
-        wish_word = 5;
+        command_word = 4;
+        restart_request_word = 5;
         /// Signals for which the app has its own handlers, as a set of bits.
         app_signals = 6;
         spawned_at = 7;
@@ -196,24 +196,24 @@ impl WorkerSlot {
         /// Not 0: the next stack dump is the worker's last; clients without an answer get one.
         rescue = 25;
         /// Connections that others have given it and it has not taken yet.
-        handed = 31;
+        mailbox_len = 31;
         /// When it last took one, or was given one with none before it.
         mailbox_us = 30;
         /// Not 0: it has no room for connections of others.
         table_full = 29;
         /// What its neighbours had served when it began, so that a newcomer does not have to catch up.
-        handicap = 24;
+        served_baseline = 24;
     }
 
     /// Requests, as far as the order among the workers is concerned.
     pub fn served(&self) -> u64 {
-        self.requests().load(Relaxed) + self.handicap().load(Relaxed)
+        self.requests().load(Relaxed) + self.served_baseline().load(Relaxed)
     }
 
     /// Clears the slot for a new process, which has to leave when the slot does not name it any more.
     pub fn assign(&self, id: u64, generation: u64, assignment: Assignment) {
         self.words.iter().for_each(|word| word.store(0, Relaxed));
-        self.order_word().store(assignment.0 << ORDER_BITS, Relaxed);
+        self.command_word().store(assignment.0 << COMMAND_BITS, Relaxed);
         self.id().store(id, Relaxed);
         self.generation().store(generation, Relaxed);
         self.stage_word().store(Stage::Booting as u64, Release);
@@ -232,58 +232,60 @@ impl WorkerSlot {
         self.stage_word().store(stage as u64, Release);
     }
 
-    pub fn order(&self) -> Order {
-        match self.order_word().load(Acquire) & ((1 << ORDER_BITS) - 1) {
-            1 => Order::Pause,
-            2 => Order::Retire,
-            3 => Order::Drain,
-            _ => Order::Serve,
+    pub fn command(&self) -> Command {
+        match self.command_word().load(Acquire) & ((1 << COMMAND_BITS) - 1) {
+            1 => Command::Pause,
+            2 => Command::Retire,
+            3 => Command::Drain,
+            _ => Command::Serve,
         }
     }
 
     /// The order as it holds for one process: one that is not in its slot any more has to leave.
     #[inline]
-    pub fn order_for(&self, assignment: Assignment) -> Order {
-        if self.is_assigned(assignment) { self.order() } else { Order::Retire }
+    pub fn command_for(&self, assignment: Assignment) -> Command {
+        if self.is_assigned(assignment) { self.command() } else { Command::Retire }
     }
 
     /// Is this slot the one of the process with this assignment?
     #[inline]
     pub fn is_assigned(&self, assignment: Assignment) -> bool {
-        self.order_word().load(Acquire) >> ORDER_BITS == assignment.0
+        self.command_word().load(Acquire) >> COMMAND_BITS == assignment.0
     }
 
     /// Only the master gives orders while it lives; a worker without a master gives its own.
-    pub fn set_order(&self, order: Order) {
-        let word = self.order_word();
-        let assigned = word.load(Relaxed) >> ORDER_BITS << ORDER_BITS;
-        word.store(assigned | order as u64, Release);
+    pub fn set_command(&self, command: Command) {
+        let word = self.command_word();
+        let assigned = word.load(Relaxed) >> COMMAND_BITS << COMMAND_BITS;
+        word.store(assigned | command as u64, Release);
     }
 
     /// Nobody is in the slot: a process that still believes it is there leaves.
     pub fn unassign(&self) {
-        self.order_word().store(0, Release);
+        self.command_word().store(0, Release);
         self.set_stage(Stage::Gone);
     }
 
-    pub fn wish(&self) -> Wish {
-        match self.wish_word().load(Acquire) {
-            1 => Wish::MaxRequests,
-            2 => Wish::Exception,
-            3 => Wish::Reload,
-            4 => Wish::Leave,
-            5 => Wish::Broken,
-            _ => Wish::None,
+    pub fn restart_request(&self) -> RestartRequest {
+        match self.restart_request_word().load(Acquire) {
+            1 => RestartRequest::MaxRequests,
+            2 => RestartRequest::Exception,
+            3 => RestartRequest::Reload,
+            4 => RestartRequest::Leave,
+            5 => RestartRequest::Broken,
+            _ => RestartRequest::None,
         }
     }
 
-    pub fn set_wish(&self, wish: Wish) {
-        self.wish_word().store(wish as u64, Release);
+    pub fn set_restart_request(&self, request: RestartRequest) {
+        self.restart_request_word().store(request as u64, Release);
     }
 
-    /// Takes a wish off the board; `false`: it is not this one.
-    pub fn grant(&self, wish: Wish) -> bool {
-        self.wish_word().compare_exchange(wish as u64, Wish::None as u64, AcqRel, Acquire).is_ok()
+    /// Takes a request off the scoreboard; `false`: it is not this one.
+    pub fn take_restart_request(&self, request: RestartRequest) -> bool {
+        self.restart_request_word()
+            .compare_exchange(request as u64, RestartRequest::None as u64, AcqRel, Acquire)
+            .is_ok()
     }
 }
 
@@ -300,9 +302,9 @@ pub struct CoreSlot {
     words: &'static [AtomicU64],
 }
 
-/// A request as the board shows it.
+/// A request as the scoreboard shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct CurrentRequest {
     pub method: String,
     pub target: String,
     pub started_us: u64,
@@ -399,12 +401,12 @@ impl CoreSlot {
     }
 
     /// The request that runs now, or `None`. Torn at worst between two requests, never in memory.
-    pub fn shown(&self) -> Option<Shown> {
+    pub fn current_request(&self) -> Option<CurrentRequest> {
         if self.phase() == Phase::Idle {
             return None;
         }
         let lengths = self.lengths().load(Relaxed) as usize;
-        Some(Shown {
+        Some(CurrentRequest {
             method: self.text(0, lengths & 0x3f),
             target: self.text(4, (lengths >> 16).min(TEXT_LEN - 32)),
             started_us: self.started_us().load(Relaxed),
@@ -418,42 +420,43 @@ mod tests {
 
     #[test]
     fn a_request_is_shown_until_it_ends() {
-        let board = Board::new(2, 3).unwrap();
-        let core = board.core(1, 2);
-        assert_eq!(core.shown(), None);
+        let scoreboard = Scoreboard::new(2, 3).unwrap();
+        let core = scoreboard.core(1, 2);
+        assert_eq!(core.current_request(), None);
         core.begin(8, 1000, 5000, b"GET", b"/a/long/target?with=query");
-        let shown = core.shown().unwrap();
-        assert_eq!((shown.method.as_str(), shown.target.as_str()), ("GET", "/a/long/target?with=query"));
+        let current = core.current_request().unwrap();
+        assert_eq!((current.method.as_str(), current.target.as_str()), ("GET", "/a/long/target?with=query"));
         core.end();
-        assert_eq!(core.shown(), None);
-        assert_eq!(board.core(1, 1).shown(), None);
+        assert_eq!(core.current_request(), None);
+        assert_eq!(scoreboard.core(1, 1).current_request(), None);
     }
 
     #[test]
     fn the_board_cuts_what_is_too_long() {
-        let core = Board::new(1, 1).unwrap().core(0, 0);
+        let core = Scoreboard::new(1, 1).unwrap().core(0, 0);
         core.begin(8, 0, 0, &[b'M'; 100], &[b'u'; 5000]);
-        let shown = core.shown().unwrap();
-        assert_eq!((shown.method.len(), shown.target.len()), (32, TEXT_LEN - 32));
+        let current = core.current_request().unwrap();
+        assert_eq!((current.method.len(), current.target.len()), (32, TEXT_LEN - 32));
     }
 
     #[test]
     fn a_process_that_lost_its_slot_has_to_leave() {
-        let board = Board::new(1, 1).unwrap();
-        let (slot, first, second) = (board.worker(0), board.next_assignment(), board.next_assignment());
+        let scoreboard = Scoreboard::new(1, 1).unwrap();
+        let (slot, first, second) =
+            (scoreboard.worker(0), scoreboard.next_assignment(), scoreboard.next_assignment());
         slot.assign(1, 1, first);
-        slot.set_order(Order::Pause);
-        assert_eq!((slot.order_for(first), slot.order_for(second)), (Order::Pause, Order::Retire));
+        slot.set_command(Command::Pause);
+        assert_eq!((slot.command_for(first), slot.command_for(second)), (Command::Pause, Command::Retire));
         slot.assign(1, 1, second);
-        slot.set_order(Order::Drain);
-        assert_eq!((slot.order_for(first), slot.order_for(second)), (Order::Retire, Order::Drain));
+        slot.set_command(Command::Drain);
+        assert_eq!((slot.command_for(first), slot.command_for(second)), (Command::Retire, Command::Drain));
         slot.unassign();
         assert!(!slot.is_assigned(second));
     }
 
     #[test]
     fn one_side_owns_the_client() {
-        let core = Board::new(1, 1).unwrap().core(0, 0);
+        let core = Scoreboard::new(1, 1).unwrap().core(0, 0);
         core.begin(8, 0, 0, b"GET", b"/");
         assert!(core.answer() && core.answer());
         assert!(!core.expire());

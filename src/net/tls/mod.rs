@@ -77,7 +77,7 @@ impl fmt::Debug for Session {
 /// The first byte of a handshake record (RFC 8446 §5.1).
 pub const HANDSHAKE: u8 = 22;
 /// Received at most in one step of a handshake.
-const STEP: usize = 4096;
+const READ_CHUNK: usize = 4096;
 
 impl Session {
     pub fn new(service: Arc<Service>) -> Session {
@@ -122,7 +122,7 @@ impl Session {
             }
         }
         let Some(open) = self.open() else { return Err(ErrorKind::InvalidData.into()) };
-        if open.owes() {
+        if open.has_pending_output() {
             open.flush(socket)?;
         }
         let received = open.recv(socket, most, give);
@@ -132,7 +132,7 @@ impl Session {
     /// Reads on until the client has told which name it asks for; `false`: it has gone.
     fn greet(&mut self, socket: BorrowedFd<'_>) -> Result<bool> {
         let State::Hello(hello) = &mut self.state else { return Ok(true) };
-        if hello.ahead.is_empty() && io::recv(socket, &mut hello.ahead, STEP)? == 0 {
+        if hello.ahead.is_empty() && io::recv(socket, &mut hello.ahead, READ_CHUNK)? == 0 {
             return Ok(false);
         }
         if !hello.begun && hello.ahead.first() != Some(&HANDSHAKE) {
@@ -190,10 +190,10 @@ impl Session {
     }
 
     /// There is something to be received without the socket.
-    pub fn holds(&mut self) -> bool {
+    pub fn has_buffered_input(&mut self) -> bool {
         match &mut self.state {
             State::Hello(hello) => !hello.ahead.is_empty(),
-            State::Open(open) => open.holds(),
+            State::Open(open) => open.has_buffered_input(),
             State::Broken(_) => false,
         }
     }
@@ -218,8 +218,8 @@ impl Session {
     }
 
     /// Encrypted and not yet sent.
-    pub fn owes(&self) -> bool {
-        matches!(&self.state, State::Open(open) if open.owes())
+    pub fn has_pending_output(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.has_pending_output())
     }
 
     /// Nothing more is said, not even that nothing more comes: RFC 8446 §6.1 makes that a truncation.

@@ -1,13 +1,13 @@
 //! The end of an answer that is not sent yet: bytes, and stretches of one file.
 
-use super::client::Client;
+use crate::net::client::Client;
 use crate::sys::io;
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Sent to one client before others get their turn.
-const TURN: u64 = 2 << 20;
+const SEND_QUANTUM: u64 = 2 << 20;
 
 #[derive(Debug)]
 enum Portion {
@@ -16,17 +16,17 @@ enum Portion {
 }
 
 #[derive(Debug, Default)]
-pub struct Rest {
+pub struct SendQueue {
     portions: VecDeque<Portion>,
     file: Option<OwnedFd>,
     /// Read and write the file (`disable-sendfile`).
     copies: bool,
 }
 
-impl Rest {
+impl SendQueue {
     /// Nothing yet, of this file.
-    pub fn of_file(file: OwnedFd, copies: bool) -> Rest {
-        Rest { portions: VecDeque::with_capacity(1), file: Some(file), copies }
+    pub fn of_file(file: OwnedFd, copies: bool) -> SendQueue {
+        SendQueue { portions: VecDeque::with_capacity(1), file: Some(file), copies }
     }
 
     pub fn push_bytes(&mut self, bytes: Vec<u8>) {
@@ -98,11 +98,11 @@ impl Rest {
     /// shorter than it was, so that the answer cannot be completed.
     pub fn send(&mut self, client: &mut Client) -> Result<u64> {
         let mut total = 0;
-        if client.owes() {
+        if client.has_pending_output() {
             client.flush()?;
         }
-        while total < TURN && !self.portions.is_empty() {
-            match self.send_some(client, TURN - total) {
+        while total < SEND_QUANTUM && !self.portions.is_empty() {
+            match self.send_some(client, SEND_QUANTUM - total) {
                 Ok((sent, is_done)) => {
                     total += sent;
                     if !is_done {
@@ -149,7 +149,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     fn file(bytes: &[u8]) -> OwnedFd {
-        let path = std::env::temp_dir().join(format!("rwsgi-rest-{:?}", std::thread::current().id()));
+        let path = std::env::temp_dir().join(format!("rwsgi-queue-{:?}", std::thread::current().id()));
         let mut made =
             std::fs::File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
         made.write_all(bytes).unwrap();
@@ -157,16 +157,16 @@ mod tests {
         made.into()
     }
 
-    fn sent(rest: &mut Rest) -> Vec<u8> {
+    fn sent(queue: &mut SendQueue) -> Vec<u8> {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let mut ours = Client::plain(ours.into());
         let mut got = Vec::new();
         let mut buffer = vec![0; 1 << 20];
-        while !rest.is_empty() {
-            let before = rest.len();
-            let count = rest.send(&mut ours).unwrap();
-            assert_eq!(rest.len(), before - count);
+        while !queue.is_empty() {
+            let before = queue.len();
+            let count = queue.send(&mut ours).unwrap();
+            assert_eq!(queue.len(), before - count);
             let count = theirs.read(&mut buffer).unwrap();
             got.extend_from_slice(&buffer[..count]);
         }
@@ -179,41 +179,41 @@ mod tests {
     fn portions_come_in_order() {
         let large: Vec<u8> = (0..3_000_000u32).map(|at| at as u8 ^ (at >> 8) as u8).collect();
         for copies in [false, true] {
-            let mut rest = Rest::of_file(file(&large), copies);
-            rest.push_stretch(10, 2_500_000);
-            rest.push_bytes(b"between".to_vec());
-            rest.push_stretch(0, 0);
-            rest.push_stretch(5, 3);
-            rest.put_first(b"first".to_vec());
-            assert_eq!((rest.len(), rest.memory()), (2_500_015, 12));
+            let mut queue = SendQueue::of_file(file(&large), copies);
+            queue.push_stretch(10, 2_500_000);
+            queue.push_bytes(b"between".to_vec());
+            queue.push_stretch(0, 0);
+            queue.push_stretch(5, 3);
+            queue.put_first(b"first".to_vec());
+            assert_eq!((queue.len(), queue.memory()), (2_500_015, 12));
             let expected = [&b"first"[..], &large[10..2_500_010], b"between", &large[5..8]].concat();
-            assert!(sent(&mut rest) == expected);
+            assert!(sent(&mut queue) == expected);
         }
     }
 
     #[test]
     fn a_short_stretch_is_read() {
-        let mut rest = Rest::of_file(file(b"0123456789"), false);
-        rest.push_stretch(2, 5);
+        let mut queue = SendQueue::of_file(file(b"0123456789"), false);
+        queue.push_stretch(2, 5);
         let mut out = b"head:".to_vec();
-        rest.inline(4, &mut out).unwrap();
-        assert!(!rest.is_empty());
-        rest.inline(5, &mut out).unwrap();
-        assert!(rest.is_empty());
+        queue.inline(4, &mut out).unwrap();
+        assert!(!queue.is_empty());
+        queue.inline(5, &mut out).unwrap();
+        assert!(queue.is_empty());
         assert_eq!(out, b"head:23456");
     }
 
     #[test]
     fn a_file_that_has_shrunk_is_told() {
         for copies in [false, true] {
-            let mut rest = Rest::of_file(file(b"0123"), copies);
-            rest.push_stretch(4, 5);
+            let mut queue = SendQueue::of_file(file(b"0123"), copies);
+            queue.push_stretch(4, 5);
             let (ours, _theirs) = UnixStream::pair().unwrap();
             assert_eq!(
-                rest.send(&mut Client::plain(ours.into())).unwrap_err().kind(),
+                queue.send(&mut Client::plain(ours.into())).unwrap_err().kind(),
                 ErrorKind::UnexpectedEof
             );
-            assert_eq!(rest.inline(10, &mut Vec::new()).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+            assert_eq!(queue.inline(10, &mut Vec::new()).unwrap_err().kind(), ErrorKind::UnexpectedEof);
         }
     }
 }

@@ -1,28 +1,28 @@
 //! The end of requests on HTTP sockets: connections that are kept, those whose clients are slow to read, and those that are
-//! closed in peace.
+//! closed gracefully.
 
 use super::Shared;
-use super::client::Client;
 use super::conns::{Conn, Leftover, Share, Waits};
 use super::core::Core;
 use super::exchange::After;
-use super::rest::Rest;
-use super::tls::Failure;
-use super::waiting::{Tended, has_begun};
+use super::waiting::{Serviced, has_begun};
 use crate::base::date::http_date;
 use crate::config::Protocol;
 use crate::log;
+use crate::net::client::Client;
+use crate::net::send_queue::SendQueue;
+use crate::net::tls::Failure;
 use crate::proto::http::status::Plain;
 use crate::sys::clock;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
 
 /// Most bytes of one answer that wait for their client without a thread.
-const ROOM: usize = 1 << 20;
+const MAX_LEFTOVER: usize = 1 << 20;
 /// What is said of an answer whose file was truncated meanwhile.
 pub(super) const CUT_SHORT: &str = "a file became shorter while it was sent; its answer was cut off";
 /// Most bytes of all of a worker's answers that do.
-const MUCH: usize = 64 << 20;
+const MAX_LEFTOVERS: usize = 64 << 20;
 
 /// The answer to HTTP without TLS on a socket with TLS.
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 58\r\n\
@@ -32,7 +32,7 @@ impl Core {
     /// How much of the next answer may wait for its client without a thread.
     pub(super) fn room(&self) -> usize {
         // Never 0: the end of a connection is always the table's to see.
-        MUCH.saturating_sub(self.shared.leftovers.load(Relaxed)).clamp(1, ROOM)
+        MAX_LEFTOVERS.saturating_sub(self.shared.leftovers.load(Relaxed)).clamp(1, MAX_LEFTOVER)
     }
 
     /// The request on `conn` is over.
@@ -44,8 +44,8 @@ impl Core {
         match after {
             After::Keep => self.next_request(conn),
             After::Close if conn.buf.is_empty() => self.shared.forget(&conn),
-            After::Close | After::ReadOn => self.shared.see_off(conn),
-            After::Send(rest, keep) => self.park(conn, rest, keep),
+            After::Close | After::ReadOn => self.shared.close_gracefully(conn),
+            After::Send(queue, keep) => self.keep_leftover(conn, queue, keep),
         }
     }
 
@@ -54,21 +54,21 @@ impl Core {
         match after {
             After::Keep | After::Close => {}
             After::ReadOn => {
-                self.shared.see_off(Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us()));
+                self.shared.close_gracefully(Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us()));
             }
-            After::Send(rest, _) => {
+            After::Send(queue, _) => {
                 let conn = Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us());
-                self.park(conn, rest, false);
+                self.keep_leftover(conn, queue, false);
             }
         }
     }
 
     /// What the client has not taken of its answer waits in the table.
-    fn park(&mut self, mut conn: Conn, rest: Rest, keep: bool) {
-        let share = Share::take(&self.shared.leftovers, rest.memory());
+    fn keep_leftover(&mut self, mut conn: Conn, queue: SendQueue, keep: bool) {
+        let share = Share::take(&self.shared.leftovers, queue.memory());
         conn.since_us = clock::monotonic_us();
-        let length = rest.len();
-        conn.leftover = Some(Box::new(Leftover { rest, share, length, begun_us: conn.since_us, keep }));
+        let length = queue.len();
+        conn.leftover = Some(Box::new(Leftover { queue, share, length, begun_us: conn.since_us, keep }));
         conn.waits = Waits::Reader;
         self.keep(conn);
     }
@@ -108,19 +108,19 @@ impl Core {
             }
             _ => {}
         }
-        shared.see_off(conn);
+        shared.close_gracefully(conn);
         false
     }
 }
 
 impl Shared {
     /// The client has read something of its answer. Ready: it has all of it, and may ask for more.
-    pub(super) fn send_leftover(&self, mut conn: Conn) -> Tended {
+    pub(super) fn send_leftover(&self, mut conn: Conn) -> Serviced {
         let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else {
             self.forget(&conn);
-            return Tended::Over;
+            return Serviced::Over;
         };
-        match left.rest.send(client) {
+        match left.queue.send(client) {
             Ok(0) => {}
             Ok(_) => conn.since_us = clock::monotonic_us(),
             Err(error) => {
@@ -129,27 +129,27 @@ impl Shared {
                     _ => self.count_gone(),
                 }
                 self.forget(&conn);
-                return Tended::Over;
+                return Serviced::Over;
             }
         }
-        if !left.rest.is_empty() || client.owes() {
-            return Tended::Waits(conn);
+        if !left.queue.is_empty() || client.has_pending_output() {
+            return Serviced::Waits(conn);
         }
         let keep = left.keep;
         conn.leftover = None;
         // The answer did not say that it is the last: a request that came behind it is answered.
         let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
         if keep && (self.keeps_connections(is_tls) || has_begun(&mut conn)) {
-            return Tended::Ready(conn);
+            return Serviced::Ready(conn);
         }
-        self.see_off(conn);
-        Tended::Over
+        self.close_gracefully(conn);
+        Serviced::Over
     }
 
     /// The client takes what is left of its answer too slowly, or not at all.
     pub(super) fn cut_off(&self, conn: &Conn, why: &str) {
         self.count_gone();
-        let left = conn.leftover.as_ref().map_or(0, |left| left.rest.len());
+        let left = conn.leftover.as_ref().map_or(0, |left| left.queue.len());
         log::say(&format!(
             "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end{}",
             self.id,
@@ -161,7 +161,7 @@ impl Shared {
         self.slot.gone_clients().fetch_add(1, Relaxed);
     }
 
-    /// Answers a request that cannot be served, and closes. Nothing is put on the board or counted as a request. Returns
+    /// Answers a request that cannot be served, and closes. Nothing is put on the scoreboard or counted as a request. Returns
     /// `false`: there is nothing to run.
     pub(super) fn turn_away(&self, conn: Conn, status: u16, why: &str) -> bool {
         self.count_refused();
@@ -175,15 +175,15 @@ impl Shared {
     pub(super) fn answer_last(&self, mut conn: Conn, status: u16) {
         let mut out = Vec::with_capacity(256);
         let date = http_date(clock::wall_secs().max(0) as u64);
-        Plain { date: date.as_ref(), ..Plain::last(status, &self.own_headers) }.push_to(&mut out);
+        Plain { date: date.as_ref(), ..Plain::last(status, &self.server_headers) }.push_to(&mut out);
         if let Some(client) = &mut conn.client {
             let _ = client.send(&out);
         }
-        self.see_off(conn);
+        self.close_gracefully(conn);
     }
 
     /// Closes for sending, and lets the table read what still comes, for a moment.
-    pub(super) fn see_off(&self, mut conn: Conn) {
+    pub(super) fn close_gracefully(&self, mut conn: Conn) {
         if let Some(client) = &mut conn.client {
             client.shutdown_send();
         }

@@ -1,9 +1,9 @@
 //! A client's connection: a socket, and a TLS session on it where the listener has one. Whoever reads and writes does not
 //! know which.
 
-use super::spare;
+use super::buffers;
 use super::tls::{Failure, Service, Session};
-use crate::shm::board::ENCRYPTED;
+use crate::shm::scoreboard::ENCRYPTED;
 use crate::sys::{clients, io};
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -120,13 +120,13 @@ impl Client {
             let sent = io::sendfile(self.socket.as_fd(), file, offset, length)?;
             return if sent == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(sent) };
         }
-        let mut bytes = spare::take();
+        let mut bytes = buffers::take();
         let sent = match io::read_at(file, offset, &mut bytes, length.min(COPIED) as usize) {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(_) => self.send(&bytes),
             Err(error) => Err(error),
         };
-        spare::put(bytes);
+        buffers::put(bytes);
         sent
     }
 
@@ -140,14 +140,14 @@ impl Client {
 
     /// Something that was sent waits here for room in the socket: sending nothing sends it on.
     #[inline]
-    pub fn owes(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.owes())
+    pub fn has_pending_output(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_pending_output())
     }
 
     /// There are bytes to be received of which the socket knows nothing.
     #[inline]
-    pub fn holds(&mut self) -> bool {
-        self.tls.as_mut().is_some_and(|tls| tls.holds())
+    pub fn has_buffered_input(&mut self) -> bool {
+        self.tls.as_mut().is_some_and(|tls| tls.has_buffered_input())
     }
 
     #[inline]
@@ -178,7 +178,7 @@ impl Client {
     }
 
     /// What the handlers of signals know of it: by the number of its socket they may write there. They cannot encrypt.
-    pub fn on_board(&self) -> u64 {
+    pub fn scoreboard_word(&self) -> u64 {
         let encrypted = if self.is_tls() { ENCRYPTED } else { 0 };
         (self.socket.as_raw_fd() as u64 + 1) | encrypted
     }

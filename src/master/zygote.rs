@@ -1,27 +1,28 @@
-//! The template of a generation: a process that loads the application once and forks the workers that serve it.
+//! The zygote of a generation: a process that loads the application once and forks the workers that serve it.
 //!
 //! The master itself stays free of application code: whatever an import starts (threads, sockets, atexit handlers)
-//! happens here, and a reload is a fresh import in a new template, while the old generation serves on.
+//! happens here, and a reload is a fresh import in a new zygote, while the old generation serves on.
 
 use crate::base::reason::reason;
 use crate::log;
-use crate::shm::board::{Assignment, Board};
+use crate::process::privileges;
+use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::{io, orphan, process, proctitle, signal};
-use crate::worker::host::Host;
+use crate::worker::application::Application;
 use crate::worker::life::{self, EXIT_BROKEN};
 use crate::worker::lifecycle;
 use crate::worker::mounts::Mounts;
-use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup, privileges};
+use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-/// The master's handle of a template process.
+/// The master's handle of a zygote process.
 #[derive(Debug)]
-pub struct Template {
+pub struct Zygote {
     pub pid: i32,
     pub generation: u64,
-    /// Orders go out, news come in. Closing it ends the template.
+    /// Orders go out, news come in. Closing it ends the zygote.
     pub socket: OwnedFd,
     pub is_ready: bool,
     /// Known once it is ready: it has given up root before it loads the application.
@@ -29,7 +30,7 @@ pub struct Template {
     pub kill_at: Option<u64>,
 }
 
-/// What a template tells the master.
+/// What a zygote tells the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// The application is loaded.
@@ -67,7 +68,7 @@ impl News {
     }
 }
 
-/// What the master asks a template for: a worker with this number, in this slot.
+/// What the master asks a zygote for: a worker with this number, in this slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Birth {
     pub slot: usize,
@@ -96,13 +97,13 @@ impl Birth {
     }
 }
 
-impl Template {
+impl Zygote {
     pub fn order(&self, birth: Birth) -> std::io::Result<()> {
         io::send(self.socket.as_fd(), &birth.to_bytes()).map(drop)
     }
 
-    /// May the process with this pid be a worker that this template has forked? A worker is the master's child, or still
-    /// that of the process between the two forks, and has given up root as the template has.
+    /// May the process with this pid be a worker that this zygote has forked? A worker is the master's child, or still
+    /// that of the process between the two forks, and has given up root as the zygote has.
     pub fn may_have_forked(&self, pid: i32) -> bool {
         let is_near = |parent| {
             parent == process::pid()
@@ -122,12 +123,12 @@ impl Template {
     }
 }
 
-/// Line buffers of templates, behind those of the workers. By the time a number comes again its template is gone.
+/// Line buffers of zygotes, behind those of the workers. By the time a number comes again its zygote is gone.
 pub const LOG_SLOTS: usize = 4;
 
-/// Where the lines of a generation's template wait.
-pub fn log_slot(board: Board, generation: u64) -> usize {
-    board.slots() + generation as usize % LOG_SLOTS
+/// Where the lines of a generation's zygote wait.
+pub fn log_slot(scoreboard: Scoreboard, generation: u64) -> usize {
+    scoreboard.slots() + generation as usize % LOG_SLOTS
 }
 
 fn tell(socket: BorrowedFd<'_>, news: News) {
@@ -135,20 +136,20 @@ fn tell(socket: BorrowedFd<'_>, news: News) {
     let _ = io::send(socket, &news.to_bytes());
 }
 
-/// The body of the template process; returns its exit status.
-pub fn live(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
-    log::enter("template", setup.lines.slot(setup.slot));
+/// The body of the zygote process; returns its exit status.
+pub fn live(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd) -> i32 {
+    log::enter("zygote", setup.lines.slot(setup.slot));
     if setup.settings.procnames.auto {
-        proctitle::set("rwsgi template");
+        proctitle::set("rwsgi zygote");
     }
-    let status = load_and_fork(host, setup, socket);
+    let status = load_and_fork(runtime, setup, socket);
     log::close();
     status
 }
 
-fn load_and_fork(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
+fn load_and_fork(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd) -> i32 {
     if let Err(error) = life::set_signals() {
-        log::say(&format!("template: cannot set its signal handlers: {}", reason(error)));
+        log::say(&format!("zygote: cannot set its signal handlers: {}", reason(error)));
         return EXIT_BROKEN;
     }
     if !privileges::leave_to_master(&setup.settings) {
@@ -158,15 +159,15 @@ fn load_and_fork(host: &mut dyn Host, setup: &Setup, socket: OwnedFd) -> i32 {
     if orphan::end_with(setup.master, || lifecycle::has_lost_its_master(setup)).is_err() {
         return EXIT_DONE;
     }
-    let mounts = match host.load(&setup.settings) {
+    let mounts = match runtime.load(&setup.settings) {
         Ok(points) => Mounts::new(points, &setup.settings),
         Err(_) if setup.settings.apps.need_app => return EXIT_NO_APP,
         Err(_) => Mounts::default(),
     };
     warn_of_threads();
-    host.settle();
+    runtime.settle();
     tell(socket.as_fd(), News::Ready);
-    obey(host, setup, socket, &Arc::new(mounts))
+    obey(runtime, setup, socket, &Arc::new(mounts))
 }
 
 /// Threads do not survive a fork, and a lock that one of them holds stays locked in every worker.
@@ -181,44 +182,44 @@ fn warn_of_threads() {
     }
 }
 
-fn obey(host: &mut dyn Host, setup: &Setup, socket: OwnedFd, mounts: &Arc<Mounts>) -> i32 {
+fn obey(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd, mounts: &Arc<Mounts>) -> i32 {
     let mut order = [0; BIRTH_LEN];
     loop {
-        let _ = write_log(host, socket.as_fd());
-        match host.read(socket.as_fd(), &mut order) {
+        let _ = write_log(runtime, socket.as_fd());
+        match runtime.read(socket.as_fd(), &mut order) {
             Ok(BIRTH_LEN) => {}
             // The master has closed its end, or is gone.
             _ => return EXIT_DONE,
         }
         let Birth { slot, id, assignment } = Birth::from_bytes(order);
         let worker = Setup { slot, id, assignment, ..setup.clone() };
-        // A worker that inherited what the template was told (TERM, HUP) would ask for a successor, and that one, too.
+        // A worker that inherited what the zygote was told (TERM, HUP) would ask for a successor, and that one, too.
         signal::take_noted();
         let forked = process::fork_orphan(
-            host.hooks(),
+            runtime.hooks(),
             |pid| tell(socket.as_fd(), News::Spawned { assignment, pid }),
             || {
-                // What is written there is believed to be the template's.
+                // What is written there is believed to be the zygote's.
                 io::close(&[socket.as_raw_fd()]);
-                life::live(host, &worker, Some(mounts.clone()))
+                life::live(runtime, &worker, Some(mounts.clone()))
             },
         );
         if let Err(error) = forked {
-            log::say(&format!("template: cannot fork worker {}: {}", worker.id, reason(error)));
+            log::say(&format!("zygote: cannot fork worker {}: {}", worker.id, reason(error)));
             tell(socket.as_fd(), News::NotSpawned { assignment });
         }
     }
 }
 
 /// Writes what waits in the log, until the next order comes.
-fn write_log(host: &dyn Host, socket: BorrowedFd<'_>) -> std::io::Result<()> {
+fn write_log(runtime: &dyn Application, socket: BorrowedFd<'_>) -> std::io::Result<()> {
     if log::pause().is_none() {
         return Ok(());
     }
     let (epoll, mut events) = (Epoll::new()?, Events::with_capacity(1));
     epoll.add(socket, epoll::READ, 0)?;
     while let Some(pause) = log::pause() {
-        host.wait(&epoll, &mut events, Some(pause))?;
+        runtime.wait(&epoll, &mut events, Some(pause))?;
         if events.iter().next().is_some() {
             break;
         }

@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from . import door
-from .door import PLACES
+from . import namespace
+from .namespace import PLACES
 from .packet import Address
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Room:
 
     @property
     def _door(self) -> list[str]:
-        return [sys.executable, door.__file__, str(self.directory)]
+        return [sys.executable, namespace.__file__, str(self.directory)]
 
     @property
     def command(self) -> list[str]:
@@ -89,7 +89,7 @@ class Room:
             return call()
 
         def go_and_call() -> T:
-            door.join_network(pid)
+            namespace.join_network(pid)
             return call()
 
         with ThreadPoolExecutor(1) as pool:

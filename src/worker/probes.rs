@@ -1,21 +1,21 @@
 //! Answers that the server gives by itself to requests that are whole and sound: probes of balancers, and the way to https.
 
 use super::Shared;
-use super::client::Client;
 use super::conns::Conn;
 use super::core::Core;
 use crate::config::Settings;
+use crate::net::client::Client;
 use crate::proto::http::status::Plain;
 use crate::proto::http::{Body, Framing, Request};
-use crate::shm::board::Stage;
+use crate::shm::scoreboard::Stage;
 use crate::sys::socket;
 use std::os::fd::AsFd;
 
 /// What is answered.
-pub(super) struct Own {
+pub(super) struct Canned {
     code: u16,
     text: &'static str,
-    /// Header lines of its own.
+    /// Header lines of its canned.
     headers: Vec<u8>,
     head_only: bool,
 }
@@ -28,7 +28,7 @@ pub(super) fn common_headers(settings: &Settings) -> Vec<u8> {
     let server = settings.http.server.iter().map(|name| ("Server", name.as_str()));
     let mut lines = String::new();
     for (name, value) in added.chain(server) {
-        if !ITS_OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        if !ITS_OWN.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
             lines.extend([name, ": ", value, "\r\n"]);
         }
     }
@@ -38,7 +38,7 @@ pub(super) fn common_headers(settings: &Settings) -> Vec<u8> {
 impl Core {
     /// The answer to a request that no application is to see.
     #[inline]
-    pub(super) fn own_answer(&self, conn: &Conn, request: &Request) -> Option<Own> {
+    pub(super) fn canned_answer(&self, conn: &Conn, request: &Request) -> Option<Canned> {
         let http = &self.shared.settings.http;
         let to_https = self.shared.listeners[conn.listener].to_https;
         if to_https.is_none() && http.livez.is_none() && http.readyz.is_none() {
@@ -47,7 +47,7 @@ impl Core {
         let head_only = request.method() == b"HEAD";
         if let Some(port) = to_https {
             let headers = self.location(request, port);
-            return Some(Own { code: 301, text: "", headers, head_only });
+            return Some(Canned { code: 301, text: "", headers, head_only });
         }
         let asks =
             |path: &Option<String>| path.as_ref().is_some_and(|path| path.as_bytes() == request.path());
@@ -57,7 +57,7 @@ impl Core {
             _ => return None,
         };
         let (code, text) = found.map_or_else(|why| (503, why), |text| (200, text));
-        Some(Own { code, text, headers: b"Cache-Control: no-store\r\n".to_vec(), head_only })
+        Some(Canned { code, text, headers: b"Cache-Control: no-store\r\n".to_vec(), head_only })
     }
 
     fn location(&self, request: &Request, port: u16) -> Vec<u8> {
@@ -97,19 +97,26 @@ impl Core {
     }
 
     /// Sends it, and goes on with the connection unless the request has a body that nobody is going to read.
-    pub(super) fn send_own(&mut self, mut conn: Conn, length: usize, framing: Framing, own: Own) -> bool {
+    pub(super) fn send_canned(
+        &mut self,
+        mut conn: Conn,
+        length: usize,
+        framing: Framing,
+        canned: Canned,
+    ) -> bool {
         let keep_alive = framing.body == Body::None && self.may_stay(&conn, framing);
-        let headers = [own.headers.as_slice(), &self.shared.own_headers].concat();
+        let headers = [canned.headers.as_slice(), &self.shared.server_headers].concat();
         let (date, mut out) = (self.http.date(), Vec::with_capacity(512));
-        let Own { code, text, head_only, .. } = own;
+        let Canned { code, text, head_only, .. } = canned;
         Plain { code, text, headers: &headers, date: date.as_ref(), keep_alive, head_only }.push_to(&mut out);
-        let is_sent =
-            |client: &mut Client| client.send(&out).is_ok_and(|sent| sent == out.len()) && !client.owes();
+        let is_sent = |client: &mut Client| {
+            client.send(&out).is_ok_and(|sent| sent == out.len()) && !client.has_pending_output()
+        };
         if conn.client.as_mut().is_some_and(is_sent) && keep_alive {
             self.take_off(&mut conn, length);
             self.next_request(conn);
         } else {
-            self.shared.see_off(conn);
+            self.shared.close_gracefully(conn);
         }
         false
     }
@@ -118,9 +125,9 @@ impl Core {
 impl Shared {
     /// Is there a worker that takes requests? This one may be on its way out while its successors serve.
     fn somebody_serves(&self) -> bool {
-        (0..self.board.slots())
-            .map(|slot| self.board.worker(slot))
-            .any(|worker| worker.stage() == Stage::Ready && worker.order().serves())
+        (0..self.scoreboard.slots())
+            .map(|slot| self.scoreboard.worker(slot))
+            .any(|worker| worker.stage() == Stage::Ready && worker.command().serves())
     }
 
     /// Does more than half of what a backlog can hold wait in it?
@@ -133,7 +140,7 @@ impl Shared {
 /// A host without its port.
 fn without_port(host: &[u8]) -> &[u8] {
     let end = match host {
-        // An IPv6 address has colons of its own.
+        // An IPv6 address has colons of its canned.
         [b'[', ..] => host.iter().position(|&byte| byte == b']').map(|at| at + 1),
         _ => host.iter().position(|&byte| byte == b':'),
     };
