@@ -125,7 +125,8 @@ impl<R: Application> Master<'_, R> {
             let bound = &listeners[index];
             let is_empty = match self.base.mailboxes.is_empty() {
                 false if bound.protocol == Protocol::Http => self.deliver_backlog(index, bound),
-                _ => socket::backlog(bound.fd.as_fd()).is_some_and(|queue| queue.waiting == 0),
+                // Of a unix socket the kernel does not tell; nobody can connect to it any more, and the workers take what waits.
+                _ => socket::backlog(bound.fd.as_fd()).is_none_or(|queue| queue.waiting == 0),
             };
             let is_settled = is_empty && (is_late || !has_handshakes(bound));
             let ends = is_settled || until.is_some_and(|until| until <= now);
