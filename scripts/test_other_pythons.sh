@@ -50,7 +50,7 @@ done
 # shellcheck disable=SC2016
 printf '%s\n' $versions | xargs -n 1 -P 2 sh -c '
     venv=.venv-$0
-    scripts/pytest.sh "$venv/bin/python" tests -m "not slow and not core" -o cache_dir="$venv/cache" >"$venv/log" 2>&1
+    PYTEST_JOBS=2 scripts/pytest.sh "$venv/bin/python" tests -m "not slow and not core" -o cache_dir="$venv/cache" >"$venv/log" 2>&1
     status=$?
     cat "$venv/log"
     exit $status'

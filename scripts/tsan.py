@@ -36,13 +36,15 @@ class Server:
         environ = {**os.environ, "LD_PRELOAD": os.environ["TSAN_LIBRARY"]}
         command = [sys.executable, "-m", "rwsgi", "--chdir", str(directory), *words]
         self.process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        self.log = self.process.stderr
         line = self.wait(" serves app:application on ")
         self.port = int(line.split(" on http://127.0.0.1:")[1].split(" ")[0])
         # The log goes on, and nobody has to hold it up.
-        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        threading.Thread(target=self.log.read, daemon=True).start()
 
     def wait(self, text: str) -> str:
-        for line in self.process.stderr:
+        for line in self.log:
             if text in line:
                 return line
         raise SystemExit("the server did not start")

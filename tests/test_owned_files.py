@@ -364,6 +364,8 @@ def test_root_signals_no_process_that_the_application_names(start, public):
         server.status = 1
         server.log.wait(f"told that process {victim.pid} is a worker, which is not its child: killing the zygote")
         assert server.wait_exit() == 1
+        # A worker of the zygote that was killed finds that it has no slot.
+        until(lambda: not server.processes, "the last process to leave")
         server.log.accept_anything()
         assert victim.poll() is None
         victim.kill()
