@@ -74,8 +74,8 @@ def test_a_stop_keeps_nobody_waiting_for_who_says_nothing(boot, tmp_path, where)
 
 @pytest.mark.parametrize(("where", "crowd"), [("tcp", 3), ("unix", 3), ("tcp", 300)])
 def test_connects_are_refused_while_a_slow_request_ends(boot, tmp_path, where, crowd):
-    """What waits in the backlog when the stop comes is answered, though it is more than the busy worker can be given; whoever
-    comes later is told at once."""
+    """What waits in the backlog when the stop comes is answered, even if it is more than a busy worker can be given;
+    whoever comes later is told at once."""
     server, address = boot_own(boot, "slow:waits", where, tmp_path, listen=500, http_stream_body=True)
     server.log.expect("^waiting /busy$", "^waiting /backlog$")
     with Connection(address) as busy, ExitStack() as stack:
