@@ -205,9 +205,9 @@ impl<R: Application> Master<'_, R> {
 
     fn toggle_pause(&mut self) {
         self.paused = !self.paused;
-        let order = if self.paused { Command::Pause } else { Command::Serve };
+        let command = if self.paused { Command::Pause } else { Command::Serve };
         for child in self.children.iter().filter(|child| child.leaving.is_none()) {
-            child.on(&self.scoreboard).set_command(order);
+            child.on(&self.scoreboard).set_command(command);
             child.signal(signal::wake());
         }
         log::say(if self.paused { "SIGTSTP: paused; workers accept nothing" } else { "SIGTSTP: resumed" });
@@ -246,7 +246,7 @@ impl<R: Application> Master<'_, R> {
             return;
         }
         child.kill_at = Some(now + mercy);
-        // First what the application's own handlers wait for: once the worker knows its order it may be gone.
+        // First what the application's own handlers wait for: once the worker knows its command it may be gone.
         self.forward_signal(index, why);
         let child = &self.children[index];
         slot.set_command(if why == Leaving::Stopped { Command::Drain } else { Command::Retire });

@@ -70,7 +70,7 @@ impl Assignment {
     }
 }
 
-/// Of the word with the order, the bits of the order itself; above them stands the assignment.
+/// Of the word with the command, the bits of the command itself; above them stands the assignment.
 const COMMAND_BITS: u32 = 8;
 
 /// Why a worker asks to be replaced.
@@ -241,7 +241,7 @@ impl WorkerSlot {
         }
     }
 
-    /// The order as it holds for one process: one that is not in its slot any more has to leave.
+    /// The command as it holds for one process: one that is not in its slot any more has to leave.
     #[inline]
     pub fn command_for(&self, assignment: Assignment) -> Command {
         if self.is_assigned(assignment) { self.command() } else { Command::Retire }
@@ -253,7 +253,7 @@ impl WorkerSlot {
         self.command_word().load(Acquire) >> COMMAND_BITS == assignment.0
     }
 
-    /// Only the master gives orders while it lives; a worker without a master gives its own.
+    /// Only the master gives commands while it lives; a worker without a master gives its own.
     pub fn set_command(&self, command: Command) {
         let word = self.command_word();
         let assigned = word.load(Relaxed) >> COMMAND_BITS << COMMAND_BITS;

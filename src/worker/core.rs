@@ -150,7 +150,7 @@ impl Core {
         }
     }
 
-    /// Obeys the order that holds, and waits once for what comes.
+    /// Obeys the command that holds, and waits once for what comes.
     fn turn(&mut self) -> Option<Step> {
         self.shared.follow_log();
         if orphan::is_orphaned() {
@@ -159,8 +159,8 @@ impl Core {
         match self.shared.command() {
             Command::Serve => self.shared.set_listening(!self.shared.is_table_full()),
             Command::Pause => return self.wait_paused(),
-            order => {
-                if let Some(step) = self.wind_down(order) {
+            command => {
+                if let Some(step) = self.wind_down(command) {
                     return Some(step);
                 }
                 if !self.again.is_empty() {
@@ -259,7 +259,7 @@ impl Core {
         found
     }
 
-    /// Nothing but a new connection is of interest: no connection that waits, no order. Request lines wait for company as
+    /// Nothing but a new connection is of interest: no connection that waits, no command. Request lines wait for company as
     /// long as the wait lasts.
     fn may_wait_in_accept(&self) -> bool {
         self.shared.waits_in_accept
@@ -316,7 +316,7 @@ impl Core {
         }
     }
 
-    /// On pause: wait for another order.
+    /// On pause: wait for another command.
     fn wait_paused(&mut self) -> Option<Step> {
         self.shared.set_listening(false);
         self.shared.notify_standby();

@@ -56,7 +56,7 @@ pub fn has_lost_its_master(setup: &Setup) -> bool {
 }
 
 impl Shared {
-    /// The order that holds for this process.
+    /// The command that holds for this process.
     #[inline]
     pub fn command(&self) -> Command {
         self.slot.command_for(self.assignment)
@@ -97,7 +97,7 @@ impl Shared {
     }
 
     /// The master is dead: nobody takes over what this worker leaves. With no master the worker is the only writer of its
-    /// order.
+    /// command.
     pub fn set_orphaned(&self) {
         // The kernel closes a dead process's files before it signals its children: who connects after this worker's last
         // look at the backlog would be reset.

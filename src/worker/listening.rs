@@ -62,7 +62,7 @@ impl Shared {
             return;
         }
         if error.kind() == ErrorKind::InvalidInput {
-            // EINVAL, accept(2): it does not listen any more. The master has closed it, and gives the order to stop next.
+            // EINVAL, accept(2): it does not listen any more. The master has closed it, and gives the command to stop next.
             return epoll::sleep(CLOSED);
         }
         let text = reason(error);

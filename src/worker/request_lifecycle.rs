@@ -102,7 +102,7 @@ impl Core {
     }
 
     fn log(&mut self, outcome: &Outcome, served: u64) {
-        // The order to open it anew may still be on its way.
+        // The wake signal that tells of it may still be on its way.
         self.shared.follow_log();
         let now = clock::monotonic_us();
         let total = self.shared.scoreboard.total_requests().fetch_add(1, Relaxed) + 1;

@@ -48,7 +48,7 @@ pub fn run_core(
                 core.obey_signals();
             }
             Step::Leave => {
-                // A signal that came with the order has its handler run, too.
+                // A signal that came with the command has its handler run, too.
                 run_handlers(py, core, main);
                 return Ok(());
             }
