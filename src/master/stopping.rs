@@ -123,13 +123,14 @@ impl<R: Application> Master<'_, R> {
         let mut open = std::mem::take(&mut self.closing.open);
         open.retain(|&(index, until)| {
             let bound = &listeners[index];
+            // First: a handshake that ends meanwhile is in the backlog when that is looked at.
+            let is_settled = is_late || !has_handshakes(bound);
             let is_empty = match self.base.mailboxes.is_empty() {
                 false if bound.protocol == Protocol::Http => self.deliver_backlog(index, bound),
                 // Of a unix socket the kernel does not tell; nobody can connect to it any more, and the workers take what waits.
                 _ => socket::backlog(bound.fd.as_fd()).is_none_or(|queue| queue.waiting == 0),
             };
-            let is_settled = is_empty && (is_late || !has_handshakes(bound));
-            let ends = is_settled || until.is_some_and(|until| until <= now);
+            let ends = is_empty && is_settled || until.is_some_and(|until| until <= now);
             if ends {
                 // It may be closed already: nothing is left to do then.
                 let _ = socket::end_listening(bound.fd.as_fd());
