@@ -5,8 +5,24 @@ use std::fs::File;
 use std::io::{IoSlice, Result};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{null, null_mut};
 
 pub use libc::O_TMPFILE;
+
+/// recv(2) as the kernel has it. The C library's is a cancellation point (pthreads(7)), for which it does as much again around
+/// the system call in a process of several threads.
+unsafe fn receive(fd: RawFd, to: *mut u8, room: usize, flags: i32) -> isize {
+    let (address, length) = (null_mut::<libc::sockaddr>(), null_mut::<libc::socklen_t>());
+    // SAFETY: the caller's to say that `room` bytes can be written; no address is wanted.
+    unsafe { libc::syscall(libc::SYS_recvfrom, fd, to, room, flags, address, length) as isize }
+}
+
+/// send(2) in the same way.
+unsafe fn transmit(fd: RawFd, from: *const u8, length: usize, flags: i32) -> isize {
+    let address = null::<libc::sockaddr>();
+    // SAFETY: the caller's to say that `length` bytes can be read; no address is given.
+    unsafe { libc::syscall(libc::SYS_sendto, fd, from, length, flags, address, 0) as isize }
+}
 
 /// Receives into the spare capacity of `buffer`, at most `most` bytes. 0 means that the peer has closed its side.
 pub fn recv(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, most: usize) -> Result<usize> {
@@ -15,7 +31,7 @@ pub fn recv(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, most: usize) -> Result<usi
     let room = spare.len().min(most);
     let got = retry(|| {
         // SAFETY: `room` bytes of spare capacity are ours to write; recv initializes as many as it returns.
-        check_len(unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT) })
+        check_len(unsafe { receive(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT) })
     })?;
     // SAFETY: the kernel has just initialized these bytes, which lie within the capacity.
     unsafe { buffer.set_len(buffer.len() + got) };
@@ -27,7 +43,7 @@ pub fn recv_slice(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     retry(|| {
         // SAFETY: pointer and length are those of a live slice.
         check_len(unsafe {
-            libc::recv(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+            receive(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
         })
     })
 }
@@ -55,7 +71,7 @@ fn send_flagged(fd: BorrowedFd<'_>, bytes: &[u8], flag: i32) -> Result<usize> {
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | flag;
     retry(|| {
         // SAFETY: pointer and length are those of a live slice.
-        check_len(unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) })
+        check_len(unsafe { transmit(fd.as_raw_fd(), bytes.as_ptr(), bytes.len(), flags) })
     })
 }
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixListener;
+use std::ptr::null_mut;
 use std::time::Duration;
 
 fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<()> {
@@ -304,12 +305,22 @@ const ACCEPTED: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 /// Takes one waiting connection: close-on-exec, non-blocking.
 pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     retry(|| {
-        // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
-        check(unsafe {
-            libc::accept4(listener.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), ACCEPTED)
-        })
+        // SAFETY: null pointers ask for no address.
+        unsafe { accept4(listener, null_mut(), null_mut()) }
     })
     .map(accepted)
+}
+
+/// accept4(2) as the kernel has it: the C library's is a cancellation point (see io.rs).
+unsafe fn accept4(
+    listener: BorrowedFd<'_>,
+    address: *mut libc::sockaddr,
+    length: *mut libc::socklen_t,
+) -> Result<i32> {
+    // SAFETY: the caller's to say that there is room for an address of that length.
+    let fd =
+        unsafe { libc::syscall(libc::SYS_accept4, listener.as_raw_fd(), address, length, ACCEPTED) } as i32;
+    check(fd)
 }
 
 /// A socket that was just accepted, and that is owned by nobody else. An application that has closed its standard streams
@@ -337,11 +348,8 @@ fn away_from_standard_streams(socket: OwnedFd) -> OwnedFd {
 /// Waits for a connection on a listener that was readied by [`set_waiting`]: `Interrupted` when a signal came, `WouldBlock`
 /// when the time is up.
 pub fn wait_accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
-    // SAFETY: null address pointers ask for no address; the new descriptor is ours alone.
-    unsafe {
-        let nobody = std::ptr::null_mut();
-        check(libc::accept4(listener.as_raw_fd(), nobody, std::ptr::null_mut(), ACCEPTED)).map(accepted)
-    }
+    // SAFETY: null pointers ask for no address.
+    unsafe { accept4(listener, null_mut(), null_mut()) }.map(accepted)
 }
 
 /// Takes one waiting connection and its peer's address (`None` on unix sockets).
@@ -349,8 +357,8 @@ pub fn accept_from(listener: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAd
     let mut place = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
     let fd = retry(|| {
-        // SAFETY: room for any address, its size given; the new descriptor is ours alone.
-        check(unsafe { libc::accept4(listener.as_raw_fd(), place.as_mut_ptr().cast(), &mut len, ACCEPTED) })
+        // SAFETY: room for any address, and its size.
+        unsafe { accept4(listener, place.as_mut_ptr().cast(), &mut len) }
     })?;
     // SAFETY: a zeroed or filled storage is valid either way.
     let storage = unsafe { place.assume_init() };

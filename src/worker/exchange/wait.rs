@@ -88,26 +88,28 @@ enum Broken {
     TimedOut,
 }
 
-/// Until when a client has to do something; begins anew with everything that it does.
+/// Until when a client has to do something: set by the first wait, since most requests have none, and anew by the first
+/// wait after everything that the client does.
 struct Patience {
     whole: Duration,
-    until_us: u64,
+    until_us: Option<u64>,
 }
 
 impl Patience {
+    #[inline]
     fn new(whole: Duration) -> Patience {
-        let mut patience = Patience { whole, until_us: 0 };
-        patience.renew();
-        patience
+        Patience { whole, until_us: None }
     }
 
     fn renew(&mut self) {
-        let whole = u64::try_from(self.whole.as_micros()).unwrap_or(u64::MAX);
-        self.until_us = clock::monotonic_us().saturating_add(whole);
+        self.until_us = None;
     }
 
-    fn left(&self) -> Duration {
-        Duration::from_micros(self.until_us.saturating_sub(clock::monotonic_us()))
+    fn left(&mut self) -> Duration {
+        let now = clock::monotonic_us();
+        let whole = u64::try_from(self.whole.as_micros()).unwrap_or(u64::MAX);
+        let until = *self.until_us.get_or_insert(now.saturating_add(whole));
+        Duration::from_micros(until.saturating_sub(now))
     }
 }
 

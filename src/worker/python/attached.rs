@@ -15,12 +15,18 @@ use pyo3::prelude::*;
 /// Locks the exchange. Nothing of Python's may be called while it is locked.
 #[inline]
 pub fn lock<'a>(py: Python<'_>, shared: &'a SharedExchange) -> Guard<'a> {
+    shared.try_lock().unwrap_or_else(|| wait_for_lock(py, shared))
+}
+
+#[cold]
+#[inline(never)]
+fn wait_for_lock<'a>(py: Python<'_>, shared: &'a SharedExchange) -> Guard<'a> {
     loop {
+        // Not to keep it: its holder would then wait for the GIL.
+        py.detach(|| drop(shared.lock()));
         if let Some(exchange) = shared.try_lock() {
             return exchange;
         }
-        // Not to keep it: its holder would then wait for the GIL.
-        py.detach(|| drop(shared.lock()));
     }
 }
 
@@ -59,22 +65,41 @@ pub fn read(
     py.detach(|| shared.read(serial, step))
 }
 
-/// Sends a piece of the answer. The GIL is let go only where the client has to be waited for.
-pub fn write(
-    py: Python<'_>,
-    shared: &SharedExchange,
-    serial: u64,
-    bytes: &[u8],
-    whole: bool,
-) -> Result<(), WriteError> {
-    let mut exchange = lock(py, shared);
+/// Sends a piece of the answer, if the exchange is still that of the request with this number.
+pub fn write(py: Python<'_>, shared: &SharedExchange, serial: u64, bytes: &[u8]) -> Result<(), WriteError> {
+    let exchange = lock(py, shared);
     if exchange.serial != serial {
         return Err(WriteError::Over);
     }
+    write_with(py, shared, exchange, bytes, false)
+}
+
+/// The same with the exchange locked already. The GIL is let go only where the client has to be waited for.
+#[inline]
+pub fn write_with(
+    py: Python<'_>,
+    shared: &SharedExchange,
+    mut exchange: Guard<'_>,
+    bytes: &[u8],
+    whole: bool,
+) -> Result<(), WriteError> {
+    let serial = exchange.serial;
     let sent = exchange.try_write(bytes, whole)?;
     drop(exchange);
     match sent {
         Sent::All => Ok(()),
-        sent => py.detach(|| shared.write_on(serial, bytes, whole, sent)),
+        sent => write_on(py, shared, serial, (bytes, whole), sent),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn write_on(
+    py: Python<'_>,
+    shared: &SharedExchange,
+    serial: u64,
+    (bytes, whole): (&[u8], bool),
+    sent: Sent,
+) -> Result<(), WriteError> {
+    py.detach(|| shared.write_on(serial, bytes, whole, sent))
 }

@@ -184,7 +184,7 @@ impl Write {
         let written = match (is_gone, data.is_empty()) {
             (true, _) => Err(WriteError::Gone),
             (false, true) => Ok(()),
-            (false, false) => attached::write(py, &self.exchange, serial, data, false),
+            (false, false) => attached::write(py, &self.exchange, serial, data),
         };
         match written {
             Err(WriteError::Over) => Err(over()),

@@ -202,13 +202,13 @@ impl<'a> Engine<'a> {
     /// Sends a piece of the body; `false`: nothing more can be sent.
     fn send(&self, py: Python<'_>, core: &Core, bytes: &[u8], whole: bool) -> PyResult<bool> {
         end_copy(py, core, None);
-        let exchange = attached::lock(py, &core.exchange);
-        let (serial, is_started) = (exchange.serial, exchange.head.is_set());
-        drop(exchange);
-        if !is_started {
+        let mut exchange = attached::lock(py, &core.exchange);
+        if !exchange.head.is_set() {
+            drop(exchange);
             self.check_started(py, core)?;
+            exchange = attached::lock(py, &core.exchange);
         }
-        match attached::write(py, &core.exchange, serial, bytes, whole) {
+        match attached::write_with(py, &core.exchange, exchange, bytes, whole) {
             Ok(()) => Ok(true),
             Err(WriteError::Gone | WriteError::Complete | WriteError::Over) => Ok(false),
         }
