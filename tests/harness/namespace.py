@@ -1,4 +1,4 @@
-"""The door of a room (room.py): run as a program, `door.py ROOM COMMAND…` goes in and becomes the command."""
+"""The way into a sandbox: run as a program, `namespace.py SANDBOX COMMAND…` goes in and becomes the command."""
 
 from __future__ import annotations
 
