@@ -10,7 +10,7 @@ import pytest
 from harness import packet, tls, wait
 from harness.http import Connection, request
 
-LONG = 60
+PATIENCE = 60
 
 
 def of(kind: str, server) -> tuple[str, int]:
@@ -52,7 +52,7 @@ def is_served(kind: str, server, path: str = "/") -> bytes:
 @KINDS
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_thread_that_reads_holds_up_nobody(boot_both, kind, threads):
-    server = boot_both("reads", threads=threads, socket_timeout=LONG, http_timeout=LONG)
+    server = boot_both("reads", threads=threads, socket_timeout=PATIENCE, http_timeout=PATIENCE)
     with packet.connect(of(kind, server), 5) as client:
         client.sendall(ask(kind, method="POST", length=1000) + b"x")
         if threads > 1:
@@ -77,7 +77,7 @@ def test_a_client_that_trickles_holds_up_nobody(boot_both):
 @KINDS
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_thread_that_writes_holds_up_nobody(boot_both, kind, threads):
-    server = boot_both("writes", threads=threads, socket_timeout=LONG, http_timeout=LONG)
+    server = boot_both("writes", threads=threads, socket_timeout=PATIENCE, http_timeout=PATIENCE)
     with packet.connect(of(kind, server)) as client:
         client.sendall(ask(kind, "/writes"))
         assert client.recv(100)
@@ -151,7 +151,7 @@ def test_a_periodic_signal_does_not_prolong_a_timeout(boot_both):
 
 @KINDS
 def test_a_long_traceback_holds_up_nobody(boot_both, kind):
-    server = boot_both("raises_much", threads=2, socket_timeout=LONG, catch_exceptions=True)
+    server = boot_both("raises_much", threads=2, socket_timeout=PATIENCE, catch_exceptions=True)
     server.log.accept_anything()
     with packet.connect(of(kind, server)) as client:
         client.sendall(ask(kind, "/raises"))
@@ -161,7 +161,7 @@ def test_a_long_traceback_holds_up_nobody(boot_both, kind):
 
 
 def test_harakiri_answers_while_a_thread_waits(boot_both):
-    server = boot_both("joins", harakiri=1, socket_timeout=LONG)
+    server = boot_both("joins", harakiri=1, socket_timeout=PATIENCE)
     with packet.connect(server.address, 5) as client:
         client.sendall(ask("uwsgi", method="POST", length=10) + b"x")
         assert packet.Response.parse(packet.read_all(client)).status == 504

@@ -148,7 +148,7 @@ def stays(tmp_path):
     return tmp_path / "pipe"
 
 
-def let_go(pipe) -> None:
+def release(pipe) -> None:
     """Whoever waits finds the end; whoever has not opened the pipe yet finds an empty file."""
     writing = os.open(pipe, os.O_RDWR)
     pipe.with_name("empty").touch()
@@ -165,7 +165,7 @@ def test_a_child_does_not_listen(boot, stays, options):
     assert server.process.wait(PATIENCE) == 0
     with pytest.raises(ConnectionRefusedError):
         server.connect()
-    let_go(stays)
+    release(stays)
     until(lambda: not server.processes, "the application's child to end")
 
 
@@ -177,7 +177,7 @@ def test_an_answer_without_a_length_does_not_wait_for_a_child(boot, stays, optio
         client.send(f"GET /streams?{stays} HTTP/1.0\r\n\r\n".encode())
         assert client.rest().endswith(b"one two")
     assert procs.is_alive(server.worker_pids()[0])
-    let_go(stays)
+    release(stays)
 
 
 def test_a_child_does_not_keep_the_connections_of_a_killed_worker(boot, stays):
@@ -191,7 +191,7 @@ def test_a_child_does_not_keep_the_connections_of_a_killed_worker(boot, stays):
         server.log.wait("was killed by SIGKILL")
         server.log.wait("worker 1 .* is ready")
         assert kept.rest() == b""
-    let_go(stays)
+    release(stays)
     server.log.wait("worker 1 .* is ready")
 
 

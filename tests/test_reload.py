@@ -100,7 +100,7 @@ def test_a_request_that_runs_is_finished_by_the_old_code(boot, options):
 
 
 def test_reloads_wait_for_room_while_old_workers_are_busy(boot):
-    """The board has room for so many workers; the last generation waits until one of them goes, and is not given up."""
+    """The scoreboard has so many slots; the last generation waits until one of them is free, and is not given up."""
     server = boot("slow:waits", lazy_apps=True)
     with ExitStack() as stack:
         busy = []

@@ -18,7 +18,7 @@ from conftest import MYSITE, Boot
 from harness import http, packet, procs
 from harness.log import DATED
 from harness.packet import Response
-from harness.sandbox import Room
+from harness.sandbox import Sandbox
 from harness.server import APPS, TESTS, Server
 from harness.wait import until
 
@@ -86,36 +86,36 @@ def expected_warnings() -> dict[str, list[str]]:
 WARNINGS = expected_warnings()
 
 
-def furnished(room: Room) -> Room:
+def furnished(sandbox: Sandbox) -> Sandbox:
     """With what the notes take for granted: a Django project, two single files, a directory for logs."""
-    room.make("/home/log/uwsgi")
-    shutil.copytree(MYSITE, room.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("var"))
+    sandbox.make("/home/log/uwsgi")
+    shutil.copytree(MYSITE, sandbox.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("var"))
     # Whatever user a note names, the project writes here.
-    (room.directory / "var").mkdir()
-    (room.directory / "var").chmod(0o777)
+    (sandbox.directory / "var").mkdir()
+    (sandbox.directory / "var").chmod(0o777)
     for name in ("wsgi.py", "server.py"):
-        shutil.copy(APPS / "hello.py", room.directory / name)
+        shutil.copy(APPS / "hello.py", sandbox.directory / name)
     for seed in SEEDS.iterdir():
-        (room.directory / seed.name).write_text(room.text(seed.read_text()))
-    return room
+        (sandbox.directory / seed.name).write_text(sandbox.text(seed.read_text()))
+    return sandbox
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
-    return furnished(Room(tmp_path))
+def sandbox(tmp_path: Path) -> Sandbox:
+    return furnished(Sandbox(tmp_path))
 
 
-def start_in(room: Room, start: Boot, line: str) -> Server:
+def start_in(sandbox: Sandbox, start: Boot, line: str) -> Server:
     lacks = SEED[line].lacks if line in SEED else ""
-    words = (room.directory / line).read_text() if line.endswith(".args") else line
-    arguments = [*words.split(), *room.text(lacks).split()]
+    words = (sandbox.directory / line).read_text() if line.endswith(".args") else line
+    arguments = [*words.split(), *sandbox.text(lacks).split()]
     # The name of the notification socket means nothing in another network.
     quiet = {"NOTIFY_SOCKET": ""}
-    return start(None, *arguments, uwsgi=False, command=room.command, cwd=room.directory, env=quiet)
+    return start(None, *arguments, uwsgi=False, command=sandbox.command, cwd=sandbox.directory, env=quiet)
 
 
-def ask(room: Room, pid: int, seed: Seed) -> Response:
-    address = room.address(seed.address)
+def ask(sandbox: Sandbox, pid: int, seed: Seed) -> Response:
+    address = sandbox.address(seed.address)
 
     def request() -> Response:
         if seed.protocol == "uwsgi":
@@ -124,11 +124,11 @@ def ask(room: Room, pid: int, seed: Seed) -> Response:
             client.send(b"GET /json/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return client.answer()
 
-    return room.inside(pid, request)
+    return sandbox.inside(pid, request)
 
 
-def serves(room: Room, pid: int, line: str) -> None:
-    answer = ask(room, pid, SEED[line])
+def serves(sandbox: Sandbox, pid: int, line: str) -> None:
+    answer = ask(sandbox, pid, SEED[line])
     # The Django project, or a file with one function.
     assert (answer.status, answer.body) in [(200, DJANGO), (200, b"hello")]
 
@@ -147,10 +147,10 @@ def test_no_line_is_forgotten():
 
 
 @pytest.mark.parametrize("line", [line for line in SEED if line not in DAEMONS])
-def test_it_serves_and_ends(start, room, line):
-    server = start_in(room, start, line)
+def test_it_serves_and_ends(start, sandbox, line):
+    server = start_in(sandbox, start, line)
     server.log.wait(rf"rwsgi \S+ serves .+ \(master \d+, {SEED[line].workers}s?\)")
-    serves(room, server.pid, line)
+    serves(sandbox, server.pid, line)
     # What is tried by hand ends with Ctrl-C; supervisor with stopasgroup sends SIGTERM, to every process as well.
     number = Signals.SIGINT if SEED[line].protocol == "http" else Signals.SIGTERM
     os.killpg(server.pid, number)
@@ -159,18 +159,18 @@ def test_it_serves_and_ends(start, room, line):
     warns(server, line)
 
 
-def check_daemon(start: Boot, room: Room, line: str) -> None:
+def check_daemon(start: Boot, sandbox: Sandbox, line: str) -> None:
     seed = SEED[line]
-    server = start_in(room, start, line)
+    server = start_in(sandbox, start, line)
     # It has ended when the daemon is ready.
     assert server.wait_exit() == 0
     warns(server, line)
-    log = room.path(seed.log)
+    log = sandbox.path(seed.log)
     found = re.search(rf"serves .+ \(master (\d+), {seed.workers}s?\)", log.read_text())
     assert found, log.read_text()
     daemon = int(found[1])
-    serves(room, daemon, line)
-    made = [room.path(path) for path in seed.makes]
+    serves(sandbox, daemon, line)
+    made = [sandbox.path(path) for path in seed.makes]
     assert all(path.exists() for path in made)
     os.kill(daemon, Signals.SIGTERM)
     until(lambda: not procs.is_alive(daemon), "the daemon to end")
@@ -178,11 +178,11 @@ def check_daemon(start: Boot, room: Room, line: str) -> None:
     assert not any(path.exists() for path in made), "vacuum left something"
 
 
-def test_the_user_that_a_note_names(start, room):
+def test_the_user_that_a_note_names(start, sandbox):
     """Who is not root stays who he is, and is told so."""
-    server = start_in(room, start, "-ini fragments.ini")
+    server = start_in(sandbox, start, "-ini fragments.ini")
     server.log.find("rwsgi .+ serves ")
-    names_another = room.is_private and os.getuid() == 0
+    names_another = sandbox.is_private and os.getuid() == 0
     wanted = (1000, 1000) if names_another else (os.getuid(), os.getgid())
     for pid in (server.pid, *procs.children(server.pid)):
         status = Path(f"/proc/{pid}/status").read_text()
@@ -191,19 +191,19 @@ def test_the_user_that_a_note_names(start, room):
 
 
 @pytest.mark.parametrize("line", DAEMONS)
-def test_a_daemon_serves_and_ends(start, room, line):
-    check_daemon(start, room, line)
+def test_a_daemon_serves_and_ends(start, sandbox, line):
+    check_daemon(start, sandbox, line)
 
 
 @pytest.mark.parametrize("line", DAEMONS)
 def test_what_a_machine_does_not_give_is_exchanged(start, tmp_path, line):
     """As where nobody may make namespaces."""
-    check_daemon(start, furnished(Room(tmp_path, private=False)), line)
+    check_daemon(start, furnished(Sandbox(tmp_path, private=False)), line)
 
 
 @pytest.mark.parametrize("line", ROUTERS)
-def test_a_router_alone_says_what_is_missing(start, room, line):
-    server = start_in(room, start, line)
+def test_a_router_alone_says_what_is_missing(start, sandbox, line):
+    server = start_in(sandbox, start, line)
     server.status = NO_APP
     assert server.wait_exit() == NO_APP
     assert WARNINGS[line]

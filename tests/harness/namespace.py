@@ -1,4 +1,4 @@
-"""The door of a room (room.py): run as a program, `door.py ROOM COMMAND…` goes in and becomes the command."""
+"""The way into a sandbox: run as a program, `namespace.py SANDBOX COMMAND…` goes in and becomes the command."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ def join_network(pid: int) -> None:
         check(libc.setns(network.fileno(), CLONE_NEWNET))
 
 
-def enter(room: Path) -> None:
+def enter(sandbox: Path) -> None:
     check(libc.unshare(CLONE_NEWNS | CLONE_NEWNET))
     check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
     # Parts of the places are needed inside, each where it was.
-    needed = [path for path in (str(room), str(PROJECT), sys.prefix, sys.base_prefix) if path.startswith(PLACES)]
-    binds = [(room / "rooted" / place.lstrip("/"), place) for place in PLACES] + [(Path(path), path) for path in needed]
+    needed = [path for path in (str(sandbox), str(PROJECT), sys.prefix, sys.base_prefix) if path.startswith(PLACES)]
+    binds = [(sandbox / "rooted" / place.lstrip("/"), place) for place in PLACES] + [
+        (Path(path), path) for path in needed
+    ]
     # Held open, since the first bind may cover the sources of the others.
     held = [(os.open(source, os.O_PATH), target) for source, target in binds]
     here = os.getcwd()

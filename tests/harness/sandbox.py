@@ -1,7 +1,7 @@
-"""A room for a server: ports that nobody else has, and empty /tmp, /home, /root and /var/log where it may write.
+"""A sandbox for a server: ports that nobody else has, and empty /tmp, /home, /root and /var/log where it may write.
 
 With the right to make namespaces (root, mostly) a configuration runs in it to the letter. Without, what this machine
-does not give is exchanged in the text: those directories for ones of the room, taken ports for free ones, and other
+does not give is exchanged in the text: those directories for ones of the sandbox, taken ports for free ones, and other
 users for the one who runs the tests.
 """
 
@@ -24,7 +24,7 @@ from .packet import Address
 T = TypeVar("T")
 
 
-class Room:
+class Sandbox:
     def __init__(self, directory: Path, private: bool | None = None) -> None:
         """`private`: whether it has namespaces; left out, it has them if it may."""
         self.directory = directory

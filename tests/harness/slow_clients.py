@@ -1,7 +1,7 @@
 """Many clients of an HTTP socket, in a process of their own so that they do not get in the way of whoever measures.
 
-As a program: `crowd.py KIND COUNT HOST PORT PATH`. It says "ready" when all are connected, and goes on until its input
-ends; then it says how many still had their connection."""
+As a program: `slow_clients.py KIND COUNT HOST PORT PATH`. It says "ready" when all are connected, and goes on until its
+input ends; then it says how many still had their connection."""
 
 from __future__ import annotations
 
