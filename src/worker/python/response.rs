@@ -3,8 +3,8 @@
 use super::{attached, ffi};
 use crate::proto::http::response::HeadError;
 use crate::sys::process;
-use crate::worker::exchange::wait::SharedExchange;
-use crate::worker::exchange::{Exchange, WriteError};
+use crate::worker::response::wait::SharedExchange;
+use crate::worker::response::{Exchange, WriteError};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};

@@ -11,7 +11,7 @@ use crate::shm::scoreboard::RestartRequest;
 use crate::sys::{io, process};
 use crate::worker::Shared;
 use crate::worker::core::{Core, Step};
-use crate::worker::exchange::WriteError;
+use crate::worker::response::WriteError;
 use pyo3::exceptions::{PyAssertionError, PyOSError, PySystemExit, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;

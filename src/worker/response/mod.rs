@@ -1,7 +1,7 @@
 //! One request and its answer on one connection: what the application may read and write, and nothing that outlives
 //! the request. Python's objects hold an exchange by its serial number and find it gone when the request is over.
 
-mod heading;
+mod head;
 mod reading;
 mod sending;
 pub mod wait;

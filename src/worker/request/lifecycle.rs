@@ -1,27 +1,27 @@
 //! The life of a request on a core: begun, shown on the scoreboard, answered, counted, logged.
 
-use super::body::BodyError;
-use super::conns::Overdue;
-use super::core::Core;
-use super::exchange::Outcome;
-use super::exchange::wait::{Finished, Guard};
-use super::linger::CUT_SHORT;
-use super::spool::Storage;
 use crate::log;
 use crate::log::format;
 use crate::net::client::Client;
 use crate::shm::scoreboard::{RestartRequest, bump};
 use crate::sys::{clock, signal};
+use crate::worker::body::BodyError;
+use crate::worker::body::spool::Storage;
+use crate::worker::conn::linger::CUT_SHORT;
+use crate::worker::conns::Overdue;
+use crate::worker::core::Core;
+use crate::worker::response::Outcome;
+use crate::worker::response::wait::{Finished, Guard};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 impl Core {
-    pub(super) fn choose_app(&mut self) {
+    pub(in crate::worker) fn choose_app(&mut self) {
         self.app = self.mounts.choose(&mut self.request);
     }
 
     /// The exchange has begun: puts the request on the scoreboard, answers it from a file if it names one, and reads its body
     /// ahead, if it is to be. `false`: it is answered, perhaps since its body cannot be read.
-    pub(super) fn start(&mut self) -> bool {
+    pub(in crate::worker) fn start(&mut self) -> bool {
         self.show_request();
         let settings = &self.shared.settings;
         let (memory, file) = (settings.requests.post_buffering, settings.requests.post_buffering_limit);
@@ -59,7 +59,7 @@ impl Core {
     }
 
     /// Sends what is left of the answer, closes, counts and logs.
-    pub(super) fn finish(&mut self) {
+    pub(in crate::worker) fn finish(&mut self) {
         if !self.running {
             return;
         }
