@@ -12,7 +12,7 @@ use crate::sys::clock;
 use crate::worker::Shared;
 use crate::worker::conns::{Conn, Leftover, Share, Waits};
 use crate::worker::core::Core;
-use crate::worker::response::After;
+use crate::worker::response::{After, Released};
 use crate::worker::waiting::{Serviced, has_begun};
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
@@ -37,13 +37,8 @@ impl Core {
     }
 
     /// The request on `conn` is over.
-    pub(in crate::worker) fn after_http(
-        &mut self,
-        mut conn: Conn,
-        client: Client,
-        after: After,
-        surplus: Vec<u8>,
-    ) {
+    pub(in crate::worker) fn after_http(&mut self, mut conn: Conn, released: Released) {
+        let Released { client, after, surplus } = released;
         conn.client = Some(client);
         if !surplus.is_empty() {
             conn.buf = surplus;
@@ -57,8 +52,9 @@ impl Core {
     }
 
     /// The request of a front end on `client` is over.
-    pub(in crate::worker) fn after_packet(&mut self, client: Client, after: After) {
-        match after {
+    pub(in crate::worker) fn after_packet(&mut self, released: Released) {
+        let client = released.client;
+        match released.after {
             After::Keep | After::Close => {}
             After::ReadOn => {
                 self.shared.close_gracefully(Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us()));

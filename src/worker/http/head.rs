@@ -13,7 +13,7 @@ use crate::proto::uwsgi::{self, push_var};
 use crate::sys::clock;
 use crate::worker::conns::{Conn, Waits};
 use crate::worker::core::Core;
-use crate::worker::response::Speaks;
+use crate::worker::response::{Limits, Speaks};
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 
@@ -296,9 +296,10 @@ impl Core {
         let (room, timeout) = (self.room(), http.timeout);
         let speaks = Speaks::Http { minor, keep_alive, date: self.http.date() };
         let mut exchange = self.exchange.lock();
-        exchange.begin(client, speaks, b"HTTP/1.1", is_head);
-        exchange.expects_continue = framing.expect_continue && !exchange.body.is_seekable();
-        exchange.allow(room, timeout);
+        exchange.begin(client, speaks, Limits { room, timeout }, b"HTTP/1.1", is_head);
+        if framing.expect_continue {
+            exchange.expect_continue();
+        }
         drop(exchange);
         self.take_off(&mut conn, length + used);
         self.current = Some(conn);

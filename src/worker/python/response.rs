@@ -173,7 +173,7 @@ impl Write {
         let (is_over, is_set, tells) =
             (exchange.serial != serial, exchange.head.is_set(), exchange.tells_gone());
         let data = data.as_bytes();
-        let is_gone = !is_over && data.is_empty() && exchange.has_lost_client();
+        let is_gone = !is_over && data.is_empty() && exchange.look_for_client();
         drop(exchange);
         if is_over {
             return Err(over());

@@ -8,7 +8,7 @@ use crate::worker::Shared;
 use crate::worker::conns::Conn;
 use crate::worker::core::Core;
 use crate::worker::request::vars;
-use crate::worker::response::Speaks;
+use crate::worker::response::{self, Speaks};
 use std::io::{ErrorKind, Result};
 use std::time::Duration;
 
@@ -191,8 +191,8 @@ impl Core {
             exchange.body.begin_sized(length.unwrap_or(0), first);
         }
         let is_head = request.get(request.known.method) == b"HEAD";
-        exchange.begin(client, Speaks::Uwsgi, request.get(request.known.protocol), is_head);
-        exchange.allow_files();
+        let limits = response::Limits { room: 0, timeout: settings.requests.socket_timeout };
+        exchange.begin(client, Speaks::Uwsgi, limits, request.get(request.known.protocol), is_head);
         drop(exchange);
         self.start()
     }
