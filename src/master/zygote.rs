@@ -12,7 +12,7 @@ use crate::sys::{io, orphan, process, proctitle, signal};
 use crate::worker::application::Application;
 use crate::worker::life::{self, EXIT_BROKEN};
 use crate::worker::lifecycle;
-use crate::worker::mounts::Mounts;
+use crate::worker::request::mounts::Mounts;
 use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;

@@ -3,13 +3,13 @@
 
 use super::Shared;
 use super::conns::Conn;
-use super::exchange::Exchange;
-use super::exchange::wait::{Guard, SharedExchange};
-use super::http::Http;
+use super::http::head::Http;
 use super::intake::{self, Arrival, Intake};
 use super::listening;
-use super::mounts::Mounts;
-use super::request::Request;
+use super::request::mounts::Mounts;
+use super::request::vars::Request;
+use super::response::Exchange;
+use super::response::wait::{Guard, SharedExchange};
 use super::waiting::SWEEP_US;
 use crate::config::Protocol;
 use crate::log;

@@ -1,6 +1,6 @@
 //! A worker's life: born of a fork, it readies itself, serves, and winds up.
 
-use super::mounts::Mounts;
+use super::request::mounts::Mounts;
 use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, rescue};
 use crate::base::reason::reason;
 use crate::log;

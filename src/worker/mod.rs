@@ -2,35 +2,27 @@
 
 pub mod application;
 pub mod body;
-pub mod chunks;
+pub mod conn;
 pub mod conns;
 pub mod core;
-pub mod exchange;
-mod forwarded;
 pub mod handoff;
 mod http;
 pub mod intake;
 pub mod life;
 pub mod lifecycle;
-mod linger;
 mod listening;
-pub mod mounts;
-mod packet;
-mod probes;
 #[cfg(feature = "python")]
 pub mod python;
-mod refuse;
 pub mod request;
-mod request_lifecycle;
 mod request_memory;
 pub mod rescue;
+pub mod response;
 mod sharing;
 mod sleeper;
-mod spool;
 mod statics;
 mod throttle;
 mod toggle;
-mod upload;
+mod uwsgi;
 mod waiting;
 
 use crate::base::reason::reason;
@@ -214,7 +206,7 @@ impl Shared {
             log: log::access::Log,
             serviceable: conns.serviceable(),
             conns: Mutex::new(conns),
-            server_headers: probes::common_headers(settings),
+            server_headers: request::probes::common_headers(settings),
             leftovers: Arc::default(),
             next_sweep_us: AtomicU64::new(0),
             listening: listening::Listening::default(),

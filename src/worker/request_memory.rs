@@ -2,8 +2,8 @@
 //! it on, bodies go to files; beyond it, those that have waited longest for a byte are given up.
 
 use super::Shared;
+use super::body::spool::Storage;
 use super::conns::{Conn, Waits};
-use super::spool::Storage;
 use super::waiting::has_moved;
 use crate::config::Protocol;
 use crate::log;

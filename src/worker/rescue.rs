@@ -3,7 +3,7 @@
 //! may be anywhere.
 
 use super::Shared;
-use super::exchange::wait::SharedExchange;
+use super::response::wait::SharedExchange;
 use crate::log;
 use crate::proto::http::status::Plain;
 use crate::shm::scoreboard::{CoreSlot, ENCRYPTED, Phase, Scoreboard};

@@ -3,7 +3,7 @@
 use super::Shared;
 use super::conns::{Conn, Limits, Overdue, Waits};
 use super::core::Core;
-use super::http::is_empty_line;
+use super::http::head::is_empty_line;
 use super::intake::CONNECTION;
 use crate::base::reason::reason;
 use crate::config::Protocol;

@@ -8,8 +8,8 @@
 use crate::net::client::Client;
 use crate::sys::process;
 use crate::worker::body::{Body, BodyError};
-use crate::worker::exchange::wait::{Guard, ReadStep, SharedExchange};
-use crate::worker::exchange::{Sent, WriteError};
+use crate::worker::response::wait::{Guard, ReadStep, SharedExchange};
+use crate::worker::response::{Sent, WriteError};
 use pyo3::prelude::*;
 
 /// Locks the exchange. Nothing of Python's may be called while it is locked.

@@ -3,7 +3,7 @@
 
 use super::app::{attribute, callable, run_file};
 use crate::log;
-use crate::worker::request::Request;
+use crate::worker::request::vars::Request;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::collections::HashMap;

@@ -5,7 +5,7 @@
 //! changed values replaced, and the app gets a copy, which CPython makes in one piece.
 
 use super::ffi;
-use crate::worker::request::{Request, Var};
+use crate::worker::request::vars::{Request, Var};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};

@@ -3,7 +3,7 @@
 use super::attached;
 use crate::net::client::Client;
 use crate::worker::body::{Body, BodyError, Want};
-use crate::worker::exchange::wait::SharedExchange;
+use crate::worker::response::wait::SharedExchange;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};

@@ -17,7 +17,7 @@ use crate::sys::{io, signal};
 use crate::worker::Shared;
 use crate::worker::application::{Application, LoadFailed};
 use crate::worker::core::Core;
-use crate::worker::mounts::Mounts;
+use crate::worker::request::mounts::Mounts;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::io::Result;

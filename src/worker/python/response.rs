@@ -3,8 +3,8 @@
 use super::{attached, ffi};
 use crate::proto::http::response::HeadError;
 use crate::sys::process;
-use crate::worker::exchange::wait::SharedExchange;
-use crate::worker::exchange::{Exchange, WriteError};
+use crate::worker::response::wait::SharedExchange;
+use crate::worker::response::{Exchange, WriteError};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
@@ -173,7 +173,7 @@ impl Write {
         let (is_over, is_set, tells) =
             (exchange.serial != serial, exchange.head.is_set(), exchange.tells_gone());
         let data = data.as_bytes();
-        let is_gone = !is_over && data.is_empty() && exchange.has_lost_client();
+        let is_gone = !is_over && data.is_empty() && exchange.look_for_client();
         drop(exchange);
         if is_over {
             return Err(over());

@@ -11,7 +11,7 @@ use crate::shm::scoreboard::RestartRequest;
 use crate::sys::{io, process};
 use crate::worker::Shared;
 use crate::worker::core::{Core, Step};
-use crate::worker::exchange::WriteError;
+use crate::worker::response::WriteError;
 use pyo3::exceptions::{PyAssertionError, PyOSError, PySystemExit, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -326,7 +326,7 @@ fn goes_on(py: Python<'_>, core: &Core, is_file: bool) -> bool {
 fn goes_on_without_bytes(py: Python<'_>, core: &Core) -> bool {
     end_copy(py, core, None);
     let mut exchange = attached::lock(py, &core.exchange);
-    !exchange.is_complete() && !exchange.has_lost_client()
+    !exchange.is_complete() && !exchange.look_for_client()
 }
 
 /// A child that the application forked has come back from it: by `sys.exit()`, as children do, or by a mistake. The answer

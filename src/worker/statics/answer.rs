@@ -11,8 +11,8 @@ use crate::proto::http::range::{self, Wanted};
 use crate::proto::http::response::HeadError;
 use crate::sys::clock;
 use crate::sys::files::Metadata;
-use crate::worker::exchange::Exchange;
-use crate::worker::request::Request;
+use crate::worker::request::vars::Request;
+use crate::worker::response::Exchange;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 

@@ -3,7 +3,7 @@
 use super::{Place, Statics};
 use crate::log;
 use crate::sys::files::{self, Kind, Metadata};
-use crate::worker::request::Request;
+use crate::worker::request::vars::Request;
 use std::ffi::{CStr, CString};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

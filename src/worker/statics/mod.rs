@@ -6,7 +6,7 @@ mod types;
 mod variant;
 
 use super::core::Core;
-use super::exchange::Exchange;
+use super::response::Exchange;
 use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::config::statics::Map;

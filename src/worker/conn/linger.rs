@@ -1,11 +1,6 @@
 //! The end of requests on HTTP sockets: connections that are kept, those whose clients are slow to read, and those that are
 //! closed gracefully.
 
-use super::Shared;
-use super::conns::{Conn, Leftover, Share, Waits};
-use super::core::Core;
-use super::exchange::After;
-use super::waiting::{Serviced, has_begun};
 use crate::base::date::http_date;
 use crate::config::Protocol;
 use crate::log;
@@ -14,13 +9,19 @@ use crate::net::send_queue::SendQueue;
 use crate::net::tls::Failure;
 use crate::proto::http::status::Plain;
 use crate::sys::clock;
+use crate::worker::Shared;
+use crate::worker::conns::{Conn, Leftover, Share, Waits};
+use crate::worker::core::Core;
+use crate::worker::response::{After, Released};
+use crate::worker::waiting::{Serviced, has_begun};
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering::*;
 
 /// Most bytes of one answer that wait for their client without a thread.
 const MAX_LEFTOVER: usize = 1 << 20;
 /// What is said of an answer whose file was truncated meanwhile.
-pub(super) const CUT_SHORT: &str = "a file became shorter while it was sent; its answer was cut off";
+pub(in crate::worker) const CUT_SHORT: &str =
+    "a file became shorter while it was sent; its answer was cut off";
 /// Most bytes of all of a worker's answers that do.
 const MAX_LEFTOVERS: usize = 64 << 20;
 
@@ -30,13 +31,14 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\
 
 impl Core {
     /// How much of the next answer may wait for its client without a thread.
-    pub(super) fn room(&self) -> usize {
+    pub(in crate::worker) fn room(&self) -> usize {
         // Never 0: the end of a connection is always the table's to see.
         MAX_LEFTOVERS.saturating_sub(self.shared.leftovers.load(Relaxed)).clamp(1, MAX_LEFTOVER)
     }
 
     /// The request on `conn` is over.
-    pub(super) fn after_http(&mut self, mut conn: Conn, client: Client, after: After, surplus: Vec<u8>) {
+    pub(in crate::worker) fn after_http(&mut self, mut conn: Conn, released: Released) {
+        let Released { client, after, surplus } = released;
         conn.client = Some(client);
         if !surplus.is_empty() {
             conn.buf = surplus;
@@ -50,8 +52,9 @@ impl Core {
     }
 
     /// The request of a front end on `client` is over.
-    pub(super) fn after_packet(&mut self, client: Client, after: After) {
-        match after {
+    pub(in crate::worker) fn after_packet(&mut self, released: Released) {
+        let client = released.client;
+        match released.after {
             After::Keep | After::Close => {}
             After::ReadOn => {
                 self.shared.close_gracefully(Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us()));
@@ -74,7 +77,7 @@ impl Core {
     }
 
     /// The connection is free for another request.
-    pub(super) fn next_request(&mut self, mut conn: Conn) {
+    pub(in crate::worker) fn next_request(&mut self, mut conn: Conn) {
         conn.waits = Waits::Idle;
         conn.since_us = clock::monotonic_us();
         if conn.buf.is_empty() {
@@ -86,7 +89,7 @@ impl Core {
 
     /// No TLS session came about, or it broke. What there is to be said has gone out as an alert, unless the client speaks
     /// HTTP, which has an answer of its own.
-    pub(super) fn tls_failed(&mut self, conn: Conn) -> bool {
+    pub(in crate::worker) fn tls_failed(&mut self, conn: Conn) -> bool {
         self.shared.count_refused();
         let Some(client) = &conn.client else { return false };
         let shared = self.shared.clone();
@@ -115,7 +118,7 @@ impl Core {
 
 impl Shared {
     /// The client has read something of its answer. Ready: it has all of it, and may ask for more.
-    pub(super) fn send_leftover(&self, mut conn: Conn) -> Serviced {
+    pub(in crate::worker) fn send_leftover(&self, mut conn: Conn) -> Serviced {
         let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else {
             self.forget(&conn);
             return Serviced::Over;
@@ -147,7 +150,7 @@ impl Shared {
     }
 
     /// The client takes what is left of its answer too slowly, or not at all.
-    pub(super) fn cut_off(&self, conn: &Conn, why: &str) {
+    pub(in crate::worker) fn cut_off(&self, conn: &Conn, why: &str) {
         self.count_gone();
         let left = conn.leftover.as_ref().map_or(0, |left| left.queue.len());
         log::say(&format!(
@@ -163,7 +166,7 @@ impl Shared {
 
     /// Answers a request that cannot be served, and closes. Nothing is put on the scoreboard or counted as a request. Returns
     /// `false`: there is nothing to run.
-    pub(super) fn turn_away(&self, conn: Conn, status: u16, why: &str) -> bool {
+    pub(in crate::worker) fn turn_away(&self, conn: Conn, status: u16, why: &str) -> bool {
         self.count_refused();
         let from = conn.from_whom();
         log::say(&format!("worker {}: refused a request with {status}: {why}{from}", self.id));
@@ -172,7 +175,7 @@ impl Shared {
     }
 
     /// Sends the last answer on a connection, as far as the client takes it at once, and closes.
-    pub(super) fn answer_last(&self, mut conn: Conn, status: u16) {
+    pub(in crate::worker) fn answer_last(&self, mut conn: Conn, status: u16) {
         let mut out = Vec::with_capacity(256);
         let date = http_date(clock::wall_secs().max(0) as u64);
         Plain { date: date.as_ref(), ..Plain::last(status, &self.server_headers) }.push_to(&mut out);
@@ -183,7 +186,7 @@ impl Shared {
     }
 
     /// Closes for sending, and lets the table read what still comes, for a moment.
-    pub(super) fn close_gracefully(&self, mut conn: Conn) {
+    pub(in crate::worker) fn close_gracefully(&self, mut conn: Conn) {
         if let Some(client) = &mut conn.client {
             client.shutdown_send();
         }
@@ -195,7 +198,7 @@ impl Shared {
     }
 
     /// Drops what has come; the connection goes when the client has closed it, or its time is up.
-    pub(super) fn read_to_close(&self, conn: Conn) {
+    pub(in crate::worker) fn read_to_close(&self, conn: Conn) {
         let mut waste = [0; 16 * 1024];
         let Some(client) = &conn.client else { return self.forget(&conn) };
         for _ in 0..16 {

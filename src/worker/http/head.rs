@@ -1,8 +1,5 @@
 //! Requests on HTTP sockets.
 
-use super::conns::{Conn, Waits};
-use super::core::Core;
-use super::exchange::Speaks;
 use super::forwarded;
 use crate::base::bytes::push_decimal;
 use crate::base::date::{HttpDate, http_date};
@@ -14,6 +11,9 @@ use crate::proto::http::head::{self, Head};
 use crate::proto::http::{Body, Framing, Reject, Request as HttpRequest, framing};
 use crate::proto::uwsgi::{self, push_var};
 use crate::sys::clock;
+use crate::worker::conns::{Conn, Waits};
+use crate::worker::core::Core;
+use crate::worker::response::{Limits, Speaks};
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,8 +25,8 @@ const TLS_HERE: &str = "a TLS client came to a socket that speaks plain HTTP; th
 
 /// What a core keeps for HTTP from request to request.
 pub struct Http {
-    pub(super) head: Head,
-    pub(super) limits: head::Limits,
+    pub(in crate::worker) head: Head,
+    pub(in crate::worker) limits: head::Limits,
     scratch: Vec<u8>,
     remote: Remote,
     host_name: Vec<u8>,
@@ -74,7 +74,7 @@ impl Http {
         }
     }
 
-    pub(super) fn host_name(&self) -> &[u8] {
+    pub(in crate::worker) fn host_name(&self) -> &[u8] {
         &self.host_name
     }
 
@@ -89,18 +89,18 @@ impl Http {
     }
 
     /// What may wait for long takes no more memory than it needs.
-    pub(super) fn cut(&mut self, buf: &mut Vec<u8>) {
+    pub(in crate::worker) fn cut(&mut self, buf: &mut Vec<u8>) {
         let exact = buf.as_slice().to_vec();
         self.spare(std::mem::replace(buf, exact));
     }
 
     /// The next connection's buffer.
-    pub(super) fn spare(&mut self, mut buf: Vec<u8>) {
+    pub(in crate::worker) fn spare(&mut self, mut buf: Vec<u8>) {
         buf.clear();
         self.spare = buf;
     }
 
-    pub(super) fn date(&mut self) -> HttpDate {
+    pub(in crate::worker) fn date(&mut self) -> HttpDate {
         let now = clock::wall_secs();
         if self.date.0 != now {
             self.date = (now, http_date(now.max(0) as u64));
@@ -110,14 +110,14 @@ impl Http {
 }
 
 /// RFC 9112 §2.2: old clients send an empty line behind a body. It begins no request.
-pub(super) fn is_empty_line(bytes: &[u8]) -> bool {
+pub(in crate::worker) fn is_empty_line(bytes: &[u8]) -> bool {
     b"\r\n".starts_with(bytes)
 }
 
 impl Core {
     /// Goes on with a connection that has bytes or room for some, is new, or has more than one request in its buffer.
     /// `true`: there is a request to run; the connection is in `self.current`.
-    pub(super) fn read_http(&mut self, conn: Conn) -> bool {
+    pub(in crate::worker) fn read_http(&mut self, conn: Conn) -> bool {
         if conn.waits == Waits::Body { self.read_body(conn) } else { self.read_head(conn) }
     }
 
@@ -181,7 +181,7 @@ impl Core {
         conn.buf.first() == Some(&tls::HANDSHAKE) && !is_tls && !conn.awaits_proxy
     }
 
-    pub(super) fn reject(&mut self, conn: Conn, reject: &Reject) -> bool {
+    pub(in crate::worker) fn reject(&mut self, conn: Conn, reject: &Reject) -> bool {
         let option = match reject.status {
             414 => "; see http-request-line",
             431 => "; see buffer-size and http-headers",
@@ -233,7 +233,7 @@ impl Core {
     }
 
     /// The limit that a body of this length is over. `memory`: how much of it may stay there when it is read ahead.
-    pub(super) fn exceeded(
+    pub(in crate::worker) fn exceeded(
         &self,
         length: u64,
         memory: Option<usize>,
@@ -251,7 +251,7 @@ impl Core {
     }
 
     /// May the connection carry another request?
-    pub(super) fn may_stay(&self, conn: &Conn, framing: Framing) -> bool {
+    pub(in crate::worker) fn may_stay(&self, conn: &Conn, framing: Framing) -> bool {
         let http = &self.shared.settings.http;
         let another = http.requests == 0 || conn.requests < http.requests;
         framing.keep_alive
@@ -261,7 +261,7 @@ impl Core {
     }
 
     /// Takes the first bytes off a connection's buffer; an empty one is the core's again.
-    pub(super) fn take_off(&mut self, conn: &mut Conn, count: usize) {
+    pub(in crate::worker) fn take_off(&mut self, conn: &mut Conn, count: usize) {
         conn.buf.drain(..count);
         if conn.buf.is_empty() {
             self.http.spare = std::mem::take(&mut conn.buf);
@@ -270,7 +270,13 @@ impl Core {
 
     /// The request whose head is parsed and stands in `conn.buf[..length]` can be run; its body is the exchange's, and
     /// `used` bytes of it stand behind the head. Makes variables of the head and begins the exchange.
-    pub(super) fn run_http(&mut self, mut conn: Conn, length: usize, used: usize, framing: Framing) -> bool {
+    pub(in crate::worker) fn run_http(
+        &mut self,
+        mut conn: Conn,
+        length: usize,
+        used: usize,
+        framing: Framing,
+    ) -> bool {
         let request = HttpRequest::new(&conn.buf, &self.http.head);
         let (minor, is_head) = (request.minor(), request.method() == b"HEAD");
         let decoded = self.decoded_length(framing.body);
@@ -290,9 +296,10 @@ impl Core {
         let (room, timeout) = (self.room(), http.timeout);
         let speaks = Speaks::Http { minor, keep_alive, date: self.http.date() };
         let mut exchange = self.exchange.lock();
-        exchange.begin(client, speaks, b"HTTP/1.1", is_head);
-        exchange.expects_continue = framing.expect_continue && !exchange.body.is_seekable();
-        exchange.allow(room, timeout);
+        exchange.begin(client, speaks, Limits { room, timeout }, b"HTTP/1.1", is_head);
+        if framing.expect_continue {
+            exchange.expect_continue();
+        }
         drop(exchange);
         self.take_off(&mut conn, length + used);
         self.current = Some(conn);

@@ -1,13 +1,14 @@
 //! Requests on uwsgi sockets.
 
-use super::conns::Conn;
-use super::core::Core;
-use super::exchange::Speaks;
-use super::{Shared, request};
 use crate::log;
 use crate::net::client::Client;
 use crate::proto::uwsgi::{self, BlockError, Head, Limits, PacketError};
 use crate::sys::{clock, epoll, process};
+use crate::worker::Shared;
+use crate::worker::conns::Conn;
+use crate::worker::core::Core;
+use crate::worker::request::vars;
+use crate::worker::response::{self, Speaks};
 use std::io::{ErrorKind, Result};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ enum Got {
 
 impl Core {
     /// Reads a packet from a connection that has bytes, or is new. `true`: there is a request to run.
-    pub(super) fn read_packet(&mut self, mut conn: Conn) -> bool {
+    pub(in crate::worker) fn read_packet(&mut self, mut conn: Conn) -> bool {
         self.request.clear();
         let yields = if conn.buf.is_empty() { YIELDS } else { 0 };
         self.request.text.append(&mut conn.buf);
@@ -165,7 +166,7 @@ impl Core {
         if self.request.wants_code() && !settings.apps.dynamic_apps {
             self.note_code_request();
         }
-        let Ok(length) = request::content_length(self.request.get(self.request.known.content_length)) else {
+        let Ok(length) = vars::content_length(self.request.get(self.request.known.content_length)) else {
             return self.refuse(client, 400, "CONTENT_LENGTH is not a number");
         };
         let memory = Some(settings.requests.post_buffering).filter(|&memory| memory > 0);
@@ -190,8 +191,8 @@ impl Core {
             exchange.body.begin_sized(length.unwrap_or(0), first);
         }
         let is_head = request.get(request.known.method) == b"HEAD";
-        exchange.begin(client, Speaks::Uwsgi, request.get(request.known.protocol), is_head);
-        exchange.allow_files();
+        let limits = response::Limits { room: 0, timeout: settings.requests.socket_timeout };
+        exchange.begin(client, Speaks::Uwsgi, limits, request.get(request.known.protocol), is_head);
         drop(exchange);
         self.start()
     }
@@ -218,7 +219,7 @@ impl Core {
 
 impl Shared {
     /// A peer that did not send its request in time has been dropped.
-    pub(super) fn too_slow(&self, bytes: usize) {
+    pub(in crate::worker) fn too_slow(&self, bytes: usize) {
         self.count_refused();
         log::say(&format!(
             "worker {}: a peer sent only {bytes} bytes of a request within socket-timeout = {} s; closed",

@@ -1,25 +1,25 @@
 //! Bodies that are read ahead while their connections wait in the table: an application thread sees a request when all of
 //! it is here.
 
-use super::Shared;
-use super::body::{Body, BodyError};
-use super::conns::{Conn, Upload, Waits};
-use super::core::Core;
-use super::waiting::Serviced;
 use crate::proto::http::{Framing, Request as HttpRequest, framing, head, status};
 use crate::sys::clock;
+use crate::worker::Shared;
+use crate::worker::body::{Body, BodyError};
+use crate::worker::conns::{Conn, Upload, Waits};
+use crate::worker::core::Core;
+use crate::worker::waiting::Serviced;
 
 /// Taken from one connection before others get their turn.
 const READ_QUANTUM: u64 = 1 << 20;
 
 impl Core {
-    pub(super) fn reads_ahead(&self) -> bool {
+    pub(in crate::worker) fn reads_ahead(&self) -> bool {
         let http = &self.shared.settings.http;
         !http.stream_body && http.body_memory > 0
     }
 
     /// The head in `conn.buf[..length]` is parsed, and the exchange's body has the `used` bytes behind it.
-    pub(super) fn begin_upload(
+    pub(in crate::worker) fn begin_upload(
         &mut self,
         mut conn: Conn,
         length: usize,
@@ -57,7 +57,7 @@ impl Core {
     }
 
     /// More of the body has come.
-    pub(super) fn read_body(&mut self, conn: Conn) -> bool {
+    pub(in crate::worker) fn read_body(&mut self, conn: Conn) -> bool {
         let serviceable = self.shared.read_body(conn, &mut self.lock().body);
         match serviceable {
             Serviced::Ready(mut conn) => {
@@ -99,7 +99,7 @@ impl Core {
 
 impl Shared {
     /// Takes what has come of a body, with the buffer of another. Ready: all of it is here.
-    pub(super) fn read_body(&self, mut conn: Conn, room: &mut Body) -> Serviced {
+    pub(in crate::worker) fn read_body(&self, mut conn: Conn, room: &mut Body) -> Serviced {
         let (Some(client), Some(upload)) = (&mut conn.client, &mut conn.upload) else {
             self.forget(&conn);
             return Serviced::Over;

@@ -1,27 +1,27 @@
 //! The life of a request on a core: begun, shown on the scoreboard, answered, counted, logged.
 
-use super::body::BodyError;
-use super::conns::Overdue;
-use super::core::Core;
-use super::exchange::Outcome;
-use super::exchange::wait::{Finished, Guard};
-use super::linger::CUT_SHORT;
-use super::spool::Storage;
 use crate::log;
 use crate::log::format;
 use crate::net::client::Client;
 use crate::shm::scoreboard::{RestartRequest, bump};
 use crate::sys::{clock, signal};
+use crate::worker::body::BodyError;
+use crate::worker::body::spool::Storage;
+use crate::worker::conn::linger::CUT_SHORT;
+use crate::worker::conns::Overdue;
+use crate::worker::core::Core;
+use crate::worker::response::wait::{Finished, Guard};
+use crate::worker::response::{End, Loss, Outcome};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 impl Core {
-    pub(super) fn choose_app(&mut self) {
+    pub(in crate::worker) fn choose_app(&mut self) {
         self.app = self.mounts.choose(&mut self.request);
     }
 
     /// The exchange has begun: puts the request on the scoreboard, answers it from a file if it names one, and reads its body
     /// ahead, if it is to be. `false`: it is answered, perhaps since its body cannot be read.
-    pub(super) fn start(&mut self) -> bool {
+    pub(in crate::worker) fn start(&mut self) -> bool {
         self.show_request();
         let settings = &self.shared.settings;
         let (memory, file) = (settings.requests.post_buffering, settings.requests.post_buffering_limit);
@@ -59,12 +59,12 @@ impl Core {
     }
 
     /// Sends what is left of the answer, closes, counts and logs.
-    pub(super) fn finish(&mut self) {
+    pub(in crate::worker) fn finish(&mut self) {
         if !self.running {
             return;
         }
         self.running = false;
-        let Finished { client, surplus, outcome } = self.exchange.finish();
+        let Finished { released, outcome } = self.exchange.finish();
         self.slot.end();
         let shared = self.shared.clone();
         if self.counts_in_flight {
@@ -79,21 +79,20 @@ impl Core {
         if shared.settings.log.requests {
             self.log(&outcome, served);
         }
-        if let Some(overdue) = outcome.overdue
-            && self.current.is_some()
-        {
-            self.note_slow_reader(&outcome, overdue);
-        }
-        if outcome.is_cut_short {
-            log::say(&format!("{}: {CUT_SHORT}", self.describe()));
+        match outcome.end {
+            End::Gone(Loss::Slow(overdue)) if self.current.is_some() => {
+                self.note_slow_reader(&outcome, overdue)
+            }
+            End::Gone(Loss::CutShort) => log::say(&format!("{}: {CUT_SHORT}", self.describe())),
+            _ => {}
         }
         if outcome.has_set_coding {
             self.note_coding();
         }
-        match (self.current.take(), client) {
-            (Some(conn), Some((client, after))) => self.after_http(conn, client, after, surplus),
+        match (self.current.take(), released) {
+            (Some(conn), Some(released)) => self.after_http(conn, released),
             (Some(conn), None) => self.shared.forget(&conn),
-            (None, Some((client, after))) => self.after_packet(client, after),
+            (None, Some(released)) => self.after_packet(released),
             (None, None) => {}
         }
         if shared.limit.is_some_and(|limit| served >= limit) {
@@ -121,7 +120,7 @@ impl Core {
         let add = |word: &AtomicU64, by: u64| {
             if self.counts_in_flight { word.fetch_add(by, Relaxed) + by } else { bump(word, by) }
         };
-        if outcome.gone {
+        if outcome.is_gone() {
             slot.gone_clients().fetch_add(1, Relaxed);
         }
         add(slot.bytes_sent(), outcome.head_bytes + outcome.body_bytes);
@@ -150,7 +149,7 @@ impl Core {
             by_sendfile: outcome.by_sendfile,
             protocol: request.get(known.protocol),
             // The client went away before it had the whole answer: nginx's mark for it.
-            status: if outcome.gone { 499 } else { outcome.code },
+            status: if outcome.is_gone() { 499 } else { outcome.code },
             headers: outcome.headers,
             head_bytes: outcome.head_bytes,
             core: self.index,
@@ -195,7 +194,7 @@ impl Core {
     pub fn blame_body(&self, mut exchange: Guard<'_>, error: BodyError) {
         match error {
             // Nobody is there to be told, and it happens every minute.
-            BodyError::Closed => exchange.give_up(),
+            BodyError::Closed => exchange.give_up(Loss::Left),
             error => self.answer_broken_body(exchange, error),
         }
     }

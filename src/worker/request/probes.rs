@@ -1,18 +1,18 @@
 //! Answers that the server gives by itself to requests that are whole and sound: probes of balancers, and the way to https.
 
-use super::Shared;
-use super::conns::Conn;
-use super::core::Core;
 use crate::config::Settings;
 use crate::net::client::Client;
 use crate::proto::http::status::Plain;
 use crate::proto::http::{Body, Framing, Request};
 use crate::shm::scoreboard::Stage;
 use crate::sys::socket;
+use crate::worker::Shared;
+use crate::worker::conns::Conn;
+use crate::worker::core::Core;
 use std::os::fd::AsFd;
 
 /// What is answered.
-pub(super) struct Canned {
+pub(in crate::worker) struct Canned {
     code: u16,
     text: &'static str,
     /// Header lines of its canned.
@@ -21,7 +21,7 @@ pub(super) struct Canned {
 }
 
 /// The header lines that every answer of the server's own carries (`add-header`, `http-server-header`).
-pub(super) fn common_headers(settings: &Settings) -> Vec<u8> {
+pub(in crate::worker) fn common_headers(settings: &Settings) -> Vec<u8> {
     // What such an answer says for itself.
     const ITS_OWN: [&str; 5] = ["content-type", "content-length", "transfer-encoding", "connection", "date"];
     let added = settings.requests.add_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -38,7 +38,7 @@ pub(super) fn common_headers(settings: &Settings) -> Vec<u8> {
 impl Core {
     /// The answer to a request that no application is to see.
     #[inline]
-    pub(super) fn canned_answer(&self, conn: &Conn, request: &Request) -> Option<Canned> {
+    pub(in crate::worker) fn canned_answer(&self, conn: &Conn, request: &Request) -> Option<Canned> {
         let http = &self.shared.settings.http;
         let to_https = self.shared.listeners[conn.listener].to_https;
         if to_https.is_none() && http.livez.is_none() && http.readyz.is_none() {
@@ -97,7 +97,7 @@ impl Core {
     }
 
     /// Sends it, and goes on with the connection unless the request has a body that nobody is going to read.
-    pub(super) fn send_canned(
+    pub(in crate::worker) fn send_canned(
         &mut self,
         mut conn: Conn,
         length: usize,

@@ -1,16 +1,16 @@
 //! What trusted peers say of the clients for whom they ask.
 
-use super::conns::Conn;
-use super::core::Core;
-use super::request::Request;
 use crate::config::Http;
 use crate::proto::http::Reject;
 use crate::proto::http::forwarded::{Fields, origin};
 use crate::proto::proxy;
+use crate::worker::conns::Conn;
+use crate::worker::core::Core;
+use crate::worker::request::vars::Request;
 
 impl Core {
     /// Takes the PROXY header that a connection begins with. `false`: it is not whole yet.
-    pub(super) fn take_proxy_header(&self, conn: &mut Conn) -> Result<bool, Reject> {
+    pub(in crate::worker) fn take_proxy_header(&self, conn: &mut Conn) -> Result<bool, Reject> {
         let parsed = proxy::parse(&conn.buf);
         let found = parsed.map_err(|error| Reject::bad(error.0, "haproxy's proxy-protocol.txt §2"))?;
         let Some(header) = found else { return Ok(false) };
@@ -26,7 +26,7 @@ impl Core {
 
 /// Puts the client that a trusted peer names in the peer's place, and returns the scheme that it tells. Most requests name
 /// none.
-pub(super) fn apply(request: &mut Request, http: &Http) -> Option<&'static [u8]> {
+pub(in crate::worker) fn apply(request: &mut Request, http: &Http) -> Option<&'static [u8]> {
     let known = &request.known;
     let spans = [known.forwarded, known.forwarded_for, known.scheme, known.https, known.forwarded_host];
     if spans.iter().all(|span| span.is_empty()) {

@@ -1,10 +1,12 @@
 //! A request's body: what has arrived with the head, what is still to come, and where it ends.
 
+pub mod chunked;
 mod error;
+pub mod spool;
 
-use super::chunks::Chunks;
 use crate::net::client::Client;
 use crate::sys::io;
+use chunked::Chunks;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;

@@ -1,18 +1,18 @@
 //! Requests that never reach the application: each gets an answer where the peer can read one, and one log line that
 //! names the cause and the option to change.
 
-use super::Shared;
-use super::core::Core;
 use crate::log;
 use crate::net::client::Client;
 use crate::proto::http::status::Plain;
 use crate::sys::{clock, epoll};
+use crate::worker::Shared;
+use crate::worker::core::Core;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
 impl Core {
     /// Answers and closes. Nothing is put on the scoreboard or counted as a request. Returns `false`: there is nothing to run.
-    pub(super) fn refuse(&mut self, mut client: Client, status: u16, why: &str) -> bool {
+    pub(in crate::worker) fn refuse(&mut self, mut client: Client, status: u16, why: &str) -> bool {
         let mut out = Vec::with_capacity(256);
         Plain::last(status, &self.shared.server_headers).push_to(&mut out);
         let _ = client.send(&out);
@@ -25,7 +25,7 @@ impl Core {
 }
 
 impl Shared {
-    pub(super) fn count_refused(&self) {
+    pub(in crate::worker) fn count_refused(&self) {
         self.slot.refused().fetch_add(1, Relaxed);
     }
 }

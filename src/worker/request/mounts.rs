@@ -1,7 +1,7 @@
 //! Which application answers a request.
 
-use super::request::Request;
 use crate::config::Settings;
+use crate::worker::request::vars::Request;
 
 /// The mountpoints of the loaded applications, in load order.
 #[derive(Clone, Debug, Default)]

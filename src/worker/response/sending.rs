@@ -1,7 +1,7 @@
 //! How an answer gets to its client: as far as the socket takes it, and then waiting for the client, or leaving the end to
 //! the connection table.
 
-use super::{After, Exchange, Gone, SMALL, Speaks};
+use super::{After, End, Exchange, Gone, Loss, Released, SMALL, Speaks};
 use crate::net::client::Client;
 use crate::proto::http::response::Delivery;
 use crate::sys::clock;
@@ -19,149 +19,140 @@ const LOOK_US: u64 = 100_000;
 impl Exchange {
     /// Sends `out` and as much of `chunk` as the socket takes; returns how much of the chunk.
     pub(super) fn send_with(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
-        let Some(client) = self.client.as_mut().filter(|_| !self.gone) else { return Err(Gone) };
-        if !self.slot.answer() {
+        let Some(client) = self.client.as_mut().filter(|_| !matches!(self.end, End::Gone(_))) else {
+            return Err(Gone);
+        };
+        if !self.home.slot.answer() {
             return self.forestalled();
         }
-        let held = self.out.len();
+        let held = self.unsent.bytes.len();
         let result = match (held, chunk.is_empty()) {
             (0, true) if !client.has_pending_output() => return Ok(0),
             (0, _) => client.send(chunk),
-            (_, true) => client.send(&self.out),
-            (_, false) => client.send_two(&self.out, chunk),
+            (_, true) => client.send(&self.unsent.bytes),
+            (_, false) => client.send_two(&self.unsent.bytes, chunk),
         };
         match result {
             Ok(sent) => {
-                self.sent += sent as u64;
-                self.out.drain(..sent.min(held));
+                self.progress.sent += sent as u64;
+                self.unsent.bytes.drain(..sent.min(held));
                 Ok(sent.saturating_sub(held))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            Err(_) => self.lost(),
+            Err(_) => self.lost(Loss::Left),
         }
     }
 
     /// The client is gone, which was found out without sending.
-    pub fn give_up(&mut self) {
-        let _: Result<(), Gone> = self.lost();
+    pub fn give_up(&mut self, why: Loss) {
+        let _: Result<(), Gone> = self.lost(why);
     }
 
     /// The stack-dump handler has claimed the answer, and cannot encrypt it: this one goes out as far as the client takes
     /// it at once, and nothing after it.
     pub fn say_last(&mut self, answer: &[u8]) {
-        if !self.gone
+        if !self.is_gone()
             && let Some(client) = &mut self.client
         {
             let _ = client.send(answer);
             client.shutdown_send();
-            self.give_up();
+            self.give_up(Loss::Left);
         }
     }
 
     /// The stack-dump handler gives the answer.
     #[cold]
     fn forestalled<T>(&mut self) -> Result<T, Gone> {
-        if !self.client.as_ref().is_some_and(Client::is_tls) {
-            self.slot.await_answer();
+        if !self.is_tls() {
+            self.home.slot.await_answer();
         }
-        self.lost()
+        self.lost(Loss::Left)
     }
 
-    pub(super) fn lost<T>(&mut self) -> Result<T, Gone> {
-        self.gone = true;
-        self.close = true;
-        self.out.clear();
-        self.queue.clear();
+    /// Nothing more goes out. Of several reasons the first counts.
+    pub(super) fn lost<T>(&mut self, why: Loss) -> Result<T, Gone> {
+        if !self.is_gone() {
+            self.end = End::Gone(why);
+        }
+        self.unsent.clear();
         self.end_turn();
         Err(Gone)
     }
 
     /// The longest wait for a client that does not read.
     pub fn send_timeout(&self) -> Duration {
-        self.settings.requests.send_timeout.unwrap_or(self.timeout)
-    }
-
-    /// The client took nothing for as long as it may.
-    pub(super) fn give_up_overdue(&mut self) {
-        self.overdue = Some(Overdue::Silent);
-        self.give_up();
+        self.home.settings.requests.send_timeout.unwrap_or(self.limits.timeout)
     }
 
     /// The client has taken something, after a wait: was it enough?
     pub(super) fn check_pace(&mut self) -> Result<(), Gone> {
-        if self.trickles() {
-            self.overdue = Some(Overdue::Trickling);
-            return self.lost();
-        }
-        Ok(())
+        if self.trickles() { self.lost(Loss::Slow(Overdue::Trickling)) } else { Ok(()) }
     }
 
     /// Does the client read less than `http-min-rate`? A front end that speaks uwsgi takes its time.
     fn trickles(&self) -> bool {
-        let beyond = self.waited.saturating_sub(self.timeout);
-        self.speaks != Speaks::Uwsgi && is_below(self.settings.http.min_rate, self.sent, beyond)
+        let beyond = self.progress.waited.saturating_sub(self.limits.timeout);
+        self.asked.speaks != Speaks::Uwsgi
+            && is_below(self.home.settings.http.min_rate, self.progress.sent, beyond)
     }
 
     /// Everything that was written is with the kernel.
     pub fn is_flushed(&self) -> bool {
-        self.out.is_empty()
-            && self.queue.is_empty()
-            && !self.client.as_ref().is_some_and(Client::has_pending_output)
+        self.unsent.is_empty() && !self.client.as_ref().is_some_and(Client::has_pending_output)
     }
 
     /// Everything that was announced has been written.
     fn is_last(&self) -> bool {
-        matches!(self.delivery, Some(Delivery::Length(length)) if self.body_bytes >= length)
+        matches!(self.delivery(), Some(Delivery::Length(length)) if self.progress.body_bytes >= length)
     }
 
-    /// Is all that this thread has of its piece with the kernel, or where it may wait for the client without a thread?
-    pub(super) fn takes_over(&mut self, rest: &[u8]) -> bool {
+    /// Takes what is left of a thread's piece where it may wait for the client without a thread. `true`: the thread has
+    /// nothing left of it.
+    pub(super) fn take_over(&mut self, rest: &[u8]) -> bool {
         if rest.is_empty() && self.is_flushed() {
             return true;
         }
-        let fits = self.out.len() + rest.len() <= self.room && self.is_last();
+        let fits = self.unsent.bytes.len() + rest.len() <= self.limits.room && self.is_last();
         if fits {
-            self.out.extend_from_slice(rest);
+            self.unsent.bytes.extend_from_slice(rest);
         }
         fits
     }
 
     /// The next piece may be another thread's.
     pub(super) fn end_turn(&mut self) {
-        self.writing = false;
-        self.held_back = 0;
-        self.wake_others();
+        self.turns.writing = false;
+        self.turns.held_back = 0;
+        self.turns.wake_others();
     }
 
     /// Does the kernel send files to this client?
     pub(super) fn sends_files(&self) -> bool {
-        !self.settings.statics.copies && !self.client.as_ref().is_some_and(Client::is_tls)
+        !self.home.settings.statics.copies && !self.is_tls()
     }
 
     /// Sends what there is, as far as the client takes it.
     pub(super) fn send_some(&mut self) -> Result<(), Gone> {
-        if self.queue.is_empty() {
+        if self.unsent.queue.is_empty() {
             return self.send_with(&[]).map(drop);
         }
         let Some(client) = &mut self.client else { return Err(Gone) };
-        if !self.slot.answer() {
+        if !self.home.slot.answer() {
             return self.forestalled();
         }
         let mut send = || -> std::io::Result<()> {
-            self.queue.inline(SMALL as u64, &mut self.out)?;
-            while !self.out.is_empty() {
-                let sent = client.send_before(&self.out, !self.queue.is_empty())?;
-                self.sent += sent as u64;
-                self.out.drain(..sent);
+            self.unsent.queue.inline(SMALL as u64, &mut self.unsent.bytes)?;
+            while !self.unsent.bytes.is_empty() {
+                let sent = client.send_before(&self.unsent.bytes, !self.unsent.queue.is_empty())?;
+                self.progress.sent += sent as u64;
+                self.unsent.bytes.drain(..sent);
             }
-            self.sent += self.queue.send(client)?;
+            self.progress.sent += self.unsent.queue.send(client)?;
             Ok(())
         };
         match send() {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                self.is_cut_short = error.kind() == ErrorKind::UnexpectedEof;
-                self.lost()
-            }
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => self.lost(Loss::CutShort),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => self.lost(Loss::Left),
             _ => Ok(()),
         }
     }
@@ -170,18 +161,18 @@ impl Exchange {
     pub(super) fn send_file_step(&mut self) -> Result<bool, Gone> {
         self.send_some()?;
         // What marks the end of the last chunk would overtake a file that waits.
-        let may_leave = self.delivery != Some(Delivery::Chunked) && self.leaves_little();
+        let may_leave = self.delivery() != Some(Delivery::Chunked) && self.leaves_little();
         Ok(self.is_flushed() || may_leave)
     }
 
     /// Is no more left than the connection table may have?
     pub(super) fn leaves_little(&self) -> bool {
-        self.out.len() <= self.room && (self.parks || self.queue.is_empty())
+        self.unsent.bytes.len() <= self.limits.room
     }
 
     /// Sends the end of an answer that is complete, as far as the client takes it. `false`: the client has to be waited for.
     pub fn try_end(&mut self) -> bool {
-        if self.gone || self.send_with(&[]).is_err() {
+        if self.is_gone() || self.send_with(&[]).is_err() {
             return true;
         }
         self.show_end();
@@ -190,81 +181,80 @@ impl Exchange {
 
     /// Where only closing marks the end of the answer: closes for sending.
     pub(super) fn show_end(&mut self) {
-        let ends_by_closing = match self.delivery {
-            Some(Delivery::UntilClose) => true,
-            Some(Delivery::Length(length)) => self.body_bytes < length,
-            _ => false,
-        };
+        let ends_by_closing = self.delivery() == Some(Delivery::UntilClose) || self.is_short();
         if ends_by_closing
             && self.is_flushed()
-            && !self.broken_off
-            && !self.gone
+            && matches!(self.end, End::Open | End::Complete)
             && let Some(client) = &mut self.client
         {
             client.shutdown_send();
         }
     }
 
-    /// Is the client gone? Asked when nothing is sent, which would tell; looks at most every 100 ms. A connection that was
-    /// reset, or a unix socket that was closed, is enough. A client that sends no more may still read (`nc -N`); over TCP one
+    /// Looks for the client when nothing is sent, which would tell, at most every 100 ms. `true`: it is gone. A connection that
+    /// was reset, or a unix socket that was closed, is enough. A client that sends no more may still read (`nc -N`); over TCP one
     /// that has closed looks the same until something is sent. Such a client is waited for as long as `socket-timeout` says.
-    pub fn has_lost_client(&mut self) -> bool {
+    pub fn look_for_client(&mut self) -> bool {
         let now = clock::monotonic_us();
-        if self.gone || now < self.look_at_us {
-            return self.gone;
+        if self.is_gone() || now < self.progress.look_at_us {
+            return self.is_gone();
         }
-        let asked_before = self.look_at_us != 0;
-        self.look_at_us = now + LOOK_US;
+        let asked_before = self.progress.look_at_us != 0;
+        self.progress.look_at_us = now + LOOK_US;
         let Some(client) = self.client.as_ref().filter(|_| asked_before) else { return false };
         match peer(client.as_fd().as_raw_fd()) {
-            Ok(Peer::Gone) => self.give_up(),
-            Ok(Peer::HalfClosed) if self.half_closed_us == 0 => self.half_closed_us = now,
-            Ok(Peer::HalfClosed) if now - self.half_closed_us >= self.usual_timeout.as_micros() as u64 => {
-                self.give_up();
+            Ok(Peer::Gone) => self.give_up(Loss::Left),
+            Ok(Peer::HalfClosed) if self.progress.half_closed_us == 0 => self.progress.half_closed_us = now,
+            Ok(Peer::HalfClosed)
+                if now - self.progress.half_closed_us
+                    >= self.home.settings.requests.socket_timeout.as_micros() as u64 =>
+            {
+                self.give_up(Loss::Left);
             }
             _ => {}
         }
-        self.gone
+        self.is_gone()
     }
 
     /// From now on only the core has the exchange.
     pub(super) fn end_for_others(&mut self) {
         self.serial += 1;
-        if self.held_back > 0 {
+        if self.turns.held_back > 0 {
             self.abort();
         }
-        self.writing = false;
-        self.reading = false;
-        self.wake_others();
+        self.turns.clear();
+        self.turns.wake_others();
     }
 
     /// Hands back the connection with what is to be done with it.
-    pub(super) fn release(&mut self) -> Option<(Client, After)> {
+    pub(super) fn release(&mut self) -> Option<Released> {
         let is_flushed = self.is_flushed();
         let mut client = self.client.take()?;
-        if self.broken_off {
+        if self.end == End::BrokenOff {
             client.break_off();
         }
-        let keep = !self.gone && !self.close && self.body.drain(&mut client, DRAINED);
-        let after = match (self.gone, is_flushed) {
+        let keep = self.may_keep() && self.body.drain(&mut client, DRAINED);
+        let after = match (self.is_gone(), is_flushed) {
             (true, _) => After::Close,
             (false, false) => {
-                let mut queue = std::mem::take(&mut self.queue);
-                queue.put_first(std::mem::take(&mut self.out));
+                let mut queue = std::mem::take(&mut self.unsent.queue);
+                queue.put_first(std::mem::take(&mut self.unsent.bytes));
                 After::Send(queue, keep)
             }
             (false, true) if keep => After::Keep,
             (false, true) if self.body.is_drained() => After::Close,
             (false, true) => After::ReadOn,
         };
-        self.surplus = self.body.take_surplus();
+        let surplus = self.body.take_surplus();
         // Its memory or its temporary file must not wait for the next request.
         self.body.clear();
-        Some((client, after))
+        Some(Released { client, after, surplus })
     }
 
-    /// Bytes of the next request that came with the last body; once, after the end.
-    pub(super) fn take_surplus(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.surplus)
+    /// The answer has said that the connection stays, and has a proper end.
+    fn may_keep(&self) -> bool {
+        matches!(self.end, End::Open | End::Complete)
+            && self.settled.is_some_and(|settled| settled.keep_alive)
+            && !self.is_short()
     }
 }

@@ -2,15 +2,19 @@
 
 use super::wait::ReadStep;
 use super::{Exchange, Gone};
-use crate::net::client::Client;
 use crate::proto::http::status;
 use crate::worker::body::BodyError;
 use crate::worker::rescue;
 
 impl Exchange {
+    /// Is something of a `100 Continue` still to be sent?
+    pub(super) fn owes_interim(&self) -> bool {
+        !self.head_sent() && !self.unsent.bytes.is_empty()
+    }
+
     /// One step of a read, without waiting: `true` when it has all that it wants.
     pub(super) fn read_step(&mut self, step: &mut ReadStep<'_>) -> Result<bool, BodyError> {
-        if self.delivery.is_none() && !self.out.is_empty() {
+        if self.owes_interim() {
             self.send_interim()?;
         }
         let Some(client) = &mut self.client else { return Err(BodyError::Over) };
@@ -20,8 +24,8 @@ impl Exchange {
     /// A read that has failed may have been ended so that the client gets its answer before the worker is killed.
     pub(super) fn after_read(&mut self, read: Result<(), BodyError>) -> Result<(), BodyError> {
         if read.is_err()
-            && self.client.as_ref().is_some_and(Client::is_tls)
-            && let Some(answer) = rescue::claimed(self.slot)
+            && self.is_tls()
+            && let Some(answer) = rescue::claimed(self.home.slot)
         {
             self.say_last(answer);
         }
@@ -30,7 +34,7 @@ impl Exchange {
 
     /// Has the client been told to send its body, or sent enough of it without?
     pub(super) fn body_is_invited(&self) -> bool {
-        !self.expects_continue || self.body.is_ready_for(1)
+        !self.asked.expects_continue || self.body.is_ready_for(1)
     }
 
     /// Sends `100 Continue` to a client that waits for it, once, unless the answer has begun.
@@ -38,18 +42,18 @@ impl Exchange {
         if self.body_is_invited() {
             return Ok(());
         }
-        self.expects_continue = false;
-        if self.delivery.is_some() {
+        self.asked.expects_continue = false;
+        if self.head_sent() {
             return Ok(());
         }
-        self.out.extend_from_slice(status::CONTINUE);
+        self.unsent.bytes.extend_from_slice(status::CONTINUE);
         self.send_interim()
     }
 
     /// As far as the client takes it.
     fn send_interim(&mut self) -> Result<(), BodyError> {
         let sent = self.send_with(&[]);
-        self.slot.resume();
+        self.home.slot.resume();
         sent.map(drop).map_err(|Gone| BodyError::Closed)
     }
 }

@@ -2,13 +2,13 @@
 //! has to wait unlocks it first, and finds out afterwards whether the request is still the same. So no thread holds up
 //! another, and the core, which alone ends requests, is held up by nobody.
 
-use super::{Exchange, Gone, Outcome, Sent, WriteError};
+use super::{Exchange, Gone, Loss, Outcome, Released, Sent, WriteError};
 use crate::net::client::Client;
 use crate::sys::clock;
 use crate::sys::wait::{self, Ended, Interest, Waker};
+use crate::worker::body::spool::Storage;
 use crate::worker::body::{Body, BodyError};
-use crate::worker::exchange::After;
-use crate::worker::spool::Storage;
+use crate::worker::conns::Overdue;
 use parking_lot::{Mutex, MutexGuard};
 use std::io::Result as IoResult;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -55,9 +55,7 @@ impl Wait for Blocking {
 #[derive(Debug)]
 pub struct Finished {
     /// The connection, with what is to be done with it.
-    pub client: Option<(Client, After)>,
-    /// Bytes of the next request that came with the last body.
-    pub surplus: Vec<u8>,
+    pub released: Option<Released>,
     pub outcome: Outcome,
 }
 
@@ -143,20 +141,20 @@ impl SharedExchange {
     ) -> Result<Guard<'a>, Broken> {
         let serial = exchange.serial;
         let need = exchange.need(what, patience.left());
-        exchange.waiting += 1;
+        exchange.turns.waiting += 1;
         drop(exchange);
         let began = clock::monotonic_us();
         let ended = self.wait.wait(&need);
         let mut exchange = self.lock();
-        exchange.waiting -= 1;
-        if exchange.waiting == 0 {
-            exchange.waker = None;
+        exchange.turns.waiting -= 1;
+        if exchange.turns.waiting == 0 {
+            exchange.turns.waker = None;
         }
         if exchange.serial != serial {
             return Err(Broken::Over);
         }
         if matches!(what, For::Write) {
-            exchange.waited += Duration::from_micros(clock::monotonic_us() - began);
+            exchange.progress.waited += Duration::from_micros(clock::monotonic_us() - began);
         }
         match ended {
             Ok(Ended::Ready) => patience.renew(),
@@ -174,7 +172,7 @@ impl SharedExchange {
         if exchange.serial != serial {
             return Some(Err(BodyError::Over));
         }
-        if exchange.reading || !exchange.body_is_invited() {
+        if exchange.turns.reading || !exchange.body_is_invited() {
             return None;
         }
         match exchange.read_step(step) {
@@ -187,18 +185,18 @@ impl SharedExchange {
     /// Reads until `step` has what it wants, behind the reads of other threads. Not while attached to the interpreter.
     pub fn read(&self, serial: u64, step: &mut ReadStep<'_>) -> Result<(), BodyError> {
         let mut exchange = self.of(serial).ok_or(BodyError::Over)?;
-        let mut patience = Patience::new(exchange.timeout);
-        while exchange.reading {
+        let mut patience = Patience::new(exchange.limits.timeout);
+        while exchange.turns.reading {
             exchange = self.pause(exchange, For::Turn, &mut patience).map_err(|broken| match broken {
                 Broken::Over => BodyError::Over,
                 Broken::TimedOut => BodyError::Busy,
             })?;
         }
-        exchange.reading = true;
+        exchange.turns.reading = true;
         let (exchange, read) = self.read_in_turn(exchange, step);
         if let Some(mut exchange) = exchange {
-            exchange.reading = false;
-            exchange.wake_others();
+            exchange.turns.reading = false;
+            exchange.turns.wake_others();
         }
         read
     }
@@ -209,7 +207,7 @@ impl SharedExchange {
         mut exchange: Guard<'a>,
         step: &mut ReadStep<'_>,
     ) -> (Option<Guard<'a>>, Result<(), BodyError>) {
-        let mut patience = Patience::new(exchange.timeout);
+        let mut patience = Patience::new(exchange.limits.timeout);
         let mut read = exchange.invite_body();
         while read.is_ok() {
             match exchange.read_step(step) {
@@ -230,7 +228,7 @@ impl SharedExchange {
                     read = exchange.body.fail(BodyError::TimedOut);
                 }
             }
-            if exchange.gone {
+            if exchange.is_gone() {
                 read = Err(BodyError::Closed);
             }
         }
@@ -265,19 +263,19 @@ impl SharedExchange {
 
     /// Waits until no other thread's piece is under way, as long as the client takes something of it.
     fn write_turn<'a>(&'a self, mut exchange: Guard<'a>) -> Result<Guard<'a>, WriteError> {
-        let (serial, mut sent) = (exchange.serial, exchange.sent);
+        let (serial, mut sent) = (exchange.serial, exchange.progress.sent);
         let mut patience = Patience::new(exchange.send_timeout());
-        while exchange.writing && !exchange.gone {
+        while exchange.turns.writing && !exchange.is_gone() {
             exchange = match self.pause(exchange, For::Turn, &mut patience) {
                 Ok(exchange) => exchange,
                 Err(Broken::Over) => return Err(WriteError::Over),
                 Err(Broken::TimedOut) => {
-                    let late = self.of(serial).filter(|late| late.sent > sent);
+                    let late = self.of(serial).filter(|late| late.progress.sent > sent);
                     patience.renew();
                     late.ok_or_else(|| self.overdue(serial))?
                 }
             };
-            sent = exchange.sent;
+            sent = exchange.progress.sent;
         }
         Ok(exchange)
     }
@@ -285,7 +283,7 @@ impl SharedExchange {
     /// The client took nothing for too long.
     fn overdue(&self, serial: u64) -> WriteError {
         let Some(mut exchange) = self.of(serial) else { return WriteError::Over };
-        exchange.give_up_overdue();
+        exchange.give_up(Loss::Slow(Overdue::Silent));
         WriteError::Gone
     }
 
@@ -307,11 +305,11 @@ impl SharedExchange {
         let mut patience = Patience::new(exchange.send_timeout());
         loop {
             rest = &rest[exchange.send_with(rest)?..];
-            if exchange.takes_over(rest) {
+            if exchange.take_over(rest) {
                 exchange.end_turn();
                 return Ok(());
             }
-            exchange.held_back = rest.len();
+            exchange.turns.held_back = rest.len();
             exchange = match self.pause_writing(exchange, &mut patience) {
                 // The core has all of the piece, and sends it with the end of the answer.
                 Err(WriteError::Over) if rest.is_empty() => return Ok(()),
@@ -336,7 +334,7 @@ impl SharedExchange {
         while !exchange.send_file_step()? {
             exchange = self.pause_writing(exchange, &mut patience)?;
         }
-        if exchange.queue.is_empty() {
+        if exchange.unsent.queue.is_empty() {
             exchange.end_turn();
         }
         Ok(())
@@ -353,7 +351,7 @@ impl SharedExchange {
     /// Sends until no more is left than may be.
     fn send_up_to_room<'a>(&'a self, mut exchange: Guard<'a>) -> Result<Guard<'a>, WriteError> {
         let mut patience = Patience::new(exchange.send_timeout());
-        while !exchange.gone && !exchange.is_flushed() {
+        while !exchange.is_gone() && !exchange.is_flushed() {
             exchange.send_some()?;
             if exchange.leaves_little() {
                 break;
@@ -374,19 +372,19 @@ impl SharedExchange {
 }
 
 fn exchange_end(mut exchange: Guard<'_>) -> Finished {
-    let client = exchange.release();
-    Finished { client, surplus: exchange.take_surplus(), outcome: exchange.outcome() }
+    let released = exchange.release();
+    Finished { released, outcome: exchange.outcome() }
 }
 
 impl Exchange {
     fn need(&mut self, what: For, timeout: Duration) -> Need {
         // The core waits for its client until that does something: it alone would end the request.
-        let is_shared = matches!(what, For::Turn) || thread::current().id() != self.core_thread;
-        if is_shared && self.waker.is_none() {
-            self.waker = Waker::new().ok().map(Arc::new);
+        let is_shared = matches!(what, For::Turn) || thread::current().id() != self.home.thread;
+        if is_shared && self.turns.waker.is_none() {
+            self.turns.waker = Waker::new().ok().map(Arc::new);
         }
         let interest = match what {
-            For::Read => Interest { read: true, write: self.delivery.is_none() && !self.out.is_empty() },
+            For::Read => Interest { read: true, write: self.owes_interim() },
             For::Write => Interest { read: false, write: true },
             For::Turn => Interest::default(),
         };
@@ -394,16 +392,9 @@ impl Exchange {
         Need {
             socket: socket.map(|client| client.as_fd().as_raw_fd()),
             interest,
-            waker: self.waker.clone().filter(|_| is_shared),
+            waker: self.turns.waker.clone().filter(|_| is_shared),
             is_shared,
             timeout,
-        }
-    }
-
-    /// Has every other thread of the request look again.
-    pub(super) fn wake_others(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
         }
     }
 }

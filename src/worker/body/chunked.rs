@@ -1,8 +1,8 @@
 //! A chunked body on its way in: bytes from the socket, data for the reader, and what came after the end.
 
-use super::body::BodyError;
 use crate::net::client::Client;
 use crate::proto::http::{Decoder, Piece};
+use crate::worker::body::BodyError;
 use std::io::Result;
 
 /// Received at most in one step.

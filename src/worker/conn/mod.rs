@@ -1,0 +1,3 @@
+//! The connections of a worker.
+
+pub mod linger;

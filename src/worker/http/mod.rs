@@ -1,0 +1,5 @@
+//! Requests on HTTP sockets.
+
+pub mod forwarded;
+pub mod head;
+mod upload;

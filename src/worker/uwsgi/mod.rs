@@ -1,0 +1,3 @@
+//! Requests on uwsgi sockets.
+
+mod packet;
