@@ -33,8 +33,8 @@ from harness.nginx import Nginx
 TEST_APPS = REPO / "tests" / "apps"
 # A server is stopped and started anew so often in the cells of its end.
 ENDS = 10
-# So long after its start it ends, and that is over when so many clients were refused, or after so long.
-END_AFTER, REFUSALS, END_PATIENCE = 0.5, 50, 10
+# So long after its start it ends, and that is over when so many clients were refused.
+END_AFTER, REFUSALS = 0.5, 50
 # Clients of the modes that wait much of the time; 8 of the others.
 CLIENTS = {"late5": 32, "late100": 64, "think5": 32, "think100": 64}
 
@@ -285,23 +285,23 @@ def run_under_load(cell: Cell, home: Home, amount: Amount) -> Outcome:
 def run_ends(cell: Cell, home: Home, amount: Amount) -> Outcome:
     """The books of all the ends together. A server that did not end once will not the next time."""
     books, ended = Books(), 0
-    while ended < ENDS and run_end(cell, home, books):
+    while ended < ENDS and run_end(cell, home, books, amount.patience):
         ended += 1
     return Outcome(books, ended, ENDS)
 
 
-def run_end(cell: Cell, home: Home, books: Books) -> bool:
+def run_end(cell: Cell, home: Home, books: Books, patience: float) -> bool:
     """Whether it answered before, and refused everybody and was gone afterwards."""
     answered, enough = books.answered, books.refused + REFUSALS
     with serve(cell, home) as running, load_of(running, books) as load:
         event = HAPPENINGS[cell.event].event(running)
-        load.run(seconds=END_PATIENCE, events=[event], until=lambda: books.refused >= enough)
-        return books.refused >= enough and books.answered > answered and has_ended(running.server)
+        load.run(seconds=patience, events=[event], until=lambda: books.refused >= enough)
+        return books.refused >= enough and books.answered > answered and has_ended(running.server, patience)
 
 
-def has_ended(server: Server) -> bool:
+def has_ended(server: Server, patience: float) -> bool:
     try:
-        server.process.wait(END_PATIENCE)
+        server.process.wait(patience)
     except subprocess.TimeoutExpired:
         return False
     return True
