@@ -232,6 +232,22 @@ impl WorkerSlot {
         self.stage_word().store(stage as u64, Release);
     }
 
+    /// The worker serves from now on. `false`: the master has given it up before.
+    pub fn end_boot(&self) -> bool {
+        self.leave_boot(Stage::Ready)
+    }
+
+    /// The master gives up a worker that has not begun to serve. `false`: it has; it must not be killed for that.
+    pub fn give_up_boot(&self) -> bool {
+        self.leave_boot(Stage::Gone)
+    }
+
+    /// One of both wins.
+    fn leave_boot(&self, stage: Stage) -> bool {
+        let (booting, next) = (Stage::Booting as u64, stage as u64);
+        self.stage_word().compare_exchange(booting, next, AcqRel, Acquire).is_ok()
+    }
+
     pub fn command(&self) -> Command {
         match self.command_word().load(Acquire) & ((1 << COMMAND_BITS) - 1) {
             1 => Command::Pause,
@@ -452,6 +468,18 @@ mod tests {
         assert_eq!((slot.command_for(first), slot.command_for(second)), (Command::Retire, Command::Drain));
         slot.unassign();
         assert!(!slot.is_assigned(second));
+    }
+
+    #[test]
+    fn a_boot_ends_in_one_way() {
+        let scoreboard = Scoreboard::new(1, 1).unwrap();
+        let slot = scoreboard.worker(0);
+        slot.assign(1, 1, scoreboard.next_assignment());
+        assert!(slot.end_boot() && !slot.give_up_boot());
+        assert_eq!(slot.stage(), Stage::Ready);
+        slot.assign(1, 1, scoreboard.next_assignment());
+        assert!(slot.give_up_boot() && !slot.end_boot());
+        assert_eq!(slot.stage(), Stage::Gone);
     }
 
     #[test]
