@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from cells import HAPPENINGS, Cell
+from cells import CLIENTS, HAPPENINGS, Cell
 
 # A cell whose event did not happen often enough is run again so often, each time with twice the patience.
 TRIES = 3
 # Seconds that a cell takes with the start and the stop of its server, while the store does not know it.
-GUESS, GUESS_OF_ENDS = 7.0, 15.0
+GUESS, GUESS_IF_SLOW, GUESS_OF_ENDS = 6.0, 11.0, 20.0
 
 Result = dict
 
@@ -49,7 +49,9 @@ class Store:
 
 
 def guess(cell: Cell) -> float:
-    return GUESS_OF_ENDS if HAPPENINGS[cell.event].ends else GUESS
+    if HAPPENINGS[cell.event].ends:
+        return GUESS_OF_ENDS
+    return GUESS if cell.peer == "rwsgi" and cell.mode not in CLIENTS else GUESS_IF_SLOW
 
 
 def is_void(result: Result) -> bool:
