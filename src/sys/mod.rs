@@ -1,5 +1,6 @@
 //! Floor 2: the one room with `unsafe`. System calls behind a safe API, a SAFETY comment a block.
 
+mod accepted;
 pub mod clients;
 pub mod clock;
 pub mod epoll;
