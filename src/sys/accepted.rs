@@ -1,7 +1,7 @@
 //! The accepted connections of this process as the kernel knows them: their own address is that of a listener. For the
 //! child of a fork: system calls and nothing else.
 
-use super::{check, check_len, listeners, socket};
+use super::{check, check_len, listeners, socket_name};
 use std::io::Result;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -14,7 +14,9 @@ pub(super) fn close_all() {
     let _ = each_descriptor(|number| {
         // SAFETY: in a child that was just forked no other thread opens or closes anything; borrowed for this call alone.
         let file = unsafe { BorrowedFd::borrow_raw(number) };
-        if socket::names_of(file).is_some_and(listeners::has_name) && socket::is_connected_stream(file) {
+        if socket_name::names_of(file).is_some_and(listeners::has_name)
+            && socket_name::is_connected_stream(file)
+        {
             listeners::replace(number);
         }
     });
@@ -67,9 +69,9 @@ mod tests {
 
     /// Whose connections are those of `listener`?
     fn has_accepted(listener: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
-        let name = socket::names_of(listener).unwrap()[0];
-        socket::names_of(other).is_some_and(|names| names.contains(&name))
-            && socket::is_connected_stream(other)
+        let name = socket_name::names_of(listener).unwrap()[0];
+        socket_name::names_of(other).is_some_and(|names| names.contains(&name))
+            && socket_name::is_connected_stream(other)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Closing means that a placeholder takes the descriptor's place (dup2(2)): the number stays open, so that nobody who still
 //! uses it ever meets another file, and the kernel closes the listening socket when no process has it any more.
 
-use super::{check, socket};
+use super::{check, socket, socket_name};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::*};
@@ -13,7 +13,7 @@ const MAX_LISTENERS: usize = 256;
 
 struct Known {
     number: AtomicI32,
-    /// What [`socket::names_of`] says of it first; 0: nothing.
+    /// What [`socket_name::names_of`] says of it first; 0: nothing.
     name: AtomicU64,
     /// Somebody else may go on listening there when the server is gone.
     is_shared: AtomicBool,
@@ -37,7 +37,7 @@ pub fn register<'a>(listeners: impl Iterator<Item = (BorrowedFd<'a>, bool)>) -> 
         let full = || Error::new(ErrorKind::InvalidInput, "too many listeners");
         let place = KNOWN.get(count).ok_or_else(full)?;
         place.number.store(listener.as_raw_fd(), Relaxed);
-        place.name.store(socket::names_of(listener).map_or(0, |names| names[0]), Relaxed);
+        place.name.store(socket_name::names_of(listener).map_or(0, |names| names[0]), Relaxed);
         place.is_shared.store(is_shared, Relaxed);
         count += 1;
     }

@@ -17,6 +17,7 @@ pub mod scm;
 pub mod shm;
 pub mod signal;
 pub mod socket;
+mod socket_name;
 pub mod unix_listener;
 pub mod user;
 pub mod wait;
