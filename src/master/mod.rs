@@ -245,7 +245,7 @@ impl<R: Application> Master<'_, R> {
         if slot.stage() == Stage::Booting {
             // Before it is given up: one that gets ready in this moment leaves as any other.
             slot.set_command(command);
-            if slot.give_up_boot() {
+            if slot.end_boot(Stage::Gone) {
                 child.kill_at = Some(now);
                 return;
             }
@@ -303,7 +303,7 @@ impl<R: Application> Master<'_, R> {
             child.kill_at = Some(now + 1_000_000);
             match child.leaving {
                 // Ready in this moment: the next turn sees it.
-                None if !child.on(&self.scoreboard).give_up_boot() => continue,
+                None if !child.on(&self.scoreboard).end_boot(Stage::Gone) => continue,
                 None => {
                     log::say(&format!("{} did not get ready within boot-timeout; killed", child.name()));
                     child.leaving = Some(Leaving::Discarded);

@@ -49,8 +49,7 @@ impl Command {
         self == Command::Serve
     }
 
-    /// May an answer leave its connection open? A worker that leaves passes plain connections on to one that serves; a TLS
-    /// session cannot be passed on.
+    /// May an answer leave its connection open? A worker that leaves passes plain ones on; a TLS session it cannot.
     pub fn keeps_connections(self, is_tls: bool) -> bool {
         self.serves() || (self == Command::Retire && !is_tls)
     }
@@ -232,20 +231,9 @@ impl WorkerSlot {
         self.stage_word().store(stage as u64, Release);
     }
 
-    /// The worker serves from now on. `false`: the master has given it up before.
-    pub fn end_boot(&self) -> bool {
-        self.leave_boot(Stage::Ready)
-    }
-
-    /// The master gives up a worker that has not begun to serve. `false`: it has; it must not be killed for that.
-    pub fn give_up_boot(&self) -> bool {
-        self.leave_boot(Stage::Gone)
-    }
-
-    /// One of both wins.
-    fn leave_boot(&self, stage: Stage) -> bool {
-        let (booting, next) = (Stage::Booting as u64, stage as u64);
-        self.stage_word().compare_exchange(booting, next, AcqRel, Acquire).is_ok()
+    /// `Ready` by the worker, or `Gone` by the master, which kills it then. `false`: the other one was first.
+    pub fn end_boot(&self, stage: Stage) -> bool {
+        self.stage_word().compare_exchange(Stage::Booting as u64, stage as u64, AcqRel, Acquire).is_ok()
     }
 
     pub fn command(&self) -> Command {
@@ -475,10 +463,10 @@ mod tests {
         let scoreboard = Scoreboard::new(1, 1).unwrap();
         let slot = scoreboard.worker(0);
         slot.assign(1, 1, scoreboard.next_assignment());
-        assert!(slot.end_boot() && !slot.give_up_boot());
+        assert!(slot.end_boot(Stage::Ready) && !slot.end_boot(Stage::Gone));
         assert_eq!(slot.stage(), Stage::Ready);
         slot.assign(1, 1, scoreboard.next_assignment());
-        assert!(slot.give_up_boot() && !slot.end_boot());
+        assert!(slot.end_boot(Stage::Gone) && !slot.end_boot(Stage::Ready));
         assert_eq!(slot.stage(), Stage::Gone);
     }
 

@@ -123,7 +123,7 @@ impl Shared {
             .map(|other| other.served())
             .min();
         self.slot.served_baseline().store(least.unwrap_or(0), Relaxed);
-        let is_ready = self.slot.end_boot();
+        let is_ready = self.slot.end_boot(Stage::Ready);
         if is_ready {
             self.tell_master();
         }
