@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import ssl
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,13 +33,17 @@ from harness.nginx import Nginx
 TEST_APPS = REPO / "tests" / "apps"
 # A server is stopped and started anew so often in the cells of its end.
 ENDS = 10
-# So long after its start it ends, and the cell is over when so many clients were refused.
+# So long after its start it ends, and that is over when so many clients were refused.
 END_AFTER, REFUSALS = 0.5, 50
 # Clients of the modes that wait much of the time; 8 of the others.
 CLIENTS = {"late5": 32, "late100": 64, "think5": 32, "think100": 64}
 
 TRANSPORTS = ("http", "https", "unix", "nginx", "uwsgi", "nginx-uwsgi")
 UWSGI_MODES = ("new", "late5", "late100", "post")
+# Of these, a quarter of the requests is enough: their clients wait most of the time.
+SLOW_MODES = ("late100", "think100")
+# Of `sampled`.
+SAMPLE_MODES = ("new", "kept", "think5", "post")
 THREADS = (1, 4)
 
 
@@ -66,10 +72,14 @@ class Running:
 
 @dataclass(frozen=True)
 class Happening:
-    """`flags` make it happen, peer by peer ({dir} is the directory of the run); `event` is who does it from outside."""
+    """`flags` make it happen, peer by peer ({dir} is the directory of the run); `event` is who does it from outside.
+    A cell proves nothing unless that had an effect `needed` times while requests were under way."""
 
     flags: dict[str, str]
-    event: Callable[[Running], events.Event] | None = None
+    event: Callable[[Running], events.Event] = lambda running: events.Recycling()
+    needed: int = 3
+    # At least so long, for events that come once a second.
+    seconds: float = 3
     env: dict[str, str] = field(default_factory=dict)
     app: str = "counted:application"
     ends: bool = False
@@ -89,22 +99,27 @@ def to_master(number: Signals, every: float, times: float = events.NEVER) -> Cal
 
 
 HAPPENINGS = {
-    "hup": Happening(both("", gunicorn=""), to_master(Signals.SIGHUP, 0.5)),
+    "hup": Happening(both("", gunicorn=""), to_master(Signals.SIGHUP, 0.5), needed=2),
     "touch-reload": Happening(
-        both("--touch-reload {dir}/touched"), lambda running: events.touch(running.directory / "touched", 1.2)
+        both("--touch-reload {dir}/touched"),
+        lambda running: events.touch(running.directory / "touched", 1.2),
+        needed=2,
+        seconds=5,
     ),
     "py-autoreload": Happening(
         both("--py-autoreload 1", gunicorn="--reload"),
         lambda running: events.rewrite(running.directory / "watched.py", WATCHED, 1.5),
         app="watched:application",
+        needed=2,
+        seconds=5,
     ),
     "max-requests": Happening(both(RECYCLE + "--max-requests 50", gunicorn="--max-requests 50")),
-    "max-worker-lifetime": Happening(both(RECYCLE + "--max-worker-lifetime 1")),
+    "max-worker-lifetime": Happening(both(RECYCLE + "--max-worker-lifetime 1"), seconds=5),
     "reload-on-rss": Happening(both(RECYCLE + "--reload-on-rss 80"), env={"COUNTED_MIB": "80"}),
     "term-worker": Happening(both("", gunicorn=""), lambda running: events.signal_worker(Signals.SIGTERM, 0.3)),
     "stop-cont": Happening(both("", gunicorn=""), lambda running: events.Freeze(0.3)),
-    "stop": Happening(both("", gunicorn=""), to_master(Signals.SIGTERM, END_AFTER, 1), ends=True),
-    "kill-master": Happening(both("", gunicorn=""), to_master(Signals.SIGKILL, END_AFTER, 1), ends=True),
+    "stop": Happening(both("", gunicorn=""), to_master(Signals.SIGTERM, END_AFTER, 1), needed=ENDS, ends=True),
+    "kill-master": Happening(both("", gunicorn=""), to_master(Signals.SIGKILL, END_AFTER, 1), needed=ENDS, ends=True),
 }
 
 
@@ -121,6 +136,20 @@ def is_possible(cell: Cell) -> bool:
 def every_cell() -> Iterator[Cell]:
     rows = itertools.product(("rwsgi", "uwsgi", "gunicorn"), HAPPENINGS, TRANSPORTS, MODES, THREADS)
     return (cell for row in rows if is_possible(cell := Cell(*row)))
+
+
+def sampled(cells: Iterable[Cell], most: int) -> list[Cell]:
+    """Of each peer's cells in SAMPLE_MODES at most so many, evenly of each event: always the same, and for each peer
+    the same ones where it has them."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: zlib.crc32(cell.name.partition("/")[2].encode())):
+        if cell.mode in SAMPLE_MODES:
+            groups.setdefault((cell.peer, cell.event), []).append(cell)
+    found: dict[str, list[Cell]] = {}
+    for row in itertools.zip_longest(*groups.values()):
+        for cell in filter(None, row):
+            found.setdefault(cell.peer, []).append(cell)
+    return [cell for of_peer in found.values() for cell in of_peer[:most]]
 
 
 # ── running one ──
@@ -203,15 +232,35 @@ def wait_answer(server: Server, endpoint: Endpoint) -> None:
 
 @dataclass(frozen=True)
 class Amount:
-    """At least so many requests and seconds, and not longer than that."""
+    """A cell is over when it has so many requests, or after `most_seconds`; but not before `least_seconds`, nor before
+    its event had effect, for which it has `patience`."""
 
     requests: int
     least_seconds: float
     most_seconds: float
+    patience: float
+
+    def of(self, cell: Cell) -> Amount:
+        requests = self.requests // 4 if cell.mode in SLOW_MODES else self.requests
+        least = max(self.least_seconds, HAPPENINGS[cell.event].seconds)
+        return replace(self, requests=requests, least_seconds=least, most_seconds=max(least, self.most_seconds))
 
 
-def run(cell: Cell, home: Home, amount: Amount) -> Books:
-    return run_ends(cell, home) if HAPPENINGS[cell.event].ends else run_under_load(cell, home, amount)
+@dataclass(frozen=True)
+class Outcome:
+    books: Books
+    # How often the event was seen to change something, and how often it must have.
+    effects: int
+    needed: int
+
+    def summary(self) -> dict[str, object]:
+        void = self.effects < self.needed
+        return {**self.books.summary(), "effects": self.effects, "needed": self.needed, "void": void}
+
+
+def run(cell: Cell, home: Home, amount: Amount) -> Outcome:
+    run_one = run_ends if HAPPENINGS[cell.event].ends else run_under_load
+    return run_one(cell, home, amount.of(cell))
 
 
 def load_of(running: Running, books: Books | None = None) -> Load:
@@ -219,28 +268,40 @@ def load_of(running: Running, books: Books | None = None) -> Load:
     return Load(running.endpoint, MODES[mode], CLIENTS.get(mode, 8), books)
 
 
-def run_under_load(cell: Cell, home: Home, amount: Amount) -> Books:
+def run_under_load(cell: Cell, home: Home, amount: Amount) -> Outcome:
+    needed = HAPPENINGS[cell.event].needed
     with serve(cell, home) as running, load_of(running) as load:
-        least = time.monotonic() + amount.least_seconds
-        event = HAPPENINGS[cell.event].event
-        return load.run(
-            seconds=amount.most_seconds,
-            events=[event(running)] if event else [],
-            until=lambda: load.books.begun >= amount.requests and time.monotonic() >= least,
-        )
+        event, begun_at = HAPPENINGS[cell.event].event(running), time.monotonic()
+
+        def is_enough() -> bool:
+            seconds = time.monotonic() - begun_at
+            has_run = load.books.begun >= amount.requests or seconds >= amount.most_seconds
+            return has_run and seconds >= amount.least_seconds and event.effects >= needed
+
+        books = load.run(seconds=max(amount.patience, amount.most_seconds), events=[event], until=is_enough)
+    return Outcome(books, event.effects, needed)
 
 
-def run_ends(cell: Cell, home: Home) -> Books:
-    """The books of all the ends together."""
-    books = Books()
-    for _ in range(ENDS):
-        run_end(cell, home, books)
-    return books
+def run_ends(cell: Cell, home: Home, amount: Amount) -> Outcome:
+    """The books of all the ends together. A server that did not end once will not the next time."""
+    books, ended = Books(), 0
+    while ended < ENDS and run_end(cell, home, books, amount.patience):
+        ended += 1
+    return Outcome(books, ended, ENDS)
 
 
-def run_end(cell: Cell, home: Home, books: Books) -> None:
-    event = HAPPENINGS[cell.event].event
-    assert event
-    enough = books.refused + REFUSALS
+def run_end(cell: Cell, home: Home, books: Books, patience: float) -> bool:
+    """Whether it answered before, and refused everybody and was gone afterwards."""
+    answered, enough = books.answered, books.refused + REFUSALS
     with serve(cell, home) as running, load_of(running, books) as load:
-        load.run(seconds=30, events=[event(running)], until=lambda: books.refused >= enough)
+        event = HAPPENINGS[cell.event].event(running)
+        load.run(seconds=patience, events=[event], until=lambda: books.refused >= enough)
+        return books.refused >= enough and books.answered > answered and has_ended(running.server, patience)
+
+
+def has_ended(server: Server, patience: float) -> bool:
+    try:
+        server.process.wait(patience)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

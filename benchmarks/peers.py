@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Home:
     python: str = ""
     program: str = ""
     version: str = ""
+    # Names what is installed, whatever its version says.
+    build: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,12 @@ class Peer:
         except CannotInstall as error:
             raise CannotInstall(f"{error}\n{self.needs}") from None
         own = str(place / "python")
-        return Home(own, str(place / self.program), version_of(own, self.requirements[0]))
+        version = version_of(own, self.requirements[0])
+        return Home(own, str(place / self.program), version, version)
+
+    def is_replaced(self, home: Home) -> bool:
+        """Does something else stand there now?"""
+        return False
 
 
 def version_of(python: str, requirement: str) -> str:
@@ -133,7 +141,19 @@ class Rwsgi(Peer):
 
     def install(self, python: str) -> Home:
         script = str(Path(python).parent / self.program) if self.program else ""
-        return Home(python, script, f"{version_of(python, 'rwsgi')} ({revision()})")
+        return Home(python, script, f"{version_of(python, 'rwsgi')} ({revision()})", build_of(python))
+
+    def is_replaced(self, home: Home) -> bool:
+        try:
+            return build_of(home.python) != home.build
+        except (OSError, subprocess.SubprocessError):
+            return True
+
+
+def build_of(python: str) -> str:
+    code = "import rwsgi._rwsgi as m; print(m.__file__)"
+    file = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
 
 
 class Limit(Peer):

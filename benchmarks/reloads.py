@@ -5,21 +5,23 @@ from __future__ import annotations
 import argparse
 import datetime
 import fnmatch
-import json
+import multiprocessing
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 import machine
 import venvs
-from cells import Amount, Cell, every_cell, run
+from cells import Amount, Cell, every_cell, run, sampled
+from counted_report import document, line
+from counted_store import Result, Store, is_void
 from model import HERE, REPO
 from peers import PEERS, Home, Rwsgi
 from procs import ServerFailed
-
-COLUMNS = ("answered", "refused", "lost", "closed_idle", "slowest_ms")
-TITLES = ("answered", "refused", "lost", "closed idle", "slowest ms")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -32,9 +34,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="list the cells, and end")
     parser.add_argument("--requests", type=int, default=20_000, help="at least so many requests a cell (20,000)")
-    parser.add_argument("--least-seconds", type=float, default=5, help="at least so long (5), for the events")
-    parser.add_argument("--most-seconds", type=float, default=20, help="not longer than that (20)")
-    parser.add_argument("--redo", action="store_true", help="run cells that have a result of this version, too")
+    parser.add_argument("--least-seconds", type=float, default=3, help="at least so long (3; slow events 5)")
+    parser.add_argument("--most-seconds", type=float, default=10, help="not longer for the requests' sake (10)")
+    parser.add_argument("--patience", type=float, default=20, help="seconds for the event to have effect (20)")
+    parser.add_argument("--sample", type=int, metavar="N", help="of each peer's cells of a reduced grid at most N")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many cells at a time (1)")
+    parser.add_argument("--redo", action="store_true", help="run cells that have a result of this build, too")
     parser.add_argument("--report-only", action="store_true", help="run nothing; write the report of what is stored")
     parser.add_argument("--no-report", action="store_true", help="print the rows; write no report")
     parser.add_argument("--store", type=Path, default=venvs.cache() / "reloads.json", help="the results so far")
@@ -44,28 +49,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def chosen(patterns: list[str]) -> list[Cell]:
+def chosen(patterns: list[str], sample: int | None) -> list[Cell]:
     """The peers in turn within each row of the report."""
     found = [cell for cell in every_cell() if any(fnmatch.fnmatch(cell.name, one) for one in patterns or ["*"])]
+    found = found if sample is None else sampled(found, sample)
     return sorted(found, key=lambda cell: cell.name.partition("/")[2])
-
-
-class Store:
-    """The result of each cell, in one file that is written anew after each."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.results: dict[str, dict] = json.loads(path.read_text()) if path.exists() else {}
-
-    def has(self, cell: Cell, version: str) -> bool:
-        return self.results.get(cell.name, {}).get("version") == version
-
-    def put(self, cell: Cell, result: dict) -> None:
-        self.results[cell.name] = result
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(self.results, indent=1))
-        new.replace(self.path)
 
 
 def install(cells: list[Cell], options: argparse.Namespace) -> dict[str, Home]:
@@ -79,69 +67,47 @@ def install(cells: list[Cell], options: argparse.Namespace) -> dict[str, Home]:
     return homes
 
 
-def measure(cell: Cell, home: Home, amount: Amount) -> dict:
+def measure(cell: Cell, home: Home, amount: Amount) -> Result:
+    begun_at = time.monotonic()
     try:
         result = run(cell, home, amount).summary()
     except (ServerFailed, OSError, AssertionError, subprocess.SubprocessError) as error:
         result = {"failed": str(error)[-400:]}
-    return result | {"version": home.version, "day": datetime.date.today().isoformat()}
+    took = round(time.monotonic() - begun_at, 1)
+    if PEERS[cell.peer].is_replaced(home):
+        result = {"failed": "another build was installed meanwhile"}
+    today = datetime.date.today().isoformat()
+    return result | {"version": home.version, "build": home.build, "day": today, "took": took}
 
 
-def line(name: str, result: dict) -> str:
-    if "failed" in result:
-        return f"{name}: failed: {result['failed']}"
-    figures = ", ".join(f"{result[key]:,} {title}" for key, title in zip(COLUMNS, TITLES, strict=True))
-    return f"{name}: {figures}; {result['rate']:,}/s; {happened(result)} {reasons(result)}"
+def measure_all(cells: list[Cell], homes: dict[str, Home], options: argparse.Namespace, store: Store) -> None:
+    """Each in a process of its own, for the load takes a CPU."""
+    amount = Amount(options.requests, options.least_seconds, options.most_seconds, options.patience)
+    minutes = store.seconds(cells) / options.jobs / 60
+    print(f"{len(cells)} cells, {options.jobs} at a time: about {minutes:.0f} minutes", flush=True)
+    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        under_way = {}
+        for cell in cells:
+            home = homes[cell.peer]
+            patience = amount.patience * 2 ** (0 if options.redo else store.tries(cell, home.build))
+            under_way[pool.submit(measure, cell, home, replace(amount, patience=patience))] = cell
+        try:
+            for done in as_completed(under_way):
+                cell = under_way[done]
+                store.put(cell, done.result())
+                print(line(cell.name, store.results[cell.name]), flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def happened(result: dict) -> str:
-    said = [f"{count} × {name}" for name, count in result["events"].items()]
-    return ", ".join([*said, f"{result['workers']} workers"])
-
-
-def reasons(result: dict) -> str:
-    return "; ".join(f"{count} × {reason}" for reason, count in result["reasons"].items())
-
-
-# ── the report ──
-
-
-def row(cell: Cell, result: dict) -> str:
-    cells = [cell.event, cell.transport, cell.mode, str(cell.threads), cell.peer]
-    if "failed" in result:
-        cells += ["–"] * len(COLUMNS) + [f"failed: {result['failed'][:80]}".replace("|", "/").replace("\n", " "), ""]
-    else:
-        cells += [f"{result[key]:,}" for key in COLUMNS] + [happened(result), reasons(result)]
-    return "| " + " | ".join(cells) + " |"
-
-
-def total(cells: list[Cell], store: Store, peer: str) -> str:
-    results = [store.results[cell.name] for cell in cells if cell.peer == peer]
-    whole = [result for result in results if "failed" not in result]
-    sums = {key: sum(result[key] for result in whole) for key in COLUMNS}
-    clean = sum(result["lost"] == 0 for result in whole)
-    return (
-        f"- {peer}: {sums['answered']:,} answered, {sums['refused']:,} refused, {sums['lost']:,} lost, "
-        f"{sums['closed_idle']:,} closed idle; {clean} of {len(results)} cells without a loss"
-    )
-
-
-def document(cells: list[Cell], store: Store, about: list[str], day: str) -> str:
-    cells = [cell for cell in cells if cell.name in store.results]
-    titles = ["event", "over", "mode", "threads", "peer", *TITLES, "what happened", "why lost"]
-    lines = ["# What is lost while servers reload, recycle, freeze and end", ""]
-    lines += [total(cells, store, peer) for peer in dict.fromkeys(cell.peer for cell in cells)]
-    lines += ["", "| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    lines += [row(cell, store.results[cell.name]) for cell in cells]
-    versions = sorted({f"{cell.peer} {store.results[cell.name]['version']}" for cell in cells})
-    lines += ["", f"{day}; 2 processes each. README.md says how the figures are made.", ""]
-    lines += [f"- {one}" for one in [*about, "Measured: " + "; ".join(versions)]]
-    return "\n".join(lines) + "\n"
+def is_to_run(cell: Cell, homes: dict[str, Home], options: argparse.Namespace, store: Store) -> bool:
+    home = homes.get(cell.peer)
+    return home is not None and (options.redo or not store.is_settled(cell, home.build))
 
 
 def main() -> int:
     options = parse(sys.argv[1:])
-    cells = chosen(options.cells)
+    cells = chosen(options.cells, options.sample)
     if options.list:
         print("\n".join(cell.name for cell in cells), f"\n{len(cells)} cells")
         return 0
@@ -149,19 +115,13 @@ def main() -> int:
     store = Store(options.store)
     homes = install(cells, options)
     about = machine.describe(homes, options.python)
-    amount = Amount(options.requests, options.least_seconds, options.most_seconds)
-    for cell in cells:
-        home = homes.get(cell.peer)
-        if home is None or options.report_only or (store.has(cell, home.version) and not options.redo):
-            continue
-        result = measure(cell, home, amount)
-        store.put(cell, result)
-        print(line(cell.name, result), flush=True)
+    if not options.report_only:
+        measure_all([cell for cell in cells if is_to_run(cell, homes, options, store)], homes, options, store)
     day = datetime.date.today().isoformat()
     if not options.no_report:
         (HERE / "results" / f"{day}-reloads.md").write_text(document(cells, store, about, day))
     ours = [store.results[cell.name] for cell in cells if cell.peer == "rwsgi" and cell.name in store.results]
-    return 1 if any(result.get("failed") or result["lost"] for result in ours) else 0
+    return 1 if any("failed" in result or is_void(result) or result["lost"] for result in ours) else 0
 
 
 if __name__ == "__main__":

@@ -182,7 +182,9 @@ pub fn serve(app: Option<Bound<'_, PyAny>>, options: &Bound<'_, PyDict>) -> PyRe
     let sources =
         Sources { environment: environment(), keywords, object: object.is_some(), ..Sources::default() };
     let loaded = config::load(&sources).map_err(|error| config_error(options.py(), &error))?;
-    match serve_loaded(loaded, sources, object) {
+    let status = serve_loaded(loaded, sources, object);
+    master::start::reset_signals();
+    match status {
         0 => Ok(()),
         status => Err(BootError::new_err(format!("the server ended with status {status}; its log says why"))),
     }

@@ -279,6 +279,31 @@ def test_an_answer_that_is_complete_frees_its_thread(boot_both, kind, how):
     assert server.workers()[0].exceptions == 0
 
 
+NOTHING_FOR_EVER = [("HEAD", "200"), ("HEAD", "200,4"), ("GET", "204"), ("GET", "304"), ("GET", "200,0")]
+
+
+@KINDS
+def test_an_answer_that_can_have_no_bytes_is_not_waited_for_for_ever(boot_both, kind):
+    """The application yields nothing, and its client stays."""
+    server = boot_both("endless", socket_timeout=1)
+    for number, (method, query) in enumerate(NOTHING_FOR_EVER, 1):
+        with packet.connect(of(kind, server), 5) as client:
+            client.sendall(ask(kind, f"/empty?{query}", method))
+            response = packet.Response.parse(packet.read_all(client))
+        assert (response.status, response.body) == (int(query[:3]), b"")
+        server.log.wait("^closed$", number)
+    assert is_served(kind, server, "/hello").endswith(b"hello")
+    assert server.workers()[0].exceptions == 0
+
+
+@pytest.mark.parametrize("status", ["204", "304"])
+def test_code_behind_empty_pieces_runs(boot_both, status):
+    """An answer without bytes is one that a generator may work for."""
+    server = boot_both("works")
+    assert server.request(f"/?{status}").status == int(status)
+    server.log.wait("^worked$")
+
+
 def test_head_on_a_kept_connection_frees_its_thread(boot_both):
     server = boot_both("endless")
     for how in ("iterable", "write", "file"):

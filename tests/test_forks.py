@@ -13,6 +13,7 @@ import pytest
 
 from harness import procs
 from harness.http import Connection, request
+from harness.load import Load
 from harness.server import TESTS
 from harness.wait import PATIENCE, until
 
@@ -46,6 +47,18 @@ def test_a_child_that_comes_back_is_no_worker(boot, options):
     server.log.wait(f"GET /iterate: {re.escape(CAME_BACK)}")
     (worker,) = server.worker_pids()
     assert procs.children(worker) == []
+
+
+def test_a_child_has_no_connection_that_is_accepted_at_that_moment(boot):
+    """By another thread, between accept(2) and whatever it notes of it."""
+    server = boot("forks", threads=4)
+    with Load(server.address, 8, path=f"/connections?{server.address[1]}", requests=1500, check=has_none) as load:
+        load.join()
+    assert load.failures == []
+
+
+def has_none(response) -> bool:
+    return response.body == b"0"
 
 
 def test_a_child_that_raises_shows_its_traceback(boot):

@@ -172,6 +172,22 @@ def test_a_safe_pid_file_is_kept_until_the_server_is_ready(start, boot, public, 
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_server_that_cannot_start_leaves_no_safe_pid_file(start, public, theirs, is_writable):
+    """Root has made it, and the application's user removes it where that is allowed."""
+    if not is_writable:
+        os.chown(theirs, 0, 0)
+    options = public.options | AS_NOBODY | {"safe_pidfile": theirs / "pid"}
+    server = start(module="no_such_module", need_app=True, **options)
+    server.status = 22
+    assert server.wait_exit() == 22
+    server.log.accept_anything()
+    assert (theirs / "pid").exists() is not is_writable
+    if not is_writable:
+        server.log.find(f"cannot remove safe-pidfile {theirs}/pid, which is empty: Permission denied")
+
+
+@pytest.mark.root
 def test_new_files_belong_to_whom_they_did(boot, public, theirs):
     server = boot(
         module="environment:facts",

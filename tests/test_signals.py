@@ -90,6 +90,30 @@ def test_a_second_signal_stops_at_once(boot, number):
         assert is_closed(client)
 
 
+# The end of the interpreter lasts until somebody opens the FIFO.
+FINALIZES = """\
+import atexit, os
+def wait(pid=os.getpid()):
+    if os.getpid() == pid:
+        os.write(2, b"finalizing\\n")
+        open({fifo!r}).close()
+atexit.register(wait)
+"""
+
+
+@pytest.mark.parametrize("number", [*STOPPING, Signals.SIGHUP, Signals.SIGUSR1])
+def test_a_signal_that_comes_while_the_interpreter_ends_changes_nothing(boot, tmp_path, number):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (tmp_path / "sitecustomize.py").write_text(FINALIZES.format(fifo=str(fifo)))
+    server = boot("hello", env={"PYTHONPATH": f"{tmp_path}:{APPS}"})
+    server.signal(Signals.SIGTERM)
+    server.log.wait("^finalizing$")
+    server.signal(number)
+    with open(fifo, "r+b", buffering=0):
+        assert server.wait_exit() == 0
+
+
 @pytest.mark.parametrize("second", STOPPING)
 def test_a_signal_that_is_told_twice_counts_once(boot, second):
     """`uv run` passes on the Ctrl-C that the terminal has sent already; supervisors signal a process and its group."""

@@ -241,15 +241,20 @@ impl<R: Application> Master<'_, R> {
         }
         child.leaving = Some(why);
         let slot = child.on(&self.scoreboard);
+        let command = if why == Leaving::Stopped { Command::Drain } else { Command::Retire };
         if slot.stage() == Stage::Booting {
-            child.kill_at = Some(now);
-            return;
+            // Before it is given up: one that gets ready in this moment leaves as any other.
+            slot.set_command(command);
+            if slot.end_boot(Stage::Gone) {
+                child.kill_at = Some(now);
+                return;
+            }
         }
         child.kill_at = Some(now + mercy);
         // First what the application's own handlers wait for: once the worker knows its command it may be gone.
         self.forward_signal(index, why);
         let child = &self.children[index];
-        slot.set_command(if why == Leaving::Stopped { Command::Drain } else { Command::Retire });
+        slot.set_command(command);
         child.signal(signal::wake());
     }
 
@@ -297,6 +302,8 @@ impl<R: Application> Master<'_, R> {
             }
             child.kill_at = Some(now + 1_000_000);
             match child.leaving {
+                // Ready in this moment: the next turn sees it.
+                None if !child.on(&self.scoreboard).end_boot(Stage::Gone) => continue,
                 None => {
                     log::say(&format!("{} did not get ready within boot-timeout; killed", child.name()));
                     child.leaving = Some(Leaving::Discarded);

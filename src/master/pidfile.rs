@@ -2,6 +2,7 @@
 
 use crate::base::reason::reason;
 use crate::config::Settings;
+use crate::log;
 use crate::sys::owned_files::{Owner, Place};
 use crate::sys::process;
 use std::fs::File;
@@ -25,6 +26,8 @@ pub struct PidFile {
     pub when: When,
     /// Opened by root for the user who is to write it.
     file: Option<Arc<File>>,
+    /// It was not there before.
+    is_new: bool,
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -33,7 +36,9 @@ fn absolute(path: &Path) -> PathBuf {
 
 fn listed(all: [(&'static str, &Option<PathBuf>, When); 2]) -> Vec<PidFile> {
     let named = all.into_iter().filter_map(|(option, path, when)| Some((option, path.as_ref()?, when)));
-    named.map(|(option, path, when)| PidFile { option, path: absolute(path), when, file: None }).collect()
+    named
+        .map(|(option, path, when)| PidFile { option, path: absolute(path), when, file: None, is_new: false })
+        .collect()
 }
 
 /// Those that stand under names as they are before `chdir`.
@@ -55,7 +60,8 @@ impl PidFile {
     /// The file is written later, as another user, who gets it if it is new. What is in it stays until then.
     pub fn open_for(&mut self, owner: Owner) -> std::result::Result<(), String> {
         let opened = Place::find(&self.path).and_then(|place| place.open_for(owner));
-        self.file = Some(Arc::new(opened.map_err(|error| self.explain(error))?));
+        let (file, is_new) = opened.map_err(|error| self.explain(error))?;
+        (self.file, self.is_new) = (Some(Arc::new(file)), is_new);
         Ok(())
     }
 
@@ -65,7 +71,7 @@ impl PidFile {
     }
 
     pub fn write(&self) -> std::result::Result<(), String> {
-        let open = || Place::find(&self.path)?.open_for(Owner::default()).map(Arc::new);
+        let open = || Place::find(&self.path)?.open_for(Owner::default()).map(|(file, _)| Arc::new(file));
         let file = self.file.clone().map_or_else(open, Ok);
         file.and_then(|file| replace_content(&file)).map_err(|error| self.explain(error))
     }
@@ -87,9 +93,35 @@ impl PidFile {
         }
     }
 
+    /// Was it made for a pid that was never written?
+    fn is_unused(&self) -> bool {
+        let is_empty =
+            |file: &Arc<File>| file.metadata().is_ok_and(|facts| facts.is_file() && facts.len() == 0);
+        self.is_new && self.file.as_ref().is_some_and(is_empty)
+    }
+
+    fn remove_empty(&self) -> Result<()> {
+        let is_empty = Place::find(&self.path)?.read()?.is_empty();
+        if is_empty { Place::find_name(&self.path)?.remove() } else { Ok(()) }
+    }
+
     fn remove_own(&self) -> Result<()> {
         let is_own = Place::find(&self.path)?.read()?.trim() == process::pid().to_string();
         if is_own { Place::find_name(&self.path)?.remove() } else { Ok(()) }
+    }
+}
+
+/// Removes the files of a server that has not begun to serve, as far as the user that it has become may do that.
+pub fn remove_unused(files: &[PidFile]) {
+    for file in files.iter().filter(|file| file.is_unused()) {
+        if let Err(error) = file.remove_empty() {
+            log::say(&format!(
+                "cannot remove {} {}, which is empty: {}",
+                file.option,
+                file.path.display(),
+                reason(error)
+            ));
+        }
     }
 }
 

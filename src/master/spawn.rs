@@ -6,7 +6,7 @@ use super::zygote::{self, Birth, News, Zygote};
 use super::{Due, Master, Phase, ZYGOTE};
 use crate::base::reason::reason;
 use crate::log;
-use crate::shm::scoreboard::Assignment;
+use crate::shm::scoreboard::{Assignment, Stage};
 use crate::sys::{clock, epoll, io, process, signal, user};
 use crate::worker::application::Application;
 use crate::worker::{Setup, life};
@@ -198,8 +198,10 @@ impl<R: Application> Master<'_, R> {
         if let Some(child) = self.children.iter_mut().find(|child| child.assignment == assignment) {
             child.pid = Some(pid);
             // What was ordered while the pid was unknown reaches the worker now.
-            if child.leaving.is_some() {
-                child.signal(signal::SIGKILL);
+            match child.leaving {
+                None => {}
+                Some(_) if child.on(&self.scoreboard).stage() == Stage::Gone => child.signal(signal::SIGKILL),
+                Some(_) => child.signal(signal::wake()),
             }
         }
     }

@@ -77,6 +77,7 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
         .and_then(|()| log_to(second_log.as_deref(), settings));
     if let Err(error) = settled {
         bind::remove(&sockets.files);
+        pidfile::remove_unused(&pidfiles);
         return Err(error);
     }
     log_file = second_log.or(log_file);
@@ -206,10 +207,24 @@ fn live<R: Application>(
     for error in pidfiles.iter().filter(|_| vacuum).filter_map(|file| file.remove().err()) {
         log::say(&error);
     }
+    pidfile::remove_unused(&pidfiles);
+    disregard_signals();
+    status
+}
+
+/// Whoever stops the server twice must not change the status with which its interpreter, which finalizes now, will exit.
+fn disregard_signals() {
+    for signal in SIGNALS.into_iter().filter(|&signal| signal != signal::SIGCHLD) {
+        let _ = signal::disregard(signal);
+    }
+    let _ = signal::reset(signal::SIGCHLD);
+}
+
+/// The program that has served goes on: signals do to it what they do by default.
+pub fn reset_signals() {
     for signal in SIGNALS {
         let _ = signal::reset(signal);
     }
-    status
 }
 
 /// The master's name in `ps`; `None`: the configuration names no process.

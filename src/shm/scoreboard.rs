@@ -49,8 +49,7 @@ impl Command {
         self == Command::Serve
     }
 
-    /// May an answer leave its connection open? A worker that leaves passes plain connections on to one that serves; a TLS
-    /// session cannot be passed on.
+    /// May an answer leave its connection open? A worker that leaves passes plain ones on; a TLS session it cannot.
     pub fn keeps_connections(self, is_tls: bool) -> bool {
         self.serves() || (self == Command::Retire && !is_tls)
     }
@@ -230,6 +229,11 @@ impl WorkerSlot {
 
     pub fn set_stage(&self, stage: Stage) {
         self.stage_word().store(stage as u64, Release);
+    }
+
+    /// `Ready` by the worker, or `Gone` by the master, which kills it then. `false`: the other one was first.
+    pub fn end_boot(&self, stage: Stage) -> bool {
+        self.stage_word().compare_exchange(Stage::Booting as u64, stage as u64, AcqRel, Acquire).is_ok()
     }
 
     pub fn command(&self) -> Command {
@@ -452,6 +456,18 @@ mod tests {
         assert_eq!((slot.command_for(first), slot.command_for(second)), (Command::Retire, Command::Drain));
         slot.unassign();
         assert!(!slot.is_assigned(second));
+    }
+
+    #[test]
+    fn a_boot_ends_in_one_way() {
+        let scoreboard = Scoreboard::new(1, 1).unwrap();
+        let slot = scoreboard.worker(0);
+        slot.assign(1, 1, scoreboard.next_assignment());
+        assert!(slot.end_boot(Stage::Ready) && !slot.end_boot(Stage::Gone));
+        assert_eq!(slot.stage(), Stage::Ready);
+        slot.assign(1, 1, scoreboard.next_assignment());
+        assert!(slot.end_boot(Stage::Gone) && !slot.end_boot(Stage::Ready));
+        assert_eq!(slot.stage(), Stage::Gone);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! none of them: a connection ends only when no process has it open any more (close(2)), and a child that lives on would
 //! keep the end of an answer from its client, and the worker's epoll watching what the worker has closed (epoll(7)).
 //!
-//! A bit for each number, changed with one atomic operation when a connection comes and goes.
+//! A bit for each number, changed with one atomic operation when a connection comes and goes. Another thread may fork
+//! between that and the system call; such a connection is found by its address ([`super::accepted`]).
 
 use super::listeners;
 use std::os::fd::{AsRawFd, BorrowedFd};

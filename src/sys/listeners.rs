@@ -3,22 +3,25 @@
 //! Closing means that a placeholder takes the descriptor's place (dup2(2)): the number stays open, so that nobody who still
 //! uses it ever meets another file, and the kernel closes the listening socket when no process has it any more.
 
-use super::{check, socket};
+use super::{check, socket, socket_name};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::*};
 
 /// More addresses than any configuration has.
 const MAX_LISTENERS: usize = 256;
 
 struct Known {
     number: AtomicI32,
+    /// What [`socket_name::names_of`] says of it first; 0: nothing.
+    name: AtomicU64,
     /// Somebody else may go on listening there when the server is gone.
     is_shared: AtomicBool,
 }
 
-static KNOWN: [Known; MAX_LISTENERS] =
-    [const { Known { number: AtomicI32::new(-1), is_shared: AtomicBool::new(false) } }; MAX_LISTENERS];
+static KNOWN: [Known; MAX_LISTENERS] = [const {
+    Known { number: AtomicI32::new(-1), name: AtomicU64::new(0), is_shared: AtomicBool::new(false) }
+}; MAX_LISTENERS];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// A socket that listens nowhere and is connected to nobody.
 static PLACEHOLDER: AtomicI32 = AtomicI32::new(-1);
@@ -34,6 +37,7 @@ pub fn register<'a>(listeners: impl Iterator<Item = (BorrowedFd<'a>, bool)>) -> 
         let full = || Error::new(ErrorKind::InvalidInput, "too many listeners");
         let place = KNOWN.get(count).ok_or_else(full)?;
         place.number.store(listener.as_raw_fd(), Relaxed);
+        place.name.store(socket_name::names_of(listener).map_or(0, |names| names[0]), Relaxed);
         place.is_shared.store(is_shared, Relaxed);
         count += 1;
     }
@@ -60,6 +64,11 @@ pub fn close_all() {
     for known in &KNOWN[..COUNT.swap(0, AcqRel)] {
         replace(known.number.load(Relaxed));
     }
+}
+
+/// Is one of these the name of a listener?
+pub(super) fn has_name(names: [u64; 2]) -> bool {
+    KNOWN[..COUNT.load(Acquire)].iter().any(|known| names.contains(&known.name.load(Relaxed)))
 }
 
 /// The sockets are closed in the usual way from now on, and their numbers may become those of other files.

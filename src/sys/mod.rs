@@ -1,5 +1,6 @@
 //! Floor 2: the one room with `unsafe`. System calls behind a safe API, a SAFETY comment a block.
 
+mod accepted;
 pub mod clients;
 pub mod clock;
 pub mod epoll;
@@ -16,6 +17,7 @@ pub mod scm;
 pub mod shm;
 pub mod signal;
 pub mod socket;
+mod socket_name;
 pub mod unix_listener;
 pub mod user;
 pub mod wait;

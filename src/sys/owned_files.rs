@@ -301,13 +301,13 @@ impl Place {
     }
 
     /// A file to write to, with what is in it. A new one belongs to `owner`; one that was there keeps the owner that it has,
-    /// since nobody knows what it was made for.
-    pub fn open_for(&self, owner: Owner) -> Result<File> {
+    /// since nobody knows what it was made for. `true`: it is new.
+    pub fn open_for(&self, owner: Owner) -> Result<(File, bool)> {
         let (file, is_new) = self.open(libc::O_WRONLY, 0o644)?;
         if is_new {
             std::os::unix::fs::fchown(&file, owner.uid, owner.gid)?;
         }
-        Ok(file)
+        Ok((file, is_new))
     }
 
     /// The beginning of a small file; nothing of what is no file.

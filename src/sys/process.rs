@@ -1,6 +1,6 @@
 //! Processes: fork, reap, kill, limits.
 
-use super::{check, clients, listeners, retry, signal};
+use super::{accepted, check, clients, listeners, retry, signal};
 use std::io::{Error, Result};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,8 +48,10 @@ extern "C" fn born() {
     FORKS.fetch_add(1, Relaxed);
     if !OWN_FORK.load(Relaxed) {
         IS_COPY.store(true, Relaxed);
-        listeners::close_all();
         clients::close_all();
+        // While the listeners are known, by which these are found.
+        accepted::close_all();
+        listeners::close_all();
     }
 }
 
@@ -68,7 +70,7 @@ pub fn forks() -> u32 {
 
 fn fork_raw() -> Result<i32> {
     static WATCHED: Once = Once::new();
-    // SAFETY: the handler is a function that never goes away, and does nothing but use atomics and dup3.
+    // SAFETY: the handler is a function that never goes away, and does nothing but use atomics and make system calls.
     WATCHED.call_once(|| unsafe {
         libc::pthread_atfork(None, None, Some(born));
     });

@@ -25,7 +25,7 @@ fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(
     .map(drop)
 }
 
-fn get_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
+pub(super) fn get_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
     let mut value: libc::c_int = 0;
     let mut len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the value is a live int and its size is given.

@@ -123,9 +123,11 @@ impl Shared {
             .map(|other| other.served())
             .min();
         self.slot.served_baseline().store(least.unwrap_or(0), Relaxed);
-        self.slot.set_stage(Stage::Ready);
-        self.tell_master();
-        true
+        let is_ready = self.slot.end_boot(Stage::Ready);
+        if is_ready {
+            self.tell_master();
+        }
+        is_ready
     }
 
     /// It cannot wait for connections, and no later try would end otherwise: it has to be replaced.

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -119,6 +120,29 @@ def body_in_a_child(body):
         return read.read() + b" " + body.read()
 
 
+def connections_in_a_child(port):
+    """How many of those that were accepted at this port a child has open."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, str(sum(is_accepted(int(name), port) for name in os.listdir("/proc/self/fd"))).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as read:
+        found = read.read()
+    os.waitpid(child, 0)
+    return found
+
+
+def is_accepted(number, port):
+    try:
+        with socket.socket(fileno=os.dup(number)) as made:
+            made.getpeername()
+            return made.family == socket.AF_INET and made.getsockname()[1] == port
+    except OSError:
+        return False
+
+
 def iterates():
     """Forks between two pieces."""
     yield b"one "
@@ -146,6 +170,8 @@ def application(environ, start_response):
         return [str(forks_beside_readers(environ["wsgi.input"], use)).encode()]
     if path == "/body":
         return [body_in_a_child(environ["wsgi.input"])]
+    if path == "/connections":
+        return [connections_in_a_child(int(environ["QUERY_STRING"]))]
     if path == "/iterate":
         return iterates()
     if path == "/signal":

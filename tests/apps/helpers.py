@@ -208,6 +208,14 @@ def endless(environ, start_response):
     return Endless(b"" if how == "/empty" else b"tick")
 
 
+def works(environ, start_response):
+    """Has done its work after some empty pieces."""
+    start_response(environ["QUERY_STRING"] + " Status", [])
+    for _ in range(5):
+        yield b""
+    note("worked")
+
+
 def ends(environ, start_response):
     """What stands behind the last piece runs, although the length is reached."""
     start_response("200 OK", [*PLAIN, ("Content-Length", "4")])

@@ -50,6 +50,8 @@ class Books:
     slowest_since_event: float | None = None
     seconds: float = 0.0
     events: Counter[str] = field(default_factory=Counter)
+    # How many of them were seen to change something (events.py).
+    effects: Counter[str] = field(default_factory=Counter)
     # When each worker answered last.
     workers: dict[int, float] = field(default_factory=dict)
 
@@ -80,6 +82,7 @@ class Books:
             "seconds": round(self.seconds, 2),
             "rate": round(self.rate),
             "events": dict(self.events),
+            "effects": dict(self.effects),
             "workers": len(self.workers),
             "reasons": dict(self.reasons()),
             "first_lost": [asdict(lost) for lost in self.lost[:10]],

@@ -49,6 +49,7 @@ class Load:
         self._order = itertools.count()
         self._stopping = False
         self._most = 0
+        self._events: list[Event] = []
 
     # ── for the clients ──
 
@@ -81,11 +82,19 @@ class Load:
     def answered(self, worker: int, seconds: float, now: float) -> None:
         books = self.books
         books.answered += 1
+        if worker not in books.workers:
+            self._first_answer(worker)
         books.workers[worker] = now
         books.slow += seconds > SLOW
         if seconds > books.slowest:
             books.slowest = seconds
             books.slowest_since_event = now - self.last_event[1] if self.last_event[0] else None
+
+    def _first_answer(self, worker: int) -> None:
+        """While requests still begin: who answers the last ones proves nothing."""
+        if not self._stopping:
+            for event in self._events:
+                event.first_answer(worker)
 
     def lost(self, client: Client, reason: str, now: float) -> None:
         name, at = self.last_event
@@ -112,7 +121,7 @@ class Load:
         events: Iterable[Event] = (),
         until: Callable[[], bool] = lambda: False,
     ) -> Books:
-        events = list(events)
+        events = self._events = list(events)
         begun_at = time.monotonic()
         self._most, self._stopping = self.books.begun + requests, False
         for event in events:
@@ -130,6 +139,7 @@ class Load:
         self._stop(events)
         for event in events:
             self.books.events[event.name] += event.count
+            self.books.effects[event.name] += event.effects
         self.books.seconds += time.monotonic() - begun_at
         self.books.check()
         return self.books

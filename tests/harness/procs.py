@@ -26,6 +26,17 @@ def is_alive(pid: int) -> bool:
     return bool(fields) and fields[0] not in "ZX"
 
 
+def started(pid: int) -> int | None:
+    """When, in clock ticks since the boot."""
+    fields = stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def ticks_now() -> int:
+    """The time now, on the clock of `started`."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
 def children(pid: int) -> list[int]:
     try:
         return [int(child) for child in (PROC / f"{pid}/task/{pid}/children").read_text().split()]

@@ -326,7 +326,7 @@ fn goes_on(py: Python<'_>, core: &Core, is_file: bool) -> bool {
 fn goes_on_without_bytes(py: Python<'_>, core: &Core) -> bool {
     end_copy(py, core, None);
     let mut exchange = attached::lock(py, &core.exchange);
-    !exchange.is_complete() && !exchange.look_for_client()
+    !(exchange.is_complete() || exchange.look_for_client() || exchange.is_empty_for_long())
 }
 
 /// A child that the application forked has come back from it: by `sys.exit()`, as children do, or by a mistake. The answer

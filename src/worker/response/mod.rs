@@ -175,6 +175,8 @@ struct Progress {
     look_at_us: u64,
     /// Since when it is known to send no more; 0: it may.
     half_closed_us: u64,
+    /// Since when the application yields nothing for an answer that can have no bytes; 0: it does not.
+    empty_us: u64,
 }
 
 /// The threads of one request that read and write: one at a time each.

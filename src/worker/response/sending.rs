@@ -216,6 +216,22 @@ impl Exchange {
         self.is_gone()
     }
 
+    /// The application has yielded nothing: is that enough for an answer that can have no bytes? For one to HEAD at once;
+    /// for another when `socket-timeout` is over, since code of the application may stand behind its pieces.
+    pub fn is_empty_for_long(&mut self) -> bool {
+        if !self.head.is_set() || self.asked.is_head {
+            return self.head.is_set();
+        }
+        if self.head.allows_body() && self.head.length() != Some(0) {
+            return false;
+        }
+        let now = clock::monotonic_us();
+        if self.progress.empty_us == 0 {
+            self.progress.empty_us = now;
+        }
+        now - self.progress.empty_us >= self.home.settings.requests.socket_timeout.as_micros() as u64
+    }
+
     /// From now on only the core has the exchange.
     pub(super) fn end_for_others(&mut self) {
         self.serial += 1;
