@@ -5,6 +5,7 @@ mod error;
 pub mod spool;
 
 use crate::net::client::Client;
+use crate::proto::http::Body as Announced;
 use crate::sys::io;
 use chunked::Chunks;
 use std::fs::File;
@@ -107,8 +108,21 @@ impl Body {
         *self = body;
     }
 
+    /// A body as its request has announced it, the first bytes of which came with the head. Returns how many of `first` belong
+    /// to it. `limit`: the longest that may be which has not told its length; 0: any.
+    pub fn begin(&mut self, announced: Announced, limit: u64, first: &[u8]) -> usize {
+        match announced {
+            Announced::None => self.begin_sized(0, first),
+            Announced::Length(length) => self.begin_sized(length, first),
+            Announced::Chunked => {
+                self.begin_chunked(limit, first);
+                first.len()
+            }
+        }
+    }
+
     /// A body of `length` bytes, the first of which came with the head. Returns how many of `first` belong to it.
-    pub fn begin_sized(&mut self, length: u64, first: &[u8]) -> usize {
+    fn begin_sized(&mut self, length: u64, first: &[u8]) -> usize {
         self.clear();
         let taken = (first.len() as u64).min(length) as usize;
         self.ahead.extend_from_slice(&first[..taken]);
@@ -119,7 +133,7 @@ impl Body {
     }
 
     /// A chunked body (RFC 9112 §7.1) of at most `limit` bytes; 0: any length.
-    pub fn begin_chunked(&mut self, limit: u64, first: &[u8]) {
+    fn begin_chunked(&mut self, limit: u64, first: &[u8]) {
         self.clear();
         let mut chunks = Chunks::new(limit);
         chunks.feed(first, &mut self.ahead);

@@ -11,6 +11,7 @@ use crate::shm::scoreboard::RestartRequest;
 use crate::sys::{io, process};
 use crate::worker::Shared;
 use crate::worker::core::{Core, Step};
+use crate::worker::request::failure;
 use crate::worker::response::WriteError;
 use pyo3::exceptions::{PyAssertionError, PyOSError, PySystemExit, PyTypeError};
 use pyo3::intern;
@@ -113,7 +114,7 @@ impl<'a> Engine<'a> {
         } else if let Some(app) = core.app.and_then(|index| self.apps.get(index)) {
             self.call(py, core, app.bind(py))
         } else {
-            return core.answer_without_app(attached::lock(py, &core.exchange));
+            return failure::answer_without_app(core, attached::lock(py, &core.exchange));
         };
         if let Err(error) = outcome {
             self.failed(py, core, &error);
@@ -268,7 +269,7 @@ impl<'a> Engine<'a> {
         let Some(fault) = fault.filter(|fault| fault.to_string() == text) else {
             return is_complete && text == COMPLETE;
         };
-        core.blame_body(attached::lock(py, &core.exchange), fault);
+        failure::blame_body(core, attached::lock(py, &core.exchange), fault);
         true
     }
 
