@@ -1,19 +1,18 @@
 //! A request's body: what has arrived with the head, what is still to come, and where it ends.
 
 pub mod chunked;
-mod error;
+pub mod error;
 pub mod spool;
 
 use crate::net::client::Client;
 use crate::proto::http::Body as Announced;
 use crate::sys::io;
 use chunked::Chunks;
+use error::BodyError;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-
-pub use error::BodyError;
 
 /// What is still to come from the socket.
 #[derive(Debug, Default)]

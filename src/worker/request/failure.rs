@@ -1,7 +1,7 @@
 //! Answers to requests that have begun and that no application answers: they go through the exchange.
 
 use crate::log;
-use crate::worker::body::BodyError;
+use crate::worker::body::error::BodyError;
 use crate::worker::core::Core;
 use crate::worker::response::Loss;
 use crate::worker::response::wait::Guard;

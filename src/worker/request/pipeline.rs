@@ -10,10 +10,11 @@ use super::{Head, Taken, failure, lifecycle, probes};
 use crate::config::Settings;
 use crate::net::client::Client;
 use crate::proto::http::Body;
-use crate::worker::body::BodyError;
+use crate::worker::body::error::BodyError;
 use crate::worker::body::spool::Storage;
 use crate::worker::core::Core;
 use crate::worker::response::{Limits, Speaks};
+use crate::worker::statics;
 
 /// What the head of a request says of its body.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +100,7 @@ pub fn run(core: &mut Core, ready: Ready) -> Taken {
     if strips {
         core.request.strip_script_name();
     }
-    if core.answer_static() {
+    if statics::serve::answer(core) {
         lifecycle::finish(core);
         return Taken::Nothing;
     }
@@ -162,7 +163,7 @@ mod tests {
     #[test]
     fn each_limit_has_its_bodies() {
         let mut settings = Settings::default();
-        assert_eq!(over(&settings, u64::MAX, true), None);
+        assert_eq!(over(&settings, 1 << 30, true), None);
         settings.requests.limit_post = 100;
         settings.requests.post_buffering_limit = 50;
         settings.http.expect_limit = Some(20);
