@@ -6,6 +6,7 @@
 //! come), files, the application. What a uwsgi socket's `post-buffering` wants of the body is read last.
 
 use super::canned::Canned;
+use super::probes::Readiness;
 use super::{Head, Taken, failure, lifecycle, probes};
 use crate::config::Settings;
 use crate::net::client::Client;
@@ -38,12 +39,21 @@ pub enum Verdict {
 /// Decides from the head of a request that came through this listener.
 #[inline]
 pub fn judge(core: &Core, listener: usize, head: &impl Head, announced: Announced) -> Verdict {
-    let settings = &*core.shared.settings;
-    let to_https = core.shared.listeners[listener].to_https;
-    if let Some(port) = to_https {
-        return Verdict::Answer(probes::redirect(head, &core.http.host_name, port));
+    match core.shared.listeners[listener].to_https {
+        Some(port) => Verdict::Answer(probes::redirect(head, &core.http.host_name, port)),
+        None => judge_here(&core.shared.settings, head, announced, || probes::readiness(core)),
     }
-    if let Some(canned) = probes::answer(&settings.http, head, || probes::readiness(core)) {
+}
+
+/// The same where requests are not sent on.
+#[inline]
+fn judge_here(
+    settings: &Settings,
+    head: &impl Head,
+    announced: Announced,
+    is_ready: impl FnOnce() -> Readiness,
+) -> Verdict {
+    if let Some(canned) = probes::answer(&settings.http, head, is_ready) {
         return Verdict::Answer(canned);
     }
     match exceeded(settings, announced) {
@@ -154,6 +164,38 @@ fn buffer_body(core: &Core) -> Result<(), BodyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::uwsgi;
+    use crate::worker::request::vars::Request;
+
+    /// A request as a front end sends it.
+    fn request(method: &str, path: &str) -> Request {
+        let mut request = Request { text: vec![0; uwsgi::HEAD_LEN], ..Request::default() };
+        for (name, value) in [("REQUEST_METHOD", method), ("PATH_INFO", path)] {
+            uwsgi::push_var(&mut request.text, name.as_bytes(), value.as_bytes()).unwrap();
+        }
+        request.index(request.text.len(), 100).unwrap();
+        request
+    }
+
+    #[test]
+    fn probes_go_before_limits_and_the_application() {
+        let mut settings = Settings::default();
+        settings.requests.limit_post = 5;
+        settings.http.readyz = Some("/readyz".to_owned());
+        let judged = |method, path, length| {
+            let body = if length == 0 { Body::None } else { Body::Length(length) };
+            let announced = Announced { body, expects_continue: false, memory: None };
+            match judge_here(&settings, &request(method, path), announced, || Err("stopping")) {
+                Verdict::Run => 0,
+                Verdict::Answer(canned) => canned.code,
+                Verdict::Refuse(status, _) => status,
+            }
+        };
+        assert_eq!(judged("GET", "/readyz", 6), 503);
+        assert_eq!(judged("POST", "/readyz", 6), 413);
+        assert_eq!(judged("POST", "/readyz", 5), 0);
+        assert_eq!(judged("GET", "/", 0), 0);
+    }
 
     fn over(settings: &Settings, length: u64, expects_continue: bool) -> Option<&'static str> {
         let announced = Announced { body: Body::Length(length), expects_continue, memory: Some(10) };
