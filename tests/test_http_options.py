@@ -137,6 +137,33 @@ def test_a_server_with_a_long_backlog_is_not_ready(boot):
     until(lambda: ask(address, "/readyz").status == 200, "the backlog to be gone")
 
 
+def test_probes_on_a_uwsgi_socket(boot, nginx):
+    """Whoever asks through a front end, or a balancer that speaks uwsgi itself, hears the same as on an HTTP socket."""
+    server = boot("dump", http_livez=True, http_readyz="/health/ready")
+    front = ("127.0.0.1", nginx("{}:{}".format(*server.address)).ports[0])
+    for path in ["/livez", "/health/ready?full"]:
+        answer = ask(front, path)
+        assert (answer.status, answer.body, answer.header("Cache-Control")) == (200, b"ok\n", "no-store")
+    answer = ask(front, "/livez", "HEAD")
+    assert (answer.status, answer.body, answer.header("Content-Length")) == (200, b"", "3")
+    # Nothing but these is the server's, and they are no requests.
+    for path, method in [("/readyz", "GET"), ("/livez/", "GET"), ("/livez", "POST")]:
+        assert json.loads(ask(front, path, method).body)["environ"]["REQUEST_URI"] == path
+    server.log.request(count=3)
+    assert [match["uri"] for match in server.log.requests()] == ["/readyz", "/livez/", "/livez"]
+    direct = packet.request(server.address, "/livez")
+    assert (direct.status_line, direct.header("Connection")) == ("HTTP/1.1 200 OK", "close")
+
+
+def test_a_uwsgi_socket_without_an_application_is_not_ready(boot, nginx):
+    server = boot(None, "--module=no_such_module", need_app=False, http_livez=1, http_readyz=1, threads=2)
+    server.log.accept_anything()
+    front = ("127.0.0.1", nginx("{}:{}".format(*server.address)).ports[0])
+    assert ask(front, "/livez").status == 200
+    answer = ask(front, "/readyz")
+    assert (answer.status, answer.body) == (503, b"no application is loaded\n")
+
+
 # ── refused requests ──
 
 

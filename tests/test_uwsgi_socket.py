@@ -493,3 +493,43 @@ def test_a_peer_that_leaves_within_its_packet_is_nothing(boot):
     with server.connect() as client:
         client.sendall(packet.packet(packet.variables())[:50])
     assert serves(server.address)
+
+
+# ── the end of a connection whose peer still may send ──
+
+
+def lingers(client: socket.socket) -> bool:
+    """Has the server not closed its side? On a unix socket that is known at once."""
+    try:
+        client.sendall(b"more")
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "threads"])
+def closing(request, boot, tmp_path):
+    """How threads wait decides who reads on: accept() and the worker's own epoll, or the accept queues."""
+    return boot("hello", uwsgi=False, socket=tmp_path / "s", threads=request.param), str(tmp_path / "s"), request.param
+
+
+def test_a_refused_peer_holds_no_thread(closing):
+    server, path, threads = closing
+    server.log.expect("refused a request with 501: unavailable modifier requested: 9 ")
+    with contextlib.ExitStack() as stack:
+        refused = [stack.enter_context(packet.connect(path)) for _ in range(threads)]
+        for client in refused:
+            client.sendall(packet.packet(packet.variables(), modifier1=9))
+            assert Response.parse(packet.read_all(client)).status == 501
+        assert serves(path)
+        assert all(lingers(client) for client in refused)
+        until(lambda: not any(lingers(client) for client in refused), "the end of refused connections")
+
+
+def test_a_connection_whose_body_nobody_read_is_closed(closing):
+    _, path, _ = closing
+    with packet.connect(path) as client:
+        client.sendall(packet.packet(packet.variables("/", "POST", b"never sent")))
+        assert Response.parse(packet.read_all(client)).body == b"hello"
+        # Without another request that would have somebody look.
+        until(lambda: not lingers(client), "the end of the connection")

@@ -3,11 +3,12 @@
 
 use super::Shared;
 use super::conns::Conn;
-use super::http::head::Http;
+use super::http::state::Http;
 use super::intake::{self, Arrival, Intake};
 use super::listening;
 use super::request::mounts::Mounts;
 use super::request::vars::Request;
+use super::request::{Taken, lifecycle};
 use super::response::Exchange;
 use super::response::wait::{Guard, SharedExchange};
 use super::waiting::SWEEP_US;
@@ -134,7 +135,7 @@ impl Core {
 
     /// Sees the last request off and gets the next. Not while attached to the interpreter.
     pub fn next_step(&mut self) -> Step {
-        self.finish();
+        lifecycle::finish(self);
         // Under load every wait brings a request.
         self.shared.sweep(self.started_us);
         loop {
@@ -201,7 +202,7 @@ impl Core {
             self.shared.sweep(clock::monotonic_us());
         }
         let conn = self.again.pop_front()?;
-        self.read(conn).then_some(Step::Request)
+        self.read(conn).is_request().then_some(Step::Request)
     }
 
     fn handle(&mut self, arrival: Arrival) -> Option<Step> {
@@ -213,9 +214,9 @@ impl Core {
             }
             Arrival::Listener(listener) => {
                 if !self.claim_alone() {
-                    return self.share(listener).then_some(Step::Request);
+                    return self.share(listener).is_request().then_some(Step::Request);
                 }
-                if self.accept(listener) {
+                if self.accept(listener).is_request() {
                     self.intake.step_back(&self.shared, listener);
                     return Some(Step::Request);
                 }
@@ -223,13 +224,13 @@ impl Core {
             }
             Arrival::Connection(key) => {
                 let conn = self.shared.conns().take(key as usize);
-                if conn.is_some_and(|conn| self.read(conn)) {
+                if conn.is_some_and(|conn| self.read(conn).is_request()) {
                     return Some(Step::Request);
                 }
             }
             Arrival::Given => {
                 let conn = self.shared.take_given();
-                if conn.is_some_and(|conn| self.read(conn)) {
+                if conn.is_some_and(|conn| self.read(conn).is_request()) {
                     return Some(Step::Request);
                 }
             }
@@ -250,7 +251,7 @@ impl Core {
         if !self.claim_alone() {
             return false;
         }
-        let found = self.accept(listener);
+        let found = self.accept(listener).is_request();
         if !found {
             self.unclaim();
         }
@@ -271,7 +272,7 @@ impl Core {
         match intake::wait_accept(&self.shared.listeners[0]) {
             Ok(client) => {
                 let conn = Conn::new(Client::plain(client), Protocol::Uwsgi, 0, clock::monotonic_us());
-                self.read(conn).then_some(Step::Request)
+                self.read(conn).is_request().then_some(Step::Request)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Some(Step::Interrupted),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -329,13 +330,13 @@ impl Core {
         None
     }
 
-    /// Accepts from a listener and reads the request; `true` when there is one to run.
-    pub(super) fn accept(&mut self, listener: usize) -> bool {
-        self.accept_one(listener) == Some(true)
+    /// Accepts from a listener and reads the request.
+    pub(super) fn accept(&mut self, listener: usize) -> Taken {
+        self.accept_one(listener).unwrap_or(Taken::Nothing)
     }
 
     /// The same; `None`: there was nothing to be accepted.
-    pub(super) fn accept_one(&mut self, listener: usize) -> Option<bool> {
+    pub(super) fn accept_one(&mut self, listener: usize) -> Option<Taken> {
         let shared = self.shared.clone();
         if shared.is_table_full() || shared.is_being_killed() {
             return None;

@@ -4,6 +4,7 @@ use super::conns::{Conn, Waits};
 use super::core::{Core, Step};
 use super::handoff::encode::is_movable;
 use super::handoff::{last_look, mailbox};
+use super::request::Taken;
 use super::waiting::has_begun;
 use super::{Setup, Shared};
 use crate::log;
@@ -316,8 +317,8 @@ impl Core {
             // One that is accepted may not need the application, and others wait behind it.
             while (!bound.inherited || now < until) && epoll::is_readable(&bound.fd) {
                 match self.accept_one(index) {
-                    Some(true) => return true,
-                    Some(false) => self.claim(),
+                    Some(Taken::Request) => return true,
+                    Some(Taken::Nothing) => self.claim(),
                     None => break,
                 }
             }

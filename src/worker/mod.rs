@@ -146,7 +146,7 @@ pub struct Shared {
     /// The kernel's numbers of the worker's threads.
     threads: Mutex<Vec<i32>>,
     /// Where files are, if there are any.
-    statics: Option<Box<statics::Statics>>,
+    statics: Option<Box<statics::places::Statics>>,
     pub limit: Option<u64>,
     /// Clients that speak HTTP where TLS is spoken.
     not_tls: throttle::Throttle,
@@ -217,7 +217,7 @@ impl Shared {
             queues_occupied: AtomicU64::new(0),
             parked: Mutex::default(),
             threads: Mutex::default(),
-            statics: statics::Statics::new(settings, setup.id).map(Box::new),
+            statics: statics::places::Statics::new(settings, setup.id).map(Box::new),
             limit,
             not_tls: throttle::Throttle::default(),
             set_codings: throttle::Throttle::default(),

@@ -4,6 +4,7 @@
 use super::Shared;
 use super::body::spool::Storage;
 use super::conns::{Conn, Waits};
+use super::request::canned;
 use super::waiting::has_moved;
 use crate::config::Protocol;
 use crate::log;
@@ -50,9 +51,9 @@ impl Shared {
     }
 
     fn shed_request(&self, conn: Conn) {
-        self.count_refused();
+        canned::count_refused(self);
         match conn.protocol {
-            Protocol::Http => self.answer_last(conn, 408),
+            Protocol::Http => canned::answer_last(self, conn, 408),
             Protocol::Uwsgi => self.forget(&conn),
         }
     }

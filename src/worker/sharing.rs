@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::core::Core;
+use super::request::Taken;
 use crate::policy::balance;
 use crate::shm::scoreboard::Phase;
 use crate::sys::{clock, process, signal};
@@ -48,7 +49,7 @@ impl Core {
 
     /// A connection waits, and this process is at work: it takes another only when no request of its computes. One that
     /// does leaves the connection to whoever is free first, and looks again in a moment.
-    pub(super) fn share(&mut self, listener: usize) -> bool {
+    pub(super) fn share(&mut self, listener: usize) -> Taken {
         let shared = &self.shared;
         let now = clock::monotonic_us();
         let stalled_for = now.saturating_sub(shared.progress_us.load(Relaxed));
@@ -56,15 +57,15 @@ impl Core {
             let back_off = shared.back_off_us.load(Relaxed).clamp(MIN_BACK_OFF_US, MAX_BACK_OFF_US);
             shared.back_off_us.store(2 * back_off, Relaxed);
             self.intake.back_off(shared, Duration::from_micros(back_off));
-            return false;
+            return Taken::Nothing;
         }
         shared.back_off_us.store(0, Relaxed);
         self.claim();
-        let found = self.accept(listener);
-        if !found {
+        let taken = self.accept(listener);
+        if !taken.is_request() {
             self.unclaim();
         }
-        found
+        taken
     }
 
     /// Does a thread of this process that runs a request want a processor? One that waits for a database does not.

@@ -1,15 +1,19 @@
 //! The connections of a worker that wait: kept, looked over, and let go.
 
 use super::Shared;
+use super::conn::{leftover, linger};
 use super::conns::{Conn, Limits, Overdue, Waits};
 use super::core::Core;
-use super::http::head::is_empty_line;
+use super::http::{self, head::is_empty_line};
 use super::intake::CONNECTION;
+use super::request::{Taken, canned};
+use super::uwsgi::packet;
 use crate::base::reason::reason;
 use crate::config::Protocol;
 use crate::net::client::Client;
 use crate::sys::{epoll, io};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ use std::time::Duration;
 pub(super) const SWEEP_US: u64 = 1_000_000;
 
 /// What has become of a connection that was looked after.
-pub(super) enum Serviced {
+pub enum Serviced {
     /// What comes next is a core's.
     Ready(Conn),
     /// It waits on.
@@ -30,6 +34,19 @@ impl Shared {
     pub(super) fn keep(&self, mut conn: Conn) {
         let wanted = awaited(&mut conn);
         self.watch(conn, wanted);
+    }
+
+    /// The same for a core: the standby poller looks after the connection while every core is busy, and where they wait in
+    /// the accept queues.
+    pub(super) fn keep_for_standby(self: &Arc<Shared>, conn: Conn) {
+        let is_alone = !self.has_private_epoll();
+        if is_alone || conn.needs_service() || !self.mailboxes.is_empty() {
+            self.need_standby();
+        }
+        self.keep(conn);
+        if is_alone {
+            self.wake_standby();
+        }
     }
 
     /// Puts a connection into the table that has something for a core of which its socket knows nothing. There is room in
@@ -122,19 +139,17 @@ impl Shared {
             false => format!("nothing for http-timeout = {} s", http.timeout.as_secs()),
         };
         match (conn.waits, conn.protocol, conn.buf.is_empty()) {
-            (Waits::Head, Protocol::Uwsgi, _) => self.too_slow(conn.buf.len()),
+            (Waits::Head, Protocol::Uwsgi, _) => packet::note_slow_peer(self, conn.buf.len()),
             (Waits::Head, Protocol::Http, false) => {
                 let (bytes, limit) = (conn.buf.len(), http.head_timeout.as_secs());
                 let text =
                     format!("only {bytes} bytes of its head came within http-headers-timeout = {limit} s");
-                self.turn_away(conn, 408, &text);
-                return;
+                return canned::turn_away(self, conn, 408, &text);
             }
             (Waits::Body, ..) => {
-                self.turn_away(conn, 408, &format!("its client sent {limit} of its body"));
-                return;
+                return canned::turn_away(self, conn, 408, &format!("its client sent {limit} of its body"));
             }
-            (Waits::Reader, ..) => self.cut_off(&conn, &limit),
+            (Waits::Reader, ..) => leftover::cut_off(self, &conn, &limit),
             _ => {}
         }
         self.forget(&conn);
@@ -149,40 +164,30 @@ pub(super) fn has_moved(conn: &Conn) -> bool {
 }
 
 impl Core {
-    pub(super) fn read(&mut self, conn: Conn) -> bool {
+    pub(super) fn read(&mut self, conn: Conn) -> Taken {
         match (conn.waits, conn.protocol) {
             (Waits::Reader, _) => {
-                match self.shared.send_leftover(conn) {
+                match leftover::send(&self.shared, conn) {
                     Serviced::Ready(conn) => self.next_request(conn),
                     Serviced::Waits(conn) => self.keep(conn),
                     Serviced::Over => {}
                 }
-                false
+                Taken::Nothing
             }
             (Waits::Close, _) => {
-                self.shared.read_to_close(conn);
-                false
+                linger::read_on(&self.shared, conn);
+                Taken::Nothing
             }
-            (_, Protocol::Uwsgi) => self.read_packet(conn),
-            (_, Protocol::Http) => self.read_http(conn),
+            (_, Protocol::Uwsgi) => packet::read(self, conn),
+            (_, Protocol::Http) => http::head::read(self, conn),
         }
     }
 
     /// Puts a connection into the table, unless there is more to be read at once.
     pub(super) fn keep(&mut self, mut conn: Conn) {
-        if conn.needs_service() || !self.shared.mailboxes.is_empty() {
-            self.shared.need_standby();
-        }
         let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);
         let holds = reads_on && conn.client.as_mut().is_some_and(Client::has_buffered_input);
-        if holds {
-            self.again.push_back(conn)
-        } else {
-            self.shared.keep(conn)
-        }
-        if !self.shared.has_private_epoll() {
-            self.shared.wake_standby();
-        }
+        if holds { self.again.push_back(conn) } else { self.shared.keep_for_standby(conn) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::net::client::Client;
 use crate::proto::http::{Decoder, Piece};
-use crate::worker::body::BodyError;
+use crate::worker::body::error::BodyError;
 use std::io::Result;
 
 /// Received at most in one step.

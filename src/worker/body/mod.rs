@@ -1,18 +1,16 @@
 //! A request's body: what has arrived with the head, what is still to come, and where it ends.
 
 pub mod chunked;
-mod error;
+pub mod error;
+pub mod reader;
 pub mod spool;
 
 use crate::net::client::Client;
-use crate::sys::io;
+use crate::proto::http::Body as Announced;
 use chunked::Chunks;
+use error::BodyError;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
-
-pub use error::BodyError;
 
 /// What is still to come from the socket.
 #[derive(Debug, Default)]
@@ -47,30 +45,10 @@ pub struct Body {
     surplus: Vec<u8>,
 }
 
-/// What a read asks for.
-#[derive(Debug)]
-pub struct Want {
-    /// Bytes that are still missing, at most.
-    pub most: u64,
-    /// Only up to the end of the line.
-    pub line: bool,
-}
-
-/// What there was of a body.
-enum Fetched {
-    Some,
-    /// Nothing yet.
-    Nothing,
-    End,
-}
-
 /// Received at most in one step.
 const READ_CHUNK: usize = 65536;
 /// The same, on the way to a file.
 const FILE_READ_CHUNK: usize = 4 * READ_CHUNK;
-/// Bytes that a reader gets room for before they have come.
-const MAX_ANNOUNCED: u64 = 1 << 20;
-
 impl Body {
     pub fn clear(&mut self) {
         self.ahead.clear();
@@ -107,8 +85,21 @@ impl Body {
         *self = body;
     }
 
+    /// A body as its request has announced it, the first bytes of which came with the head. Returns how many of `first` belong
+    /// to it. `limit`: the longest that may be which has not told its length; 0: any.
+    pub fn begin(&mut self, announced: Announced, limit: u64, first: &[u8]) -> usize {
+        match announced {
+            Announced::None => self.begin_sized(0, first),
+            Announced::Length(length) => self.begin_sized(length, first),
+            Announced::Chunked => {
+                self.begin_chunked(limit, first);
+                first.len()
+            }
+        }
+    }
+
     /// A body of `length` bytes, the first of which came with the head. Returns how many of `first` belong to it.
-    pub fn begin_sized(&mut self, length: u64, first: &[u8]) -> usize {
+    fn begin_sized(&mut self, length: u64, first: &[u8]) -> usize {
         self.clear();
         let taken = (first.len() as u64).min(length) as usize;
         self.ahead.extend_from_slice(&first[..taken]);
@@ -119,7 +110,7 @@ impl Body {
     }
 
     /// A chunked body (RFC 9112 §7.1) of at most `limit` bytes; 0: any length.
-    pub fn begin_chunked(&mut self, limit: u64, first: &[u8]) {
+    fn begin_chunked(&mut self, limit: u64, first: &[u8]) {
         self.clear();
         let mut chunks = Chunks::new(limit);
         chunks.feed(first, &mut self.ahead);
@@ -148,48 +139,9 @@ impl Body {
         self.failed
     }
 
-    /// Bytes that a read can have without waiting.
-    fn ready(&self) -> &[u8] {
-        &self.ahead[self.at..]
-    }
-
-    fn at_end(&self) -> bool {
-        self.ready().is_empty() && matches!(self.remaining, RemainingBody::Nothing) && self.spool.is_none()
-    }
-
     pub(super) fn fail<T>(&mut self, error: BodyError) -> Result<T, BodyError> {
         self.failed = Some(error);
         Err(error)
-    }
-
-    /// Gets at least one more byte into `ahead`.
-    fn fetch(&mut self, client: &mut Client) -> Result<Fetched, BodyError> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        if self.buffered && self.spool.is_none() {
-            // All of it lies in `ahead`, where a seek may want it again.
-            return Ok(Fetched::End);
-        }
-        if self.at == self.ahead.len() {
-            self.ahead.clear();
-            self.at = 0;
-        }
-        if let Some(file) = &self.spool {
-            let got = io::read_at(file.as_fd(), self.consumed, &mut self.ahead, READ_CHUNK);
-            let got = got.or_else(|error| self.spool_failed(&error))?;
-            return Ok(if got > 0 { Fetched::Some } else { Fetched::End });
-        }
-        let before = self.ahead.len();
-        while self.ahead.len() == before {
-            if matches!(self.remaining, RemainingBody::Nothing) {
-                return Ok(Fetched::End);
-            }
-            if !self.receive(client)? {
-                return Ok(Fetched::Nothing);
-            }
-        }
-        Ok(Fetched::Some)
     }
 
     /// One recv; `false` when nothing is there yet.
@@ -234,147 +186,6 @@ impl Body {
         }
     }
 
-    /// Hands out what is here of the bytes that `want` asks for; `true`: it has them all, or the body ends.
-    pub fn read(
-        &mut self,
-        client: &mut Client,
-        want: &mut Want,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, BodyError> {
-        while want.most > 0 {
-            if !want.line && self.ready().is_empty() && self.spool.is_none() && want.most >= READ_CHUNK as u64
-            {
-                want.most -= self.receive_into(client, want.most, out)?;
-            }
-            if self.ready().is_empty() {
-                match self.fetch(client)? {
-                    Fetched::Some => {}
-                    Fetched::End => return Ok(true),
-                    Fetched::Nothing => return Ok(false),
-                }
-            }
-            let room = (self.ready().len() as u64).min(want.most) as usize;
-            let window = &self.ready()[..room];
-            let newline = if want.line { window.iter().position(|&byte| byte == b'\n') } else { None };
-            let count = newline.map_or(room, |at| at + 1);
-            out.extend_from_slice(&window[..count]);
-            self.advance(count);
-            want.most -= count as u64;
-            if newline.is_some() {
-                break;
-            }
-        }
-        Ok(true)
-    }
-
-    /// How much a read of up to `most` bytes gives, unless the body breaks; `None` where that is not known, or where memory
-    /// would be taken for what a client has only announced.
-    pub fn known_length(&self, most: u64) -> Option<usize> {
-        let here = match self.spool {
-            Some(_) => self.buffered_len().saturating_sub(self.consumed),
-            None => self.ready().len() as u64,
-        };
-        let known = match self.remaining {
-            _ if self.failed.is_some() => None,
-            RemainingBody::Nothing => Some(here.min(most)),
-            RemainingBody::Bytes(left) => {
-                Some((here + left).min(most)).filter(|&length| length <= MAX_ANNOUNCED)
-            }
-            RemainingBody::Chunks(_) => None,
-        };
-        known.and_then(|length| usize::try_from(length).ok())
-    }
-
-    /// Fills `out` from `at` with the next bytes that are here; `true`: it is full, or the body ends, since another thread
-    /// has read of it after [`Body::known_length`] was asked.
-    pub fn fill(&mut self, client: &mut Client, out: &mut [u8], at: &mut usize) -> Result<bool, BodyError> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        let held = self.ready().len().min(out.len() - *at);
-        out[*at..*at + held].copy_from_slice(&self.ready()[..held]);
-        self.advance(held);
-        *at += held;
-        while let Some(file) = self.spool.as_ref().filter(|_| *at < out.len()) {
-            match file.read_at(&mut out[*at..], self.consumed) {
-                Ok(0) => return Ok(true),
-                Ok(got) => {
-                    *at += got;
-                    self.consumed += got as u64;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return self.spool_failed(&error),
-            }
-        }
-        while *at < out.len() {
-            let RemainingBody::Bytes(left) = self.remaining else { return Ok(true) };
-            let most = left.min((out.len() - *at) as u64) as usize;
-            match client.recv_slice(&mut out[*at..*at + most]) {
-                Ok(0) => return self.fail(BodyError::Closed),
-                Ok(got) => {
-                    *at += got;
-                    self.consumed += got as u64;
-                    self.came(got as u64);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(_) => return self.fail(BodyError::Closed),
-            }
-        }
-        Ok(true)
-    }
-
-    /// So many bytes came that were never in `ahead`.
-    fn came(&mut self, count: u64) {
-        if let RemainingBody::Bytes(left) = &mut self.remaining {
-            *left -= count.min(*left);
-            if *left == 0 {
-                self.remaining = RemainingBody::Nothing;
-            }
-        }
-    }
-
-    /// Takes what is there of a long body without keeping it first.
-    fn receive_into(&mut self, client: &mut Client, most: u64, out: &mut Vec<u8>) -> Result<u64, BodyError> {
-        let mut taken = 0;
-        while let RemainingBody::Bytes(left) = self.remaining
-            && self.failed.is_none()
-        {
-            let step = left.min(most - taken).min(FILE_READ_CHUNK as u64) as usize;
-            if step < READ_CHUNK {
-                break;
-            }
-            out.reserve(step);
-            match client.recv(out, step) {
-                Ok(0) => return self.fail(BodyError::Closed),
-                Ok(got) => {
-                    taken += got as u64;
-                    self.consumed += got as u64;
-                    self.came(got as u64);
-                }
-                // Whoever waits, waits elsewhere, and sees the error again.
-                Err(_) => break,
-            }
-        }
-        Ok(taken)
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.at += count;
-        self.consumed += count as u64;
-    }
-
-    /// Can `most` bytes be handed out at once, or the end be told, without touching the socket?
-    pub fn is_ready_for(&self, most: u64) -> bool {
-        self.failed.is_some() || self.at_end() || self.ready().len() as u64 >= most.min(self.length_left())
-    }
-
-    fn length_left(&self) -> u64 {
-        match self.remaining {
-            RemainingBody::Nothing if self.spool.is_none() => self.ready().len() as u64,
-            _ => u64::MAX,
-        }
-    }
-
     /// Throws away what has come of what the app did not read. `true`: nothing is left. Gives up after `most` bytes.
     pub fn drain(&mut self, client: &mut Client, most: u64) -> bool {
         let mut thrown = 0;
@@ -387,5 +198,133 @@ impl Body {
             }
         }
         self.is_drained()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reader::Want;
+    use super::spool::Storage;
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    /// A client that has sent this.
+    fn client(sent: &[u8]) -> (Client, UnixStream) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.write_all(sent).unwrap();
+        (Client::plain(ours.into()), theirs)
+    }
+
+    fn body(announced: Announced, first: &[u8]) -> Body {
+        let mut body = Body::default();
+        body.begin(announced, 0, first);
+        body
+    }
+
+    /// What a read gives, and whether it has all that it wants.
+    fn read(
+        body: &mut Body,
+        client: &mut Client,
+        most: u64,
+        line: bool,
+    ) -> (String, Result<bool, BodyError>) {
+        let (mut out, mut want) = (Vec::new(), Want { most, line });
+        let read = body.read(client, &mut want, &mut out);
+        (String::from_utf8(out).unwrap(), read)
+    }
+
+    #[test]
+    fn a_body_ends_where_its_length_says() {
+        let (mut client, _theirs) = client(b"defNEXT");
+        let mut body = Body::default();
+        assert_eq!(body.begin(Announced::Length(6), 0, b"abc"), 3);
+        assert_eq!(body.known_length(100), Some(6));
+        assert_eq!(read(&mut body, &mut client, 2, false), ("ab".into(), Ok(true)));
+        assert_eq!(read(&mut body, &mut client, 100, false), ("cdef".into(), Ok(true)));
+        assert!(body.is_drained());
+        let mut next = Vec::new();
+        client.recv(&mut next, 100).unwrap();
+        assert_eq!(next, b"NEXT");
+    }
+
+    #[test]
+    fn what_came_behind_the_body_is_not_taken() {
+        let mut body = Body::default();
+        assert_eq!(body.begin(Announced::Length(2), 0, b"abGET /"), 2);
+        assert_eq!(body.begin(Announced::None, 0, b"GET /"), 0);
+        assert!(body.is_drained() && body.take_surplus().is_empty());
+        assert_eq!(body.begin(Announced::Chunked, 0, b"1\r\na\r\n0\r\n\r\nGET /"), 16);
+        assert_eq!(body.take_surplus(), b"GET /");
+        assert!(body.is_drained());
+    }
+
+    #[test]
+    fn lines_are_read_as_they_come() {
+        let (mut client, mut theirs) = client(b"one\ntw");
+        let mut body = body(Announced::Length(9), b"");
+        assert_eq!(read(&mut body, &mut client, 2, true), ("on".into(), Ok(true)));
+        assert_eq!(read(&mut body, &mut client, 9, true), ("e\n".into(), Ok(true)));
+        assert_eq!(read(&mut body, &mut client, 9, true), ("tw".into(), Ok(false)));
+        theirs.write_all(b"o\nx\n").unwrap();
+        assert_eq!(read(&mut body, &mut client, 9, true), ("o\n".into(), Ok(true)));
+        assert_eq!(read(&mut body, &mut client, 9, true), ("x".into(), Ok(true)));
+        assert_eq!(read(&mut body, &mut client, 9, true), (String::new(), Ok(true)));
+    }
+
+    #[test]
+    fn a_failure_is_told_again() {
+        let (mut client, theirs) = client(b"x");
+        drop(theirs);
+        let mut body = body(Announced::Length(5), b"");
+        assert_eq!(read(&mut body, &mut client, 9, false), ("x".into(), Err(BodyError::Closed)));
+        assert_eq!(read(&mut body, &mut client, 9, false).1, Err(BodyError::Closed));
+        assert!(!body.is_drained() && body.is_ready_for(9));
+        body.begin(Announced::Chunked, 3, b"4\r\nabcd\r\n");
+        assert_eq!(body.failed(), Some(BodyError::TooLong));
+        body.begin(Announced::Chunked, 0, b"nonsense\r\n");
+        assert_eq!(body.failed(), Some(BodyError::Malformed));
+    }
+
+    #[test]
+    fn a_body_that_was_read_ahead_can_seek() {
+        for memory in [100, 3] {
+            let (mut client, mut theirs) = client(b"def");
+            let storage = Storage { memory, file: 0, may_open: true };
+            let mut body = body(Announced::Length(9), b"abc");
+            assert_eq!(body.gather(&mut client, storage, 1000), Ok(false));
+            assert!(!body.is_seekable() && body.has_file() == (memory == 3));
+            let mut elsewhere = Body::default();
+            elsewhere.take_up(body.put_aside());
+            theirs.write_all(b"ghi").unwrap();
+            assert_eq!(elsewhere.gather(&mut client, storage, 1000), Ok(true));
+            assert!(elsewhere.is_seekable() && elsewhere.buffered_len() == 9);
+            assert_eq!(read(&mut elsewhere, &mut client, 4, false), ("abcd".into(), Ok(true)));
+            elsewhere.seek(7);
+            assert_eq!(read(&mut elsewhere, &mut client, 9, false), ("hi".into(), Ok(true)));
+            assert_eq!(elsewhere.tell(), 9);
+        }
+    }
+
+    #[test]
+    fn files_have_a_limit_and_take_a_descriptor() {
+        let (mut client, _theirs) = client(b"abcdef");
+        let storage = Storage { memory: 3, file: 5, may_open: true };
+        let mut long = body(Announced::Length(6), b"");
+        assert_eq!(long.gather(&mut client, storage, 1000), Err(BodyError::TooLongForFile));
+        let mut other = body(Announced::Length(6), b"");
+        let none = Storage { may_open: false, ..storage };
+        let refused = other.gather(&mut client, none, 1000);
+        assert_eq!(refused.map_err(BodyError::status), Err(503));
+    }
+
+    #[test]
+    fn what_nobody_reads_is_thrown_away() {
+        let (mut client, mut theirs) = client(b"abc");
+        let mut body = body(Announced::Length(6), b"");
+        assert!(!body.drain(&mut client, 1000));
+        theirs.write_all(b"def").unwrap();
+        assert!(body.drain(&mut client, 1000) && body.is_drained());
     }
 }

@@ -1,8 +1,9 @@
 //! Bodies that are read before the application runs: in memory, or in a file without a name. Only these can seek.
 
+use super::error::BodyError;
+use super::{Body, RemainingBody};
 use crate::net::client::Client;
 use crate::sys::socket::EMFILE;
-use crate::worker::body::{Body, BodyError, RemainingBody};
 use std::fs::File;
 use std::io::{Error, Write};
 

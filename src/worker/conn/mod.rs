@@ -1,3 +1,4 @@
 //! The connections of a worker.
 
+pub mod leftover;
 pub mod linger;

@@ -14,7 +14,9 @@ use crate::sys::eventfd::EventFd;
 use crate::sys::{clock, signal, waiter};
 use crate::worker::Shared;
 use crate::worker::body::Body;
+use crate::worker::conn::{leftover, linger};
 use crate::worker::conns::{Conn, Waits};
+use crate::worker::http::upload;
 use crate::worker::intake::{CONNECTION, GIVEN};
 use crate::worker::rescue;
 use crate::worker::sleeper::Sleeper;
@@ -244,9 +246,9 @@ impl Shared {
     fn service(&self, key: usize, flow: Option<&Epoll>) {
         let Some(conn) = self.conns().take(key) else { return };
         let serviceable = match conn.waits {
-            Waits::Reader => self.send_leftover(conn),
-            Waits::Body => self.read_body(conn, &mut Body::default()),
-            Waits::Close => return self.read_to_close(conn),
+            Waits::Reader => leftover::send(self, conn),
+            Waits::Body => upload::gather(self, conn, &mut Body::default()),
+            Waits::Close => return linger::read_on(self, conn),
             Waits::Head | Waits::Idle => return self.give_from_table(conn),
         };
         match serviceable {

@@ -5,28 +5,25 @@ use crate::proto::http::Reject;
 use crate::proto::http::forwarded::{Fields, origin};
 use crate::proto::proxy;
 use crate::worker::conns::Conn;
-use crate::worker::core::Core;
 use crate::worker::request::vars::Request;
 
-impl Core {
-    /// Takes the PROXY header that a connection begins with. `false`: it is not whole yet.
-    pub(in crate::worker) fn take_proxy_header(&self, conn: &mut Conn) -> Result<bool, Reject> {
-        let parsed = proxy::parse(&conn.buf);
-        let found = parsed.map_err(|error| Reject::bad(error.0, "haproxy's proxy-protocol.txt §2"))?;
-        let Some(header) = found else { return Ok(false) };
-        conn.buf.drain(..header.len);
-        conn.awaits_proxy = false;
-        // The balancer has been believed; whoever speaks through it is judged by its own address. Who has none (UNKNOWN,
-        // LOCAL, families without addresses) may be anybody: the connection's address stays, and its headers tell nothing.
-        conn.trusted = header.source.is_some_and(|source| self.shared.settings.http.trusts(source.ip()));
-        conn.peer = header.source.or(conn.peer);
-        Ok(true)
-    }
+/// Takes the PROXY header that a connection begins with. `false`: it is not whole yet.
+pub fn take_proxy_header(conn: &mut Conn, http: &Http) -> Result<bool, Reject> {
+    let parsed = proxy::parse(&conn.buf);
+    let found = parsed.map_err(|error| Reject::bad(error.0, "haproxy's proxy-protocol.txt §2"))?;
+    let Some(header) = found else { return Ok(false) };
+    conn.buf.drain(..header.len);
+    conn.awaits_proxy = false;
+    // The balancer has been believed; whoever speaks through it is judged by its own address. Who has none (UNKNOWN,
+    // LOCAL, families without addresses) may be anybody: the connection's address stays, and its headers tell nothing.
+    conn.trusted = header.source.is_some_and(|source| http.trusts(source.ip()));
+    conn.peer = header.source.or(conn.peer);
+    Ok(true)
 }
 
 /// Puts the client that a trusted peer names in the peer's place, and returns the scheme that it tells. Most requests name
 /// none.
-pub(in crate::worker) fn apply(request: &mut Request, http: &Http) -> Option<&'static [u8]> {
+pub fn apply(request: &mut Request, http: &Http) -> Option<&'static [u8]> {
     let known = &request.known;
     let spans = [known.forwarded, known.forwarded_for, known.scheme, known.https, known.forwarded_host];
     if spans.iter().all(|span| span.is_empty()) {

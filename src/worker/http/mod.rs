@@ -2,4 +2,6 @@
 
 pub mod forwarded;
 pub mod head;
-mod upload;
+mod misplaced;
+pub mod state;
+pub mod upload;

@@ -7,7 +7,8 @@
 
 use crate::net::client::Client;
 use crate::sys::process;
-use crate::worker::body::{Body, BodyError};
+use crate::worker::body::Body;
+use crate::worker::body::error::BodyError;
 use crate::worker::response::wait::{Guard, ReadStep, SharedExchange};
 use crate::worker::response::{Sent, WriteError};
 use pyo3::prelude::*;

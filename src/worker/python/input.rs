@@ -2,7 +2,9 @@
 
 use super::attached;
 use crate::net::client::Client;
-use crate::worker::body::{Body, BodyError, Want};
+use crate::worker::body::Body;
+use crate::worker::body::error::BodyError;
+use crate::worker::body::reader::Want;
 use crate::worker::response::wait::SharedExchange;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;

@@ -11,6 +11,7 @@ use crate::shm::scoreboard::RestartRequest;
 use crate::sys::{io, process};
 use crate::worker::Shared;
 use crate::worker::core::{Core, Step};
+use crate::worker::request::failure;
 use crate::worker::response::WriteError;
 use pyo3::exceptions::{PyAssertionError, PyOSError, PySystemExit, PyTypeError};
 use pyo3::intern;
@@ -113,7 +114,7 @@ impl<'a> Engine<'a> {
         } else if let Some(app) = core.app.and_then(|index| self.apps.get(index)) {
             self.call(py, core, app.bind(py))
         } else {
-            return core.answer_without_app(attached::lock(py, &core.exchange));
+            return failure::answer_without_app(core, attached::lock(py, &core.exchange));
         };
         if let Err(error) = outcome {
             self.failed(py, core, &error);
@@ -177,12 +178,12 @@ impl<'a> Engine<'a> {
                 return Err(PyTypeError::new_err(format!("the application yielded {kind}, not bytes")));
             };
             // PEP 3333: headers go out with the first bytes that are not empty.
-            let goes_on = if bytes.as_bytes().is_empty() {
-                goes_on_without_bytes(py, core)
+            let wants_more = if bytes.as_bytes().is_empty() {
+                wants_more_without_bytes(py, core)
             } else {
-                self.send(py, core, bytes.as_bytes(), only_one)? && goes_on(py, core, is_file)
+                self.send(py, core, bytes.as_bytes(), only_one)? && wants_more(py, core, is_file)
             };
-            if !goes_on {
+            if !wants_more {
                 break;
             }
         }
@@ -231,7 +232,7 @@ impl<'a> Engine<'a> {
     /// The application raised. The client gets a 500 if nothing has gone out yet, the log the traceback.
     fn failed(&self, py: Python<'_>, core: &Core, error: &PyErr) {
         end_copy(py, core, Some(error));
-        if error.is_instance_of::<PyOSError>(py) && self.is_clients_fault(py, core, error) {
+        if error.is_instance_of::<PyOSError>(py) && self.answer_clients_fault(py, core, error) {
             return;
         }
         // Runs code of the application, which may use the exchange: not while it is locked.
@@ -253,8 +254,9 @@ impl<'a> Engine<'a> {
         self.note_exception(py, core, error, &stack, answer);
     }
 
-    /// Does the exception only tell what the application was told of its client?
-    fn is_clients_fault(&self, py: Python<'_>, core: &Core, error: &PyErr) -> bool {
+    /// Where the exception only tells what the application was told of its client, answers as if the body had been read
+    /// ahead. `false`: the fault is the application's.
+    fn answer_clients_fault(&self, py: Python<'_>, core: &Core, error: &PyErr) -> bool {
         let exchange = attached::lock(py, &core.exchange);
         let (is_gone, is_complete, fault) =
             (exchange.is_gone(), exchange.is_complete(), exchange.body_fault());
@@ -268,7 +270,7 @@ impl<'a> Engine<'a> {
         let Some(fault) = fault.filter(|fault| fault.to_string() == text) else {
             return is_complete && text == COMPLETE;
         };
-        core.blame_body(attached::lock(py, &core.exchange), fault);
+        failure::blame_body(core, attached::lock(py, &core.exchange), fault);
         true
     }
 
@@ -317,13 +319,13 @@ fn send_end(py: Python<'_>, core: &Core) {
 
 /// A piece was sent: may more follow? An iterable whose answer is complete is asked for one piece more, since code may
 /// stand behind the last one (a middleware's commit); a file has none, and a HEAD is to change nothing.
-fn goes_on(py: Python<'_>, core: &Core, is_file: bool) -> bool {
+fn wants_more(py: Python<'_>, core: &Core, is_file: bool) -> bool {
     let exchange = attached::lock(py, &core.exchange);
     !(exchange.is_gone() || exchange.is_answered_head() || is_file && exchange.is_complete())
 }
 
 /// The application yielded b"".
-fn goes_on_without_bytes(py: Python<'_>, core: &Core) -> bool {
+fn wants_more_without_bytes(py: Python<'_>, core: &Core) -> bool {
     end_copy(py, core, None);
     let mut exchange = attached::lock(py, &core.exchange);
     !(exchange.is_complete() || exchange.look_for_client() || exchange.is_empty_for_long())

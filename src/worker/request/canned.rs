@@ -1,51 +1,133 @@
-//! Requests that never reach the application: each gets an answer where the peer can read one, and one log line that
-//! names the cause and the option to change.
+//! Answers that the server makes itself, before a request has begun: it is none on the scoreboard, and where it is refused
+//! there is one line in the log that names the cause and the option to change. After it has begun they go through the
+//! exchange ([`Exchange::answer_plain`](crate::worker::response::Exchange::answer_plain)), and are counted and logged like
+//! any other answer.
 
+use super::Taken;
+use crate::base::date::http_date;
+use crate::config::Protocol;
 use crate::log;
 use crate::net::client::Client;
 use crate::proto::http::status::Plain;
-use crate::sys::{clock, epoll};
+use crate::sys::clock;
 use crate::worker::Shared;
-use crate::worker::core::Core;
+use crate::worker::conn::linger;
+use crate::worker::conns::Conn;
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
-use std::time::Duration;
 
-impl Core {
-    /// Answers and closes. Nothing is put on the scoreboard or counted as a request. Returns `false`: there is nothing to run.
-    pub(in crate::worker) fn refuse(&mut self, mut client: Client, status: u16, why: &str) -> bool {
-        let mut out = Vec::with_capacity(256);
-        Plain::last(status, &self.shared.server_headers).push_to(&mut out);
-        let _ = client.send(&out);
-        self.shared.count_refused();
-        log::say(&format!("worker {}: refused a request with {status}: {why}", self.shared.id));
-        client.shutdown_send();
-        discard(&client, self.shared.settings.requests.socket_timeout.min(Duration::from_secs(1)));
-        false
+/// What is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Canned {
+    pub code: u16,
+    /// The body; empty: the status's phrase.
+    pub text: &'static str,
+    /// Header lines beside those that every answer of the server's own carries.
+    pub headers: Cow<'static, [u8]>,
+    /// The request was HEAD: the text is announced but not sent.
+    pub head_only: bool,
+}
+
+impl Canned {
+    pub fn status(code: u16) -> Canned {
+        Canned { code, ..Canned::default() }
+    }
+
+    /// As it goes out. A front end adds the date itself.
+    fn bytes(&self, protocol: Protocol, common: &[u8], keep_alive: bool) -> Vec<u8> {
+        let headers = [&self.headers, common].concat();
+        let date = http_date(clock::wall_secs().max(0) as u64);
+        let answer = Plain {
+            code: self.code,
+            text: self.text,
+            headers: &headers,
+            date: if protocol == Protocol::Http { date.as_ref() } else { b"" },
+            keep_alive,
+            head_only: self.head_only,
+        };
+        let mut out = Vec::with_capacity(512);
+        answer.push_to(&mut out);
+        out
     }
 }
 
-impl Shared {
-    pub(in crate::worker) fn count_refused(&self) {
-        self.slot.refused().fetch_add(1, Relaxed);
-    }
+/// Sends it as far as the client takes it at once; `false`: that was not all of it.
+fn send(shared: &Shared, conn: &mut Conn, canned: &Canned, keep_alive: bool) -> bool {
+    let out = canned.bytes(conn.protocol, &shared.server_headers, keep_alive);
+    let is_sent = |client: &mut Client| {
+        client.send(&out).is_ok_and(|sent| sent == out.len()) && !client.has_pending_output()
+    };
+    conn.client.as_mut().is_some_and(is_sent)
 }
 
-/// Reads and drops what a refused peer still sends, for a moment, so that it can read its answer before the close resets
-/// the connection (RFC 9112 §9.6).
-fn discard(client: &Client, patience: Duration) {
-    let mut buffer = [0; 16 * 1024];
-    let deadline = clock::monotonic_us() + patience.as_micros() as u64;
-    for _ in 0..1024 {
-        match client.recv_waste(&mut buffer) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                let left = Duration::from_micros(deadline.saturating_sub(clock::monotonic_us()));
-                if !epoll::wait_one(client, false, left).unwrap_or(false) {
-                    return;
-                }
-            }
-            Err(_) => return,
-        }
+/// Answers a request that no application is to see. Hands back a connection that stays (`keep_alive`).
+pub fn answer(shared: &Arc<Shared>, mut conn: Conn, canned: &Canned, keep_alive: bool) -> Option<Conn> {
+    let is_sent = send(shared, &mut conn, canned, keep_alive);
+    if is_sent && keep_alive {
+        return Some(conn);
+    }
+    linger::close(shared, conn);
+    None
+}
+
+/// The last answer on a connection, which closes then. It is neither counted nor logged.
+pub fn answer_last(shared: &Shared, mut conn: Conn, status: u16) {
+    send(shared, &mut conn, &Canned::status(status), false);
+    linger::close_in_table(shared, conn);
+}
+
+/// Refuses a request that cannot be served.
+pub fn refuse(shared: &Arc<Shared>, mut conn: Conn, status: u16, why: &str) -> Taken {
+    note_refusal(shared, &conn, status, why);
+    send(shared, &mut conn, &Canned::status(status), false);
+    linger::close(shared, conn);
+    Taken::Nothing
+}
+
+/// The same for whoever looks after the table.
+pub fn turn_away(shared: &Shared, conn: Conn, status: u16, why: &str) {
+    note_refusal(shared, &conn, status, why);
+    answer_last(shared, conn, status);
+}
+
+fn note_refusal(shared: &Shared, conn: &Conn, status: u16, why: &str) {
+    count_refused(shared);
+    let from = conn.from_whom();
+    log::say(&format!("worker {}: refused a request with {status}: {why}{from}", shared.id));
+}
+
+pub fn count_refused(shared: &Shared) {
+    shared.slot.refused().fetch_add(1, Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(canned: &Canned, protocol: Protocol, keep_alive: bool) -> String {
+        String::from_utf8(canned.bytes(protocol, b"X: y\r\n", keep_alive)).unwrap()
+    }
+
+    #[test]
+    fn a_front_end_has_a_date_of_its_own() {
+        let refused = Canned::status(400);
+        let uwsgi = text(&refused, Protocol::Uwsgi, false);
+        assert_eq!(
+            uwsgi,
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 12\r\nX: y\r\n\
+             Connection: close\r\n\r\nBad Request\n"
+        );
+        let http = text(&refused, Protocol::Http, false);
+        assert_eq!(http.replace("\r\nDate: ", "\n").lines().count(), uwsgi.lines().count() + 1);
+    }
+
+    #[test]
+    fn its_own_headers_go_before_the_common_ones() {
+        let canned = Canned { headers: Cow::Borrowed(b"A: b\r\n"), text: "ok", ..Canned::status(200) };
+        let sent = text(&canned, Protocol::Uwsgi, true);
+        assert!(sent.ends_with("A: b\r\nX: y\r\n\r\nok\n"), "{sent}");
+        let head = text(&Canned { head_only: true, ..canned }, Protocol::Uwsgi, true);
+        assert!(head.contains("Content-Length: 3\r\n") && head.ends_with("X: y\r\n\r\n"), "{head}");
     }
 }

@@ -182,6 +182,15 @@ impl Request {
         self.cut_path(taken);
     }
 
+    /// modifier1 30: PATH_INFO still begins with SCRIPT_NAME.
+    pub fn strip_script_name(&mut self) {
+        let script_name = self.value_at(self.known.script_name);
+        if !script_name.is_empty() && self.value_at(self.known.path_info).starts_with(script_name) {
+            let taken = script_name.len();
+            self.cut_path(taken);
+        }
+    }
+
     /// Drops the first `taken` bytes of PATH_INFO.
     pub fn cut_path(&mut self, taken: usize) {
         if let Some(index) = self.known.path_info {
@@ -190,6 +199,24 @@ impl Request {
             value.start += taken;
             value.len -= taken;
         }
+    }
+}
+
+impl super::Head for Request {
+    fn method(&self) -> &[u8] {
+        self.get(self.known.method)
+    }
+
+    fn path(&self) -> &[u8] {
+        self.value_at(self.known.path_info)
+    }
+
+    fn query(&self) -> &[u8] {
+        self.find(b"QUERY_STRING").unwrap_or_default()
+    }
+
+    fn host(&self) -> &[u8] {
+        self.get(self.known.host)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::wait::ReadStep;
 use super::{Exchange, Gone};
 use crate::proto::http::status;
-use crate::worker::body::BodyError;
+use crate::worker::body::error::BodyError;
 use crate::worker::rescue;
 
 impl Exchange {

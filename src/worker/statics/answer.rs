@@ -1,7 +1,7 @@
 //! The answer that a file gives to a request: status, headers, and which of its bytes.
 
-use super::Statics;
 use super::find::Found;
+use super::places::Statics;
 use super::variant::Variant;
 use crate::base::date::http_date;
 use crate::config::statics::{Expires, Handing, Subject};

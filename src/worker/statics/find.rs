@@ -1,6 +1,6 @@
 //! From a request's path to an open file, never beyond the directories that were named.
 
-use super::{Place, Statics};
+use super::places::{Place, Statics};
 use crate::log;
 use crate::sys::files::{self, Kind, Metadata};
 use crate::worker::request::vars::Request;

@@ -1,7 +1,7 @@
 //! The file that is sent in place of the one that was asked for: the same, compressed, if the client can read it.
 
-use super::Statics;
 use super::find::Found;
+use super::places::Statics;
 use crate::config::statics::{Handing, Subject};
 use crate::proto::http::coding;
 use crate::sys::files::{self, Kind, Metadata};

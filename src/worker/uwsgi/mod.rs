@@ -1,3 +1,3 @@
 //! Requests on uwsgi sockets.
 
-mod packet;
+pub mod packet;

@@ -1,0 +1,83 @@
+//! Ends of answers that their clients have not taken: they wait in the table, without a thread.
+
+use super::linger;
+use crate::log;
+use crate::net::client::Client;
+use crate::net::send_queue::SendQueue;
+use crate::sys::clock;
+use crate::worker::Shared;
+use crate::worker::conns::{Conn, Leftover, Share, Waits};
+use crate::worker::waiting::{Serviced, has_begun};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
+
+/// Most bytes of one answer that wait for their client without a thread.
+const MAX_LEFTOVER: usize = 1 << 20;
+/// Most bytes of all of a worker's answers that do.
+const MAX_LEFTOVERS: usize = 64 << 20;
+/// What is said of an answer whose file was truncated meanwhile.
+pub const CUT_SHORT: &str = "a file became shorter while it was sent; its answer was cut off";
+
+/// How much of the next answer may wait for its client without a thread.
+pub fn room(shared: &Shared) -> usize {
+    // Never 0: the end of a connection is always the table's to see.
+    MAX_LEFTOVERS.saturating_sub(shared.leftovers.load(Relaxed)).clamp(1, MAX_LEFTOVER)
+}
+
+/// What the client has not taken of its answer waits in the table.
+pub fn keep(shared: &Arc<Shared>, mut conn: Conn, queue: SendQueue, keep: bool) {
+    let share = Share::take(&shared.leftovers, queue.memory());
+    conn.since_us = clock::monotonic_us();
+    let length = queue.len();
+    conn.leftover = Some(Box::new(Leftover { queue, share, length, begun_us: conn.since_us, keep }));
+    conn.waits = Waits::Reader;
+    shared.keep_for_standby(conn);
+}
+
+/// The client has read something of its answer. Ready: it has all of it, and may ask for more.
+pub fn send(shared: &Shared, mut conn: Conn) -> Serviced {
+    let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else {
+        shared.forget(&conn);
+        return Serviced::Over;
+    };
+    match left.queue.send(client) {
+        Ok(0) => {}
+        Ok(_) => conn.since_us = clock::monotonic_us(),
+        Err(error) => {
+            match error.kind() {
+                ErrorKind::UnexpectedEof => log::say(&format!("worker {}: {CUT_SHORT}", shared.id)),
+                _ => count_gone(shared),
+            }
+            shared.forget(&conn);
+            return Serviced::Over;
+        }
+    }
+    if !left.queue.is_empty() || client.has_pending_output() {
+        return Serviced::Waits(conn);
+    }
+    let keep = left.keep;
+    conn.leftover = None;
+    // The answer did not say that it is the last: a request that came behind it is answered.
+    let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
+    if keep && (shared.keeps_connections(is_tls) || has_begun(&mut conn)) {
+        return Serviced::Ready(conn);
+    }
+    linger::close_in_table(shared, conn);
+    Serviced::Over
+}
+
+/// The client takes what is left of its answer too slowly, or not at all.
+pub fn cut_off(shared: &Shared, conn: &Conn, why: &str) {
+    count_gone(shared);
+    let left = conn.leftover.as_ref().map_or(0, |left| left.queue.len());
+    log::say(&format!(
+        "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end{}",
+        shared.id,
+        conn.from_whom()
+    ));
+}
+
+fn count_gone(shared: &Shared) {
+    shared.slot.gone_clients().fetch_add(1, Relaxed);
+}
