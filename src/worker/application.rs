@@ -1,7 +1,7 @@
 //! What workers and zygotes need of the language that the applications are written in, beside a runtime.
 
-use super::Shared;
 use super::request::mounts::Mounts;
+use super::shared::Shared;
 use crate::config::Settings;
 use crate::process::runtime::Runtime;
 use std::sync::Arc;

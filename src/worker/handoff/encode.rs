@@ -2,7 +2,7 @@
 
 use crate::config::Protocol;
 use crate::net::client::Client;
-use crate::worker::conns::{Conn, Waits};
+use crate::worker::conn::{Conn, Waits};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Most bytes that go along of a request that has begun to arrive.

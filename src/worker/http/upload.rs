@@ -6,13 +6,13 @@ use crate::config::Http;
 use crate::proto::http::head::Progress;
 use crate::proto::http::{Request as HttpRequest, framing, head as parser, status};
 use crate::sys::clock;
-use crate::worker::Shared;
 use crate::worker::body::Body;
 use crate::worker::body::error::BodyError;
-use crate::worker::conns::{Conn, Upload, Waits};
+use crate::worker::conn::Serviced;
+use crate::worker::conn::{Conn, Upload, Waits};
 use crate::worker::core::Core;
 use crate::worker::request::{Taken, canned};
-use crate::worker::waiting::Serviced;
+use crate::worker::shared::Shared;
 
 /// Taken from one connection before others get their turn.
 const READ_QUANTUM: u64 = 1 << 20;
@@ -27,10 +27,10 @@ pub fn begin(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
     // RFC 9110 §10.1.1: not needed when the client did not wait for it.
     let invites = parsed.framing.expect_continue && parsed.used == 0;
     if invites && client.send(status::CONTINUE).is_err() {
-        core.shared.forget(&conn);
+        core.shared.table.forget(&conn);
         return Taken::Nothing;
     }
-    let storage = core.shared.storage();
+    let storage = core.shared.table.storage(&core.shared.context.settings);
     let gathered = core.exchange.lock().body.gather(client, storage, READ_QUANTUM);
     match gathered {
         Ok(true) => head::run(core, conn, parsed),
@@ -83,7 +83,7 @@ fn resume(core: &mut Core, mut conn: Conn, length: usize) -> Taken {
     match framing::decide(&HttpRequest::new(&conn.buf, &http.head)) {
         Ok(framing) if parsed => head::run(core, conn, Parsed { framing, length, used: 0 }),
         _ => {
-            core.shared.forget(&conn);
+            core.shared.table.forget(&conn);
             Taken::Nothing
         }
     }
@@ -92,13 +92,13 @@ fn resume(core: &mut Core, mut conn: Conn, length: usize) -> Taken {
 /// Takes what has come of a body, with the buffer of another. Ready: all of it is here.
 pub fn gather(shared: &Shared, mut conn: Conn, room: &mut Body) -> Serviced {
     let (Some(client), Some(upload)) = (&mut conn.client, &mut conn.upload) else {
-        shared.forget(&conn);
+        shared.table.forget(&conn);
         return Serviced::Over;
     };
     conn.since_us = clock::monotonic_us();
     conn.heard_us = conn.since_us;
     room.take_up(std::mem::take(&mut upload.body));
-    let gathered = room.gather(client, shared.storage(), READ_QUANTUM);
+    let gathered = room.gather(client, shared.table.storage(&shared.context.settings), READ_QUANTUM);
     upload.body = room.put_aside();
     match gathered {
         Ok(true) => Serviced::Ready(conn),
@@ -113,7 +113,7 @@ pub fn gather(shared: &Shared, mut conn: Conn, room: &mut Body) -> Serviced {
 fn refuse(shared: &Shared, conn: Conn, error: BodyError) {
     match error {
         // Nobody is there to be told.
-        BodyError::Closed | BodyError::Over => shared.forget(&conn),
+        BodyError::Closed | BodyError::Over => shared.table.forget(&conn),
         error => canned::turn_away(shared, conn, error.status(), &error.to_string()),
     }
 }
