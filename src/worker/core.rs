@@ -2,9 +2,8 @@
 //! ended here; which thread does that is not the core's to know.
 
 use super::accept::Claim;
-use super::conn::{Conn, Waits, upkeep};
+use super::conn::{Conn, State, upkeep};
 use super::http::state::Http;
-use super::request::mounts::Mounts;
 use super::request::vars::Request;
 use super::response::Exchange;
 use super::response::wait::{Guard, SharedExchange};
@@ -24,27 +23,39 @@ pub struct Core {
     /// The app that answers, by its place in load order.
     pub app: Option<usize>,
     pub exchange: Arc<SharedExchange>,
-    pub(super) mounts: Arc<Mounts>,
     pub(super) http: Http,
     /// The HTTP connection of the running request.
     pub(super) current: Option<Conn>,
     /// The connection of the last request, if more of it is to be read, of which its socket knows nothing.
     unread: Option<Conn>,
-    pub(super) line: Vec<u8>,
-    /// Of the file that a request asks for.
-    pub(super) path: Vec<u8>,
-    pub(super) started_us: u64,
-    pub(super) running: bool,
-    /// With several threads a process takes a request only when it says so on the scoreboard first.
-    pub(super) counts_in_flight: bool,
+    pub(super) in_flight: InFlight,
+    pub(super) buffers: Buffers,
     /// Until then no time is spent on waiting for the bytes of a new connection.
     pub(super) impatient_until_us: u64,
-    claimed: bool,
+}
+
+/// The request of a core as the scoreboard knows it.
+#[derive(Debug)]
+pub struct InFlight {
+    /// When the last request was begun.
+    pub started_us: u64,
+    pub is_running: bool,
+    /// With several threads, requests in flight are counted, and a process takes one only when it has claimed it.
+    pub is_counted: bool,
+    is_claimed: bool,
+}
+
+/// To be used again.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    pub line: Vec<u8>,
+    /// Of the file that a request asks for.
+    pub path: Vec<u8>,
 }
 
 impl Core {
     /// Belongs to the calling thread.
-    pub fn new(shared: Arc<Shared>, mounts: Arc<Mounts>, index: usize) -> Core {
+    pub fn new(shared: Arc<Shared>, index: usize) -> Core {
         let context = &shared.context;
         let slot = context.scoreboard.core(context.slot_index, index);
         slot.end();
@@ -60,17 +71,17 @@ impl Core {
             request,
             app: None,
             exchange,
-            mounts,
             http: Http::new(&context.settings),
             current: None,
             unread: None,
-            line: Vec::with_capacity(1024),
-            path: Vec::new(),
-            started_us: 0,
-            running: false,
-            counts_in_flight: context.has_threads(),
+            in_flight: InFlight {
+                started_us: 0,
+                is_running: false,
+                is_counted: context.has_threads(),
+                is_claimed: false,
+            },
+            buffers: Buffers { line: Vec::with_capacity(1024), ..Buffers::default() },
             impatient_until_us: 0,
-            claimed: false,
             shared,
         }
     }
@@ -79,7 +90,7 @@ impl Core {
     pub fn is_dynamic(&self) -> bool {
         self.shared.context.settings.apps.dynamic_apps
             && self.request.wants_code()
-            && (self.request.app_key().is_empty() || self.mounts.exact(&self.request).is_none())
+            && (self.request.app_key().is_empty() || self.shared.mounts.exact(&self.request).is_none())
     }
 
     /// The exchange of the running request.
@@ -106,28 +117,28 @@ impl Core {
     // ── the claim on the scoreboard that the process is at work ──
 
     pub fn claim_alone(&mut self) -> Claim {
-        self.shared.acceptor.claim_alone(&mut self.claimed)
+        self.shared.acceptor.claim_alone(&mut self.in_flight.is_claimed)
     }
 
     pub fn claim_another(&mut self) -> Claim {
-        self.shared.acceptor.claim_another(&self.shared.context, &mut self.claimed)
+        self.shared.acceptor.claim_another(&self.shared.context, &mut self.in_flight.is_claimed)
     }
 
     pub fn claim(&mut self) {
-        if self.counts_in_flight {
-            self.shared.acceptor.claim(&self.shared.context, &mut self.claimed);
+        if self.in_flight.is_counted {
+            self.shared.acceptor.claim(&self.shared.context, &mut self.in_flight.is_claimed);
         }
     }
 
     pub fn unclaim(&mut self) {
-        self.shared.acceptor.release(&self.shared.context, &mut self.claimed);
+        self.shared.acceptor.release(&self.shared.context, &mut self.in_flight.is_claimed);
     }
 
     // ── connections ──
 
     /// It is free for another request.
     pub fn next_request(&mut self, mut conn: Conn) {
-        conn.waits = Waits::Idle;
+        conn.state = State::Idle;
         conn.since_us = clock::monotonic_us();
         if conn.buf.is_empty() {
             self.keep(conn);
@@ -138,8 +149,7 @@ impl Core {
 
     /// Puts a connection into the table, unless there is more to be read at once.
     pub(super) fn keep(&mut self, mut conn: Conn) {
-        let reads_on = !matches!(conn.waits, Waits::Reader | Waits::Close);
-        if reads_on && conn.client.as_mut().is_some_and(Client::has_buffered_input) {
+        if conn.reads_on() && conn.client.as_mut().is_some_and(Client::has_buffered_input) {
             self.read_on(conn);
         } else {
             upkeep::keep_for_standby(&self.shared, conn);

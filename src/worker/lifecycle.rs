@@ -2,7 +2,7 @@
 //! into its mailbox a last time. And what it does without a master.
 
 use super::accept::trouble;
-use super::conn::{Conn, Waits, upkeep};
+use super::conn::{Conn, State, upkeep};
 use super::handoff::encode::is_movable;
 use super::handoff::{give, last_look};
 use super::shared::Shared;
@@ -93,7 +93,7 @@ fn give_to_successor(shared: &Shared, conn: Conn) -> Option<Conn> {
 fn settle(shared: &Shared, mut conn: Conn, now: u64, passes_on: bool) -> Option<Conn> {
     if conn.has_begun() {
         // A part of a request that was read already waits for the rest, within its time.
-        let is_here = conn.buf.is_empty() || conn.waits == Waits::Idle || conn.has_bytes();
+        let is_here = conn.buf.is_empty() || matches!(conn.state, State::Idle) || conn.has_bytes();
         if is_here {
             return Some(conn);
         }
@@ -111,11 +111,11 @@ fn settle(shared: &Shared, mut conn: Conn, now: u64, passes_on: bool) -> Option<
 
 /// How long a client may stay silent.
 fn patience(conn: &Conn, passes_on: bool) -> u64 {
-    match conn.waits {
+    match conn.state {
         // Whoever takes it has no room at the moment, or is on pause.
         _ if passes_on && is_movable(conn) => u64::MAX,
         _ if passes_on => SILENT_US,
-        Waits::Head => FIRST_BYTE_US,
+        State::Head => FIRST_BYTE_US,
         _ => NEXT_US,
     }
 }
@@ -139,11 +139,11 @@ pub fn leave(shared: &Shared, command: Command, again: &mut VecDeque<Conn>) -> b
             && (shared.table.is_empty() || shared.lifeline.is_broken())
             && !is_needed(shared, command)
     };
-    is_over() && is_given_nothing(shared, is_over)
+    is_over() && look_last(shared, is_over)
 }
 
 /// The last look: who gives this worker a connection from here on sees that it leaves, and takes it back.
-fn is_given_nothing(shared: &Shared, is_over: impl FnOnce() -> bool) -> bool {
+fn look_last(shared: &Shared, is_over: impl FnOnce() -> bool) -> bool {
     shared.leaving.look_at_once();
     let is_over = last_look::leave(|| shared.lifeline.set_stage(Stage::Retiring), is_over);
     if !is_over {

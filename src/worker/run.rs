@@ -39,7 +39,7 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
             Err(status) => return status,
         },
     };
-    match serve(runtime, setup, &mounts) {
+    match serve(runtime, setup, mounts) {
         Ok(()) => EXIT_DONE,
         Err(error) => {
             log::say(&format!("worker {}: cannot begin to serve: {}", setup.id, reason(error)));
@@ -68,18 +68,18 @@ fn load(runtime: &mut dyn Application, setup: &Setup) -> Result<Arc<Mounts>, i32
     }
 }
 
-fn serve(runtime: &dyn Application, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
+fn serve(runtime: &dyn Application, setup: &Setup, mounts: Arc<Mounts>) -> std::io::Result<()> {
     runtime.begin(&setup.settings);
     let mercy = setup.settings.supervise.worker_reload_mercy;
     orphan::arm(setup.master, mercy, || lifeline::has_lost_its_master(setup))?;
-    let shared = Shared::new(setup, context(runtime, setup))?;
+    let shared = Shared::new(setup, context(runtime, setup), mounts)?;
     // The zygote, whose log it has, may be older than the file.
     shared.log.follow(&shared.context);
     shared.context.slot.app_signals().store(runtime.app_signals(&signals::REPLACEABLE), Relaxed);
     prepare_for_harakiri(&shared, setup);
     signal::set_dump(answers::after_dump)?;
     runtime.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
-    runtime.serve(&shared, mounts);
+    runtime.serve(&shared);
     shared.log.access.flush();
     runtime.wind_up();
     match orphan::is_orphaned() {

@@ -8,6 +8,7 @@ use super::handoff::Handoff;
 use super::harakiri::replies::HarakiriReplies;
 use super::leaving::Leaving;
 use super::lifeline::Lifeline;
+use super::request::mounts::Mounts;
 use super::setup::{Setup, most_connections, most_descriptors};
 use super::statics::places::Statics;
 use super::worker_log::WorkerLog;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub log: WorkerLog,
     pub lifeline: Lifeline,
     pub leaving: Leaving,
+    /// The applications.
+    pub mounts: Arc<Mounts>,
     /// Where files are, if there are any.
     pub statics: Option<Box<Statics>>,
     /// Held by the thread that gives up requests for want of memory.
@@ -32,7 +35,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(setup: &Setup, context: Context) -> Result<Arc<Shared>> {
+    pub fn new(setup: &Setup, context: Context, mounts: Arc<Mounts>) -> Result<Arc<Shared>> {
         let settings = &context.settings;
         let places = Places::new(most_connections(settings), most_descriptors());
         let threads = context.scoreboard.threads();
@@ -53,6 +56,7 @@ impl Shared {
             log: WorkerLog::new(setup),
             lifeline: Lifeline::new(setup),
             leaving: Leaving::default(),
+            mounts,
             statics: Statics::new(settings, context.id).map(Box::new),
             shedding: Mutex::default(),
             context,

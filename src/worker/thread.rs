@@ -4,12 +4,11 @@
 use super::accept::intake::{Arrival, Intake};
 use super::accept::{Claim, trouble};
 use super::conn::table::SWEEP_US;
-use super::conn::{Conn, Serviced, Waits, leftover, linger, upkeep};
+use super::conn::{Conn, Serviced, State, leftover, linger, upkeep};
 use super::core::Core;
 use super::handoff::{give, service, work};
 use super::http;
 use super::lifecycle;
-use super::request::mounts::Mounts;
 use super::request::{Taken, lifecycle as request};
 use super::shared::Shared;
 use super::uwsgi::packet;
@@ -41,7 +40,7 @@ const MAX_SKIPS: u32 = 32;
 /// How often a worker that leaves looks over what is left.
 const LEAVING: Duration = Duration::from_millis(10);
 /// How long a thread looks away while the table is full.
-const CROWDED: Duration = Duration::from_millis(20);
+const TABLE_FULL: Duration = Duration::from_millis(20);
 /// How long a thread that could not accept looks away.
 const FAILED: Duration = Duration::from_millis(10);
 /// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
@@ -96,12 +95,12 @@ pub struct Thread {
 }
 
 impl Thread {
-    pub fn new(shared: Arc<Shared>, mounts: Arc<Mounts>, index: usize) -> std::io::Result<Thread> {
+    pub fn new(shared: Arc<Shared>, index: usize) -> std::io::Result<Thread> {
         let waiter = waiter::of_core(index)?;
         shared.lifeline.threads.enlist();
         Ok(Thread {
             intake: Intake::new(waiter, shared.acceptor.batch(&shared.context)),
-            core: Core::new(shared.clone(), mounts, index),
+            core: Core::new(shared.clone(), index),
             again: VecDeque::new(),
             pipelined: 0,
             hot: HotListener { index: None, streak: 0, skips: 0, next_skips: 1 },
@@ -115,7 +114,7 @@ impl Thread {
         request::finish(&mut self.core);
         self.see_to_leftovers();
         // Under load every wait brings a request.
-        upkeep::sweep(&self.shared, self.core.started_us);
+        upkeep::sweep(&self.shared, self.core.in_flight.started_us);
         loop {
             // More than once where the server answers by itself.
             while !self.again.is_empty() {
@@ -308,7 +307,7 @@ impl Thread {
         if !shared.acceptor.watches_table() && shared.table.is_full() {
             // In the accept queues it cannot be passed over until there is room: it would wake its threads all the time.
             shared.log.access.flush();
-            self.check_wait(|thread| thread.shared.acceptor.doze(&mut thread.intake, CROWDED));
+            self.check_wait(|thread| thread.shared.acceptor.doze(&mut thread.intake, TABLE_FULL));
             return false;
         }
         if self.core.claim_alone() == Claim::Refused && self.core.claim_another() == Claim::Refused {
@@ -432,8 +431,8 @@ impl Thread {
 
 /// Goes on with a connection that has bytes or room for some.
 fn read(core: &mut Core, conn: Conn) -> Taken {
-    match (conn.waits, conn.protocol) {
-        (Waits::Reader, _) => {
+    match (&conn.state, conn.protocol) {
+        (State::Sending(_), _) => {
             match leftover::send(&core.shared, conn) {
                 Serviced::Ready(conn) => core.next_request(conn),
                 Serviced::Waits(conn) => core.keep(conn),
@@ -441,7 +440,7 @@ fn read(core: &mut Core, conn: Conn) -> Taken {
             }
             Taken::Nothing
         }
-        (Waits::Close, _) => {
+        (State::Lingering, _) => {
             linger::read_on(&core.shared, conn);
             Taken::Nothing
         }

@@ -1,6 +1,6 @@
 //! Ends of answers that their clients have not taken: they wait in the table, without a thread.
 
-use super::{Conn, Leftover, Serviced, Share, Waits, keep, linger};
+use super::{Conn, Leftover, Serviced, Share, State, keep, linger};
 use crate::log;
 use crate::net::client::Client;
 use crate::net::send_queue::SendQueue;
@@ -27,15 +27,15 @@ pub fn put(shared: &Shared, mut conn: Conn, queue: SendQueue, keep: bool) {
     let share = Share::take(&shared.table.leftovers, queue.memory());
     conn.since_us = clock::monotonic_us();
     let length = queue.len();
-    conn.leftover = Some(Box::new(Leftover { queue, share, length, begun_us: conn.since_us, keep }));
-    conn.waits = Waits::Reader;
+    let begun_us = conn.since_us;
+    conn.state = State::Sending(Box::new(Leftover { queue, share, length, begun_us, keep }));
     // It holds nothing of a request.
     let _ = keep::for_standby(shared, conn);
 }
 
 /// The client has read something of its answer. Ready: it has all of it, and may ask for more.
 pub fn send(shared: &Shared, mut conn: Conn) -> Serviced {
-    let (Some(client), Some(left)) = (&mut conn.client, &mut conn.leftover) else {
+    let (Some(client), State::Sending(left)) = (&mut conn.client, &mut conn.state) else {
         shared.table.forget(&conn);
         return Serviced::Over;
     };
@@ -55,7 +55,7 @@ pub fn send(shared: &Shared, mut conn: Conn) -> Serviced {
         return Serviced::Waits(conn);
     }
     let keep = left.keep;
-    conn.leftover = None;
+    (conn.state, conn.since_us) = (State::Idle, clock::monotonic_us());
     // The answer did not say that it is the last: a request that came behind it is answered.
     let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
     if keep && (keep::may_stay(shared, is_tls) || conn.has_begun()) {
@@ -68,7 +68,7 @@ pub fn send(shared: &Shared, mut conn: Conn) -> Serviced {
 /// The client takes what is left of its answer too slowly, or not at all.
 pub fn cut_off(shared: &Shared, conn: &Conn, why: &str) {
     count_gone(shared);
-    let left = conn.leftover.as_ref().map_or(0, |left| left.queue.len());
+    let left = if let State::Sending(left) = &conn.state { left.queue.len() } else { 0 };
     log::say(&format!(
         "worker {}: a client read {why}; its answer was cut off, {left} bytes before its end{}",
         shared.context.id,

@@ -6,7 +6,7 @@
 //! accept(), which it leaves for that epoll as long as the table is not empty, it reads on itself; where threads wait in the
 //! accept queues the standby poller does.
 
-use super::{Conn, Waits, keep};
+use super::{Conn, State, keep};
 use crate::sys::clock;
 use crate::worker::shared::Shared;
 use std::io::ErrorKind;
@@ -40,8 +40,7 @@ fn begin(mut conn: Conn) -> Conn {
         client.shutdown_send();
     }
     conn.buf = Vec::new();
-    conn.upload = None;
-    conn.waits = Waits::Close;
+    conn.state = State::Lingering;
     conn.since_us = clock::monotonic_us();
     conn
 }

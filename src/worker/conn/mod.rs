@@ -24,19 +24,19 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::time::Duration;
 
 /// What a connection is waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waits {
+#[derive(Debug)]
+pub enum State {
     /// A request has begun to arrive, or the connection is new.
     Head,
     /// The last request is answered.
     Idle,
     /// The head is here, its body is not.
-    Body,
+    Body(Box<Upload>),
     /// The application is done, and the client has not read all of its answer.
-    Reader,
+    Sending(Box<Leftover>),
     /// The last answer is sent. What the client still sends is read and dropped, or closing would take the answer with it
     /// (RFC 9112 §9.6).
-    Close,
+    Lingering,
 }
 
 /// A request whose body is on its way. Its head stands at the start of the connection's buffer.
@@ -94,14 +94,12 @@ pub struct Conn {
     /// What has arrived and is not a whole request yet. Without capacity while there is nothing.
     pub buf: Vec<u8>,
     pub progress: Progress,
-    pub waits: Waits,
+    pub state: State,
     pub since_us: u64,
     /// When the last bytes of a request came that is not whole.
     pub heard_us: u64,
     /// Requests that were begun on it.
     pub requests: u64,
-    pub upload: Option<Box<Upload>>,
-    pub leftover: Option<Box<Leftover>>,
     /// Its place in the table, which is its token, once it is watched.
     pub key: Option<usize>,
     /// What it is watched for; 0: it is not watched.
@@ -119,12 +117,10 @@ impl Conn {
             awaits_proxy: false,
             buf: Vec::new(),
             progress: Progress::default(),
-            waits: Waits::Head,
+            state: State::Head,
             since_us: now_us,
             heard_us: now_us,
             requests: 0,
-            upload: None,
-            leftover: None,
             key: None,
             events: 0,
         }
@@ -147,7 +143,7 @@ impl Conn {
 
     /// It can go on without the application: the standby poller looks after it while every thread is busy.
     pub fn needs_service(&self) -> bool {
-        matches!(self.waits, Waits::Body | Waits::Reader)
+        matches!(self.state, State::Body(_) | State::Sending(_))
             || self.client.as_ref().is_some_and(Client::is_handshaking)
     }
 
@@ -158,51 +154,61 @@ impl Conn {
 
     /// Why it has waited too long, if it has.
     pub fn overdue(&self, now_us: u64, limits: &Limits) -> Option<Overdue> {
-        let limit = match (self.waits, self.protocol) {
-            (Waits::Idle, _) => limits.idle,
-            (Waits::Head, Protocol::Http) => limits.head,
-            (Waits::Head, Protocol::Uwsgi) => limits.packet,
-            (Waits::Body | Waits::Reader, _) => limits.stall,
-            (Waits::Close, _) => LINGER,
+        let limit = match (&self.state, self.protocol) {
+            (State::Idle, _) => limits.idle,
+            (State::Head, Protocol::Http) => limits.head,
+            (State::Head, Protocol::Uwsgi) => limits.packet,
+            (State::Body(_) | State::Sending(_), _) => limits.stall,
+            (State::Lingering, _) => LINGER,
         };
         overdue(now_us, self.since_us, limit, self.flow(), limits)
     }
 
     fn flow(&self) -> Option<Flow> {
-        match (self.waits, &self.upload, &self.leftover) {
-            (Waits::Body, Some(upload), _) => {
-                Some(Flow { begun_us: upload.begun_us, bytes: upload.body.received() })
-            }
+        match &self.state {
+            State::Body(upload) => Some(Flow { begun_us: upload.begun_us, bytes: upload.body.received() }),
             // A front end takes its time.
-            (Waits::Reader, _, Some(left)) if self.protocol == Protocol::Http => {
+            State::Sending(left) if self.protocol == Protocol::Http => {
                 Some(Flow { begun_us: left.begun_us, bytes: left.length - left.queue.len() })
             }
             _ => None,
         }
     }
 
+    /// Is a request, or the rest of its head, the next thing to be read?
+    pub fn awaits_head(&self) -> bool {
+        matches!(self.state, State::Head | State::Idle)
+    }
+
+    /// Is what its client sends a part of a request?
+    pub fn reads_on(&self) -> bool {
+        matches!(self.state, State::Head | State::Idle | State::Body(_))
+    }
+
     /// Bytes of memory that what has come of its request takes.
     pub fn request_memory(&self) -> usize {
-        match self.waits {
-            Waits::Head | Waits::Idle | Waits::Body => {
-                self.buf.capacity() + self.upload.as_ref().map_or(0, |upload| upload.body.memory())
-            }
-            Waits::Reader | Waits::Close => 0,
+        match &self.state {
+            State::Head | State::Idle => self.buf.capacity(),
+            State::Body(upload) => self.buf.capacity() + upload.body.memory(),
+            State::Sending(_) | State::Lingering => 0,
         }
     }
 
     /// Descriptors that it holds: its socket, and the file that its body goes to or its answer comes from.
     pub fn descriptors(&self) -> usize {
-        let uploads = self.upload.as_ref().is_some_and(|upload| upload.body.has_file());
-        let downloads = self.leftover.as_ref().is_some_and(|left| left.queue.has_file());
-        1 + usize::from(uploads) + usize::from(downloads)
+        let has_file = match &self.state {
+            State::Body(upload) => upload.body.has_file(),
+            State::Sending(left) => left.queue.has_file(),
+            _ => false,
+        };
+        1 + usize::from(has_file)
     }
 
     /// What it is to be watched for.
     pub fn awaited(&mut self) -> u32 {
-        match self.waits {
-            Waits::Reader => epoll::WRITE,
-            Waits::Close => epoll::READ,
+        match self.state {
+            State::Sending(_) => epoll::WRITE,
+            State::Lingering => epoll::READ,
             // There is room for pending output; of buffered input the socket knows nothing, but room there is mostly.
             _ if self
                 .client
@@ -218,10 +224,12 @@ impl Conn {
     /// Has the client done its part, and nobody here has looked? Every thread may have been busy for longer than it may
     /// wait.
     pub fn has_moved(&self) -> bool {
-        let Some(client) = self.client.as_ref().filter(|_| self.waits != Waits::Close) else { return false };
+        let Some(client) = self.client.as_ref().filter(|_| !matches!(self.state, State::Lingering)) else {
+            return false;
+        };
         let is_ready = |write| epoll::wait_one(client, write, Duration::ZERO).unwrap_or(false);
         (self.events & epoll::WRITE != 0 && is_ready(true))
-            || (self.waits != Waits::Reader && is_ready(false))
+            || (!matches!(self.state, State::Sending(_)) && is_ready(false))
     }
 
     /// Is there something to be read that is not in its buffer yet?
@@ -251,9 +259,41 @@ pub mod tests {
     use super::*;
     use crate::sys::io;
 
-    pub fn conn(waits: Waits, since_us: u64) -> Conn {
+    pub fn conn(state: State, since_us: u64) -> Conn {
         let (_, writing) = io::pipe(true).unwrap();
-        Conn { waits, ..Conn::new(Client::plain(writing), Protocol::Http, 0, since_us) }
+        Conn { state, ..Conn::new(Client::plain(writing), Protocol::Http, 0, since_us) }
+    }
+
+    pub fn upload() -> State {
+        State::Body(Box::new(Upload { head: 0, body: Body::default(), begun_us: 0 }))
+    }
+
+    pub fn leftover(bytes: usize) -> State {
+        let mut queue = SendQueue::default();
+        queue.push_bytes(vec![0; bytes]);
+        let share = Share::take(&Arc::default(), bytes);
+        let length = bytes as u64;
+        State::Sending(Box::new(Leftover { queue, share, length, begun_us: 0, keep: true }))
+    }
+
+    #[test]
+    fn what_it_waits_for_decides_who_looks_after_it() {
+        let of = |state| {
+            let mut conn = conn(state, 0);
+            (conn.awaits_head(), conn.reads_on(), conn.needs_service(), conn.awaited())
+        };
+        assert_eq!(of(State::Head), (true, true, false, epoll::READ));
+        assert_eq!(of(State::Idle), (true, true, false, epoll::READ));
+        assert_eq!(of(upload()), (false, true, true, epoll::READ));
+        assert_eq!(of(leftover(1)), (false, false, true, epoll::WRITE));
+        assert_eq!(of(State::Lingering), (false, false, false, epoll::READ));
+    }
+
+    #[test]
+    fn only_requests_take_of_their_memory() {
+        let of = |state| Conn { buf: vec![0; 10], ..conn(state, 0) }.request_memory();
+        assert_eq!([of(State::Head), of(State::Idle), of(upload())], [10; 3]);
+        assert_eq!([of(leftover(5)), of(State::Lingering)], [0; 2]);
     }
 
     #[test]

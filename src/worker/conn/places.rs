@@ -1,7 +1,7 @@
 //! The places of a connection table, without what the kernel knows of them.
 
+use super::Conn;
 use super::deadline::Limits;
-use super::{Conn, Waits};
 use crate::config::Protocol;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -111,9 +111,7 @@ impl Places {
 
     /// Takes out all HTTP connections that wait for a request, or the rest of its head.
     pub fn take_waiting(&mut self) -> Vec<Conn> {
-        self.take_where(|conn| {
-            conn.protocol == Protocol::Http && matches!(conn.waits, Waits::Head | Waits::Idle)
-        })
+        self.take_where(|conn| conn.protocol == Protocol::Http && conn.awaits_head())
     }
 
     /// All that are in their places, with their keys.
@@ -134,7 +132,8 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::conn;
+    use super::super::State;
+    use super::super::tests::{conn, leftover, upload};
     use super::*;
     use std::time::Duration;
 
@@ -142,7 +141,7 @@ mod tests {
     fn a_key_is_reserved_while_its_connection_is_away() {
         let mut conns = Places::new(10, 10);
         let key = conns.reserve();
-        conns.put(key, conn(Waits::Idle, 0));
+        conns.put(key, conn(State::Idle, 0));
         assert!(conns.take(key).is_some());
         assert!(conns.take(key).is_none());
         assert_ne!(conns.reserve(), key);
@@ -154,9 +153,9 @@ mod tests {
     fn those_that_can_go_on_are_counted_while_they_are_in_their_places() {
         let mut conns = Places::new(10, 10);
         let serviceable = conns.serviceable();
-        for waits in [Waits::Reader, Waits::Body, Waits::Idle, Waits::Close] {
+        for state in [leftover(1), upload(), State::Idle, State::Lingering] {
             let key = conns.reserve();
-            conns.put(key, conn(waits, 0));
+            conns.put(key, conn(state, 0));
         }
         assert_eq!(serviceable.load(Relaxed), 2);
         let taken = conns.take(0).unwrap();
@@ -180,9 +179,9 @@ mod tests {
     #[test]
     fn each_wait_has_its_limit() {
         let mut conns = Places::new(10, 10);
-        for waits in [Waits::Head, Waits::Idle, Waits::Body] {
+        for state in [State::Head, State::Idle, upload()] {
             let key = conns.reserve();
-            conns.put(key, conn(waits, 0));
+            conns.put(key, conn(state, 0));
         }
         let limits = Limits {
             packet: Duration::from_secs(9),
@@ -192,8 +191,8 @@ mod tests {
             rate: 0,
         };
         assert!(conns.overdue(999_999, &limits).is_empty());
-        assert_eq!(conns.overdue(1_000_000, &limits)[0].waits, Waits::Head);
-        assert_eq!(conns.overdue(3_000_000, &limits)[0].waits, Waits::Idle);
-        assert_eq!(conns.overdue(4_000_000, &limits)[0].waits, Waits::Body);
+        assert!(matches!(conns.overdue(1_000_000, &limits)[0].state, State::Head));
+        assert!(matches!(conns.overdue(3_000_000, &limits)[0].state, State::Idle));
+        assert!(matches!(conns.overdue(4_000_000, &limits)[0].state, State::Body(_)));
     }
 }

@@ -43,7 +43,7 @@ pub fn take_stale(places: &mut Places, stale: Stale) -> Option<Conn> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Waits;
+    use super::super::State;
     use super::super::tests::conn;
     use super::*;
 
@@ -52,7 +52,7 @@ mod tests {
         let mut conns = Places::new(10, 10);
         for (heard_us, bytes) in [(7, 100), (2_000_000, 100), (2_000_001, 200), (6, 0), (8, 50)] {
             let key = conns.reserve();
-            conns.put(key, Conn { buf: vec![0; bytes], heard_us, ..conn(Waits::Head, 0) });
+            conns.put(key, Conn { buf: vec![0; bytes], heard_us, ..conn(State::Head, 0) });
         }
         assert_eq!(conns.request_memory(), 450);
         let order = stalest(&conns, 2_500_000);

@@ -4,7 +4,7 @@
 use super::deadline::Overdue;
 use super::stale::{stalest, take_stale};
 use super::table::RequestMemory;
-use super::{Conn, Waits, keep, leftover};
+use super::{Conn, State, keep, leftover};
 use crate::config::Protocol;
 use crate::log;
 use crate::sys::{clock, epoll};
@@ -62,17 +62,17 @@ fn drop_overdue(shared: &Shared, conn: Conn, trickles: bool) {
         true => format!("less than http-min-rate = {} bytes a second", http.min_rate),
         false => format!("nothing for http-timeout = {} s", http.timeout.as_secs()),
     };
-    match (conn.waits, conn.protocol, conn.buf.is_empty()) {
-        (Waits::Head, Protocol::Uwsgi, _) => canned::note_slow_peer(shared, conn.buf.len()),
-        (Waits::Head, Protocol::Http, false) => {
+    match (&conn.state, conn.protocol, conn.buf.is_empty()) {
+        (State::Head, Protocol::Uwsgi, _) => canned::note_slow_peer(shared, conn.buf.len()),
+        (State::Head, Protocol::Http, false) => {
             let (bytes, limit) = (conn.buf.len(), http.head_timeout.as_secs());
             let text = format!("only {bytes} bytes of its head came within http-headers-timeout = {limit} s");
             return canned::turn_away(shared, conn, 408, &text);
         }
-        (Waits::Body, ..) => {
+        (State::Body(_), ..) => {
             return canned::turn_away(shared, conn, 408, &format!("its client sent {limit} of its body"));
         }
-        (Waits::Reader, ..) => leftover::cut_off(shared, &conn, &limit),
+        (State::Sending(_), ..) => leftover::cut_off(shared, &conn, &limit),
         _ => {}
     }
     shared.table.forget(&conn);

@@ -62,11 +62,11 @@ impl Handoff {
 
     /// Is there, beside this one, a worker that serves, or will when the pause is over?
     pub fn has_successor(&self, context: &Context) -> bool {
-        let goes_on = |slot: usize| {
+        let serves_on = |slot: usize| {
             let worker = context.scoreboard.worker(slot);
             worker.stage() == Stage::Ready && matches!(worker.command(), Command::Serve | Command::Pause)
         };
-        self.others(context).any(goes_on)
+        self.others(context).any(serves_on)
     }
 
     /// A worker that runs nothing, in whose mailbox there is room; the emptiest first.

@@ -16,7 +16,7 @@ use crate::worker::accept::intake::GIVEN;
 use crate::worker::accept::trouble;
 use crate::worker::body::Body;
 use crate::worker::conn::table::{CONNECTION, SWEEP_US};
-use crate::worker::conn::{Conn, Serviced, Waits, leftover, linger, upkeep};
+use crate::worker::conn::{Conn, Serviced, State, leftover, linger, upkeep};
 use crate::worker::context::Context;
 use crate::worker::http::upload;
 use crate::worker::lifecycle;
@@ -191,11 +191,11 @@ fn service_alone(shared: &Shared, events: &mut Events) {
 /// Looks after a connection that has bytes, or room for some.
 fn service(shared: &Shared, key: usize, flow: Option<&Epoll>) {
     let Some(conn) = shared.table.take(key) else { return };
-    let serviced = match conn.waits {
-        Waits::Reader => leftover::send(shared, conn),
-        Waits::Body => upload::gather(shared, conn, &mut Body::default()),
-        Waits::Close => return linger::read_on(shared, conn),
-        Waits::Head | Waits::Idle => return pass_on(shared, conn),
+    let serviced = match conn.state {
+        State::Sending(_) => leftover::send(shared, conn),
+        State::Body(_) => upload::gather(shared, conn, &mut Body::default()),
+        State::Lingering => return linger::read_on(shared, conn),
+        State::Head | State::Idle => return pass_on(shared, conn),
     };
     match serviced {
         Serviced::Waits(conn) => wait_on(shared, conn, flow),
@@ -205,9 +205,9 @@ fn service(shared: &Shared, key: usize, flow: Option<&Epoll>) {
 }
 
 fn wait_on(shared: &Shared, mut conn: Conn, flow: Option<&Epoll>) {
-    let holds = conn.waits == Waits::Body && conn.client.as_mut().is_some_and(Client::has_buffered_input);
+    let holds = conn.reads_on() && conn.client.as_mut().is_some_and(Client::has_buffered_input);
     if let (Some(flow), Some(client)) = (flow, &conn.client) {
-        let wanted = if holds || conn.waits == Waits::Reader { epoll::WRITE } else { epoll::READ };
+        let wanted = if holds || !conn.reads_on() { epoll::WRITE } else { epoll::READ };
         let flags = wanted | epoll::ONESHOT;
         let _ = flow.modify(client, flags, 0).or_else(|_| flow.add(client, flags, 0));
     }
@@ -216,11 +216,9 @@ fn wait_on(shared: &Shared, mut conn: Conn, flow: Option<&Epoll>) {
 
 /// All of a body is here, or all of an answer is sent: what follows is a core's, of this worker or another.
 fn hand_on(shared: &Shared, mut conn: Conn) {
-    if conn.waits == Waits::Reader {
-        (conn.waits, conn.since_us) = (Waits::Idle, clock::monotonic_us());
-        if conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::has_buffered_input) {
-            return upkeep::keep(shared, conn);
-        }
+    let is_answered = matches!(conn.state, State::Idle);
+    if is_answered && conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::has_buffered_input) {
+        return upkeep::keep(shared, conn);
     }
     upkeep::leave_to_core(shared, conn);
 }

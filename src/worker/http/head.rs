@@ -8,7 +8,7 @@ use crate::proto::http::head::{self, is_empty_line};
 use crate::proto::http::{Body, Framing, Reject, Request as HttpRequest, framing};
 use crate::proto::uwsgi::{self, push_var};
 use crate::sys::clock;
-use crate::worker::conn::{Conn, Waits};
+use crate::worker::conn::{Conn, State};
 use crate::worker::conn::{keep, leftover};
 use crate::worker::core::Core;
 use crate::worker::request::canned::{self, Canned};
@@ -49,7 +49,7 @@ impl Head for HttpRequest<'_> {
 
 /// Goes on with a connection that has bytes or room for some, is new, or has more than one request in its buffer.
 pub fn read(core: &mut Core, conn: Conn) -> Taken {
-    if conn.waits == Waits::Body { upload::read(core, conn) } else { read_head(core, conn) }
+    if matches!(conn.state, State::Body(_)) { upload::read(core, conn) } else { read_head(core, conn) }
 }
 
 fn read_head(core: &mut Core, mut conn: Conn) -> Taken {
@@ -105,8 +105,8 @@ fn look_at(core: &mut Core, conn: &mut Conn) -> Result<Option<usize>, Reject> {
         return Ok(None);
     }
     let length = head::parse(&conn.buf, &core.http.limits, &mut conn.progress, &mut core.http.head)?;
-    if length.is_none() && conn.waits == Waits::Idle && !is_empty_line(&conn.buf) {
-        conn.waits = Waits::Head;
+    if length.is_none() && matches!(conn.state, State::Idle) && !is_empty_line(&conn.buf) {
+        conn.state = State::Head;
         conn.since_us = clock::monotonic_us();
     }
     Ok(length)

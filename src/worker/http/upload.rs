@@ -8,8 +8,8 @@ use crate::proto::http::{Request as HttpRequest, framing, head as parser, status
 use crate::sys::clock;
 use crate::worker::body::Body;
 use crate::worker::body::error::BodyError;
-use crate::worker::conn::Serviced;
-use crate::worker::conn::{Conn, Upload, Waits};
+
+use crate::worker::conn::{Conn, Serviced, State, Upload};
 use crate::worker::core::Core;
 use crate::worker::request::{Taken, canned};
 use crate::worker::shared::Shared;
@@ -48,8 +48,7 @@ fn put_aside(core: &mut Core, mut conn: Conn, head: usize) -> Taken {
     conn.buf.truncate(head);
     core.http.cut(&mut conn.buf);
     let body = core.exchange.lock().body.put_aside();
-    conn.upload = Some(Box::new(Upload { head, body, begun_us: clock::monotonic_us() }));
-    conn.waits = Waits::Body;
+    conn.state = State::Body(Box::new(Upload { head, body, begun_us: clock::monotonic_us() }));
     conn.since_us = clock::monotonic_us();
     conn.heard_us = conn.since_us;
     core.keep(conn);
@@ -61,7 +60,9 @@ pub fn read(core: &mut Core, conn: Conn) -> Taken {
     let serviced = gather(&core.shared, conn, &mut core.exchange.lock().body);
     match serviced {
         Serviced::Ready(mut conn) => {
-            let Some(upload) = conn.upload.take() else { return Taken::Nothing };
+            let State::Body(upload) = std::mem::replace(&mut conn.state, State::Head) else {
+                return Taken::Nothing;
+            };
             let Upload { head, body, .. } = *upload;
             core.exchange.lock().body.take_up(body);
             resume(core, conn, head)
@@ -76,7 +77,6 @@ pub fn read(core: &mut Core, conn: Conn) -> Taken {
 
 /// The body is whole. Other requests have used the parser since: the head is parsed again.
 fn resume(core: &mut Core, mut conn: Conn, length: usize) -> Taken {
-    conn.waits = Waits::Head;
     conn.progress = Progress::default();
     let http = &mut core.http;
     let parsed = parser::parse(&conn.buf, &http.limits, &mut conn.progress, &mut http.head).is_ok();
@@ -91,7 +91,7 @@ fn resume(core: &mut Core, mut conn: Conn, length: usize) -> Taken {
 
 /// Takes what has come of a body, with the buffer of another. Ready: all of it is here.
 pub fn gather(shared: &Shared, mut conn: Conn, room: &mut Body) -> Serviced {
-    let (Some(client), Some(upload)) = (&mut conn.client, &mut conn.upload) else {
+    let (Some(client), State::Body(upload)) = (&mut conn.client, &mut conn.state) else {
         shared.table.forget(&conn);
         return Serviced::Over;
     };

@@ -16,7 +16,6 @@ use crate::sys::epoll::{Epoll, Events};
 use crate::sys::process::ForkHooks;
 use crate::sys::{io, signal};
 use crate::worker::application::{Application, LoadFailed};
-use crate::worker::request::mounts::Mounts;
 use crate::worker::shared::Shared;
 use crate::worker::thread::Thread;
 use pyo3::prelude::*;
@@ -51,8 +50,8 @@ impl Interpreter {
         }
     }
 
-    fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, mounts: &Arc<Mounts>, index: usize) {
-        let mut thread = match py.detach(|| Thread::new(shared.clone(), mounts.clone(), index)) {
+    fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, index: usize) {
+        let mut thread = match py.detach(|| Thread::new(shared.clone(), index)) {
             Ok(core) => core,
             Err(error) => return cannot_start(shared, index, &error),
         };
@@ -160,7 +159,7 @@ impl Application for Interpreter {
         }
     }
 
-    fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>) {
+    fn serve(&self, shared: &Arc<Shared>) {
         if let Some(interval) = shared.context.settings.watch.python.filter(|_| shared.context.id == 1) {
             autoreload::start(shared, interval, self.modules.clone());
         }
@@ -178,13 +177,13 @@ impl Application for Interpreter {
                             .name(format!("rwsgi core {index}"))
                             .stack_size(stack)
                             .spawn_scoped(scope, move || {
-                                Python::attach(|py| self.run_thread(py, shared, mounts, index));
+                                Python::attach(|py| self.run_thread(py, shared, index));
                             });
                         if let Err(error) = started {
                             cannot_start(shared, index, &error);
                         }
                     }
-                    Python::attach(|py| self.run_thread(py, shared, mounts, 0));
+                    Python::attach(|py| self.run_thread(py, shared, 0));
                 });
             });
         });

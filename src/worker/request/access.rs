@@ -15,13 +15,13 @@ pub fn log(core: &mut Core, outcome: &Outcome, served: u64) {
     core.shared.log.follow(&core.shared.context);
     let now = clock::monotonic_us();
     let total = core.shared.context.scoreboard.total_requests().fetch_add(1, Relaxed) + 1;
-    let mut text = std::mem::take(&mut core.line);
+    let mut text = std::mem::take(&mut core.buffers.line);
     let entry = entry(core, outcome, now, served, total);
     core.shared.log.access.push(now, &mut text, |date, out| {
         format::push(out, &format::Entry { date, ..entry });
         format::cut(out, 16 * 1024);
     });
-    core.line = text;
+    core.buffers.line = text;
 }
 
 fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, served: u64, total: u64) -> format::Entry<'a> {
@@ -41,7 +41,7 @@ fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, served: u64, total: u6
         method: request.get(known.method),
         uri: request.get(known.uri),
         body_bytes: outcome.body_bytes,
-        micros: now - core.started_us,
+        micros: now - core.in_flight.started_us,
         in_micros: settings.log.micros,
         by_sendfile: outcome.by_sendfile,
         protocol: request.get(known.protocol),

@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 /// Puts a request on the scoreboard whose exchange has begun. `client`: what the handlers of signals know of its client.
 pub fn show(core: &mut Core, client: u64) {
     let now = clock::monotonic_us();
-    core.started_us = now;
-    core.running = true;
+    core.in_flight.started_us = now;
+    core.in_flight.is_running = true;
     let deadline =
         core.shared.context.settings.harakiri.timeout.map_or(0, |time| now + time.as_micros() as u64);
     let request = &core.request;
     let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
     core.slot.begin(client, now, deadline, method, uri);
-    if core.counts_in_flight {
+    if core.in_flight.is_counted {
         core.shared.acceptor.note_progress(now);
         core.claim();
     } else {
@@ -33,14 +33,14 @@ pub fn show(core: &mut Core, client: u64) {
 
 /// Sends what is left of the answer, closes, counts and logs.
 pub fn finish(core: &mut Core) {
-    if !core.running {
+    if !core.in_flight.is_running {
         return;
     }
-    core.running = false;
+    core.in_flight.is_running = false;
     let Finished { released, outcome } = core.exchange.finish();
     core.slot.end();
     let shared = core.shared.clone();
-    if core.counts_in_flight {
+    if core.in_flight.is_counted {
         shared.acceptor.note_progress(clock::monotonic_us());
         core.unclaim();
     } else {
@@ -68,7 +68,7 @@ pub fn finish(core: &mut Core) {
 fn count(core: &Core, outcome: &Outcome) -> u64 {
     let slot = core.shared.context.slot;
     let add = |word: &AtomicU64, by: u64| {
-        if core.counts_in_flight { word.fetch_add(by, Relaxed) + by } else { bump(word, by) }
+        if core.in_flight.is_counted { word.fetch_add(by, Relaxed) + by } else { bump(word, by) }
     };
     if outcome.is_gone() {
         slot.gone_clients().fetch_add(1, Relaxed);

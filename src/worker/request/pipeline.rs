@@ -106,7 +106,7 @@ pub struct Ready {
 pub fn run(core: &mut Core, ready: Ready) -> Taken {
     let strips = ready.strips_script_name;
     let broken = begin(core, ready);
-    core.app = core.mounts.choose(&mut core.request);
+    core.app = core.shared.mounts.choose(&mut core.request);
     if strips {
         core.request.strip_script_name();
     }

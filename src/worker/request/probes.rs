@@ -73,7 +73,7 @@ pub fn redirect(head: &impl Head, host_name: &[u8], port: u16) -> Canned {
 /// May a balancer send requests here?
 pub fn readiness(core: &Core) -> Readiness {
     let settings = &core.shared.context.settings;
-    if core.mounts.is_empty() && !settings.apps.dynamic_apps && !settings.serves_files_only() {
+    if core.shared.mounts.is_empty() && !settings.apps.dynamic_apps && !settings.serves_files_only() {
         return Err("no application is loaded");
     }
     if !somebody_serves(&core.shared) {
