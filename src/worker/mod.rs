@@ -6,6 +6,7 @@ pub mod body;
 pub mod conn;
 pub mod context;
 pub mod core;
+mod dispatch;
 pub mod handoff;
 pub mod harakiri;
 mod http;

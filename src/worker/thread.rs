@@ -1,17 +1,16 @@
 //! A thread of a worker: it takes connections from the acceptor and the table, has its core read them until there is a
 //! request to run, and sees to the worker's commands. Python comes in between [`Thread::next`] and the next call of it.
 
+use super::accept::hot::HotListener;
 use super::accept::intake::{Arrival, Intake};
 use super::accept::{Claim, trouble};
 use super::conn::table::SWEEP_US;
-use super::conn::{Conn, Serviced, State, leftover, linger, upkeep};
+use super::conn::{Conn, upkeep};
 use super::core::Core;
 use super::handoff::{give, service, work};
-use super::http;
-use super::lifecycle;
-use super::request::{Taken, lifecycle as request};
+use super::request::lifecycle as request;
 use super::shared::Shared;
-use super::uwsgi::packet;
+use super::{dispatch, lifecycle};
 use crate::config::Protocol;
 use crate::log;
 use crate::net::client::Client;
@@ -33,10 +32,8 @@ pub enum Next {
     Leave,
 }
 
-/// Connections in a row from one listener, or of those that have more to be read, before the others get a look.
+/// Connections in a row that have more to be read before the others get a look.
 const STREAK: u32 = 16;
-/// The longest that a thread goes straight to sleep after it has looked for a waiting connection in vain.
-const MAX_SKIPS: u32 = 32;
 /// How often a worker that leaves looks over what is left.
 const LEAVING: Duration = Duration::from_millis(10);
 /// How long a thread looks away while the table is full.
@@ -45,42 +42,6 @@ const TABLE_FULL: Duration = Duration::from_millis(20);
 const FAILED: Duration = Duration::from_millis(10);
 /// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
 const DRAIN_US: u64 = 500_000;
-
-/// The listener of the last request is looked at first, as long as that mostly finds a connection. Looking before sleeping
-/// costs a system call when there is none: after looks in vain, so many requests are ended without one.
-#[derive(Debug)]
-struct HotListener {
-    index: Option<usize>,
-    streak: u32,
-    skips: u32,
-    next_skips: u32,
-}
-
-impl HotListener {
-    fn accepted(&mut self, listener: usize) {
-        self.streak += 1;
-        if self.streak < STREAK {
-            self.index = Some(listener);
-        } else {
-            self.streak = 0;
-        }
-    }
-
-    /// The listener to look at without having been woken for it, unless its turn to be looked at has not come.
-    fn take(&mut self) -> Option<usize> {
-        let listener = self.index.take()?;
-        if self.skips > 0 {
-            self.skips -= 1;
-            return None;
-        }
-        Some(listener)
-    }
-
-    fn looked(&mut self, found: bool) {
-        self.next_skips = if found { 1 } else { (2 * self.next_skips).min(MAX_SKIPS) };
-        self.skips = if found { 0 } else { self.next_skips };
-    }
-}
 
 pub struct Thread {
     pub shared: Arc<Shared>,
@@ -103,7 +64,7 @@ impl Thread {
             core: Core::new(shared.clone(), index),
             again: VecDeque::new(),
             pipelined: 0,
-            hot: HotListener { index: None, streak: 0, skips: 0, next_skips: 1 },
+            hot: HotListener::default(),
             drain_until_us: None,
             shared,
         })
@@ -355,7 +316,7 @@ impl Thread {
         let (client, peer) = match bound.accept() {
             Ok(accepted) => accepted,
             Err(error) => {
-                self.hot.streak = 0;
+                self.hot.end_streak();
                 trouble::accept_failed(shared, &error);
                 return Accepted::Nothing;
             }
@@ -372,7 +333,7 @@ impl Thread {
 
     /// Goes on with a connection that has bytes or room for some. `true`: there is a request to run.
     fn read(&mut self, conn: Conn) -> bool {
-        let taken = read(&mut self.core, conn);
+        let taken = dispatch::read(&mut self.core, conn);
         self.see_to_leftovers();
         taken.is_request()
     }
@@ -399,7 +360,7 @@ impl Thread {
             // The port is free for another server.
             listeners::close_all();
         }
-        self.hot.index = None;
+        self.hot.forget();
         if lifecycle::leave(&self.shared, command, &mut self.again) {
             self.shared.lifeline.threads.wake_all();
             return Some(Next::Leave);
@@ -426,26 +387,6 @@ impl Thread {
         }
         self.core.unclaim();
         false
-    }
-}
-
-/// Goes on with a connection that has bytes or room for some.
-fn read(core: &mut Core, conn: Conn) -> Taken {
-    match (&conn.state, conn.protocol) {
-        (State::Sending(_), _) => {
-            match leftover::send(&core.shared, conn) {
-                Serviced::Ready(conn) => core.next_request(conn),
-                Serviced::Waits(conn) => core.keep(conn),
-                Serviced::Over => {}
-            }
-            Taken::Nothing
-        }
-        (State::Lingering, _) => {
-            linger::read_on(&core.shared, conn);
-            Taken::Nothing
-        }
-        (_, Protocol::Uwsgi) => packet::read(core, conn),
-        (_, Protocol::Http) => http::head::read(core, conn),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Heads of requests on HTTP sockets: received, parsed, judged, and made variables of.
 
 use super::state::READ_CHUNK;
-use super::{forwarded, misplaced, upload};
+use super::{Parsed, forwarded, misplaced, upload};
 use crate::net::client::Client;
 use crate::proto::http::environ::{self, Connection, Options};
 use crate::proto::http::head::{self, is_empty_line};
@@ -19,15 +19,6 @@ use std::io::ErrorKind;
 
 const NO_WEBSOCKET: Reject =
     Reject::new(501, "WebSocket is not spoken here; see http-ignore-upgrade", "RFC 6455 §4.4");
-
-/// A head that is whole and stands at the start of its connection's buffer.
-#[derive(Clone, Copy)]
-pub struct Parsed {
-    pub framing: Framing,
-    /// Its bytes, and those behind it that the exchange has of the body.
-    pub length: usize,
-    pub used: usize,
-}
 
 impl Head for HttpRequest<'_> {
     fn method(&self) -> &[u8] {
@@ -49,7 +40,13 @@ impl Head for HttpRequest<'_> {
 
 /// Goes on with a connection that has bytes or room for some, is new, or has more than one request in its buffer.
 pub fn read(core: &mut Core, conn: Conn) -> Taken {
-    if matches!(conn.state, State::Body(_)) { upload::read(core, conn) } else { read_head(core, conn) }
+    if !matches!(conn.state, State::Body(_)) {
+        return read_head(core, conn);
+    }
+    match upload::read(core, conn) {
+        Some((conn, parsed)) => run(core, conn, parsed),
+        None => Taken::Nothing,
+    }
 }
 
 fn read_head(core: &mut Core, mut conn: Conn) -> Taken {
@@ -174,11 +171,12 @@ fn take_body(core: &mut Core, conn: Conn, parsed: Parsed) -> Taken {
     let used = core.exchange.lock().body.begin(parsed.framing.body, settings.requests.limit_post, first);
     let reads_ahead = upload::reads_ahead(&settings.http);
     let parsed = Parsed { used, ..parsed };
-    if reads_ahead { upload::begin(core, conn, parsed) } else { run(core, conn, parsed) }
+    let whole = if reads_ahead { upload::begin(core, conn, parsed) } else { Some(conn) };
+    whole.map_or(Taken::Nothing, |conn| run(core, conn, parsed))
 }
 
 /// Makes variables of the head, and has the request run. A body has begun in the exchange.
-pub fn run(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
+fn run(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
     let Parsed { framing, length, used } = parsed;
     let minor = HttpRequest::new(&conn.buf, &core.http.head).minor();
     let decoded = decoded_length(core, framing.body);

@@ -3,9 +3,10 @@
 use super::app::{self, Apps};
 use super::autoreload;
 use super::dynamic::Dynamic;
+use super::exceptions::traceback;
 use super::ffi::PythonForkHooks;
 use super::imports;
-use super::run::{flush_streams, run_core, traceback};
+use super::run::{flush_streams, run_core};
 use super::timeout;
 use crate::base::reason::reason;
 use crate::config::Settings;

@@ -2,10 +2,11 @@
 
 use super::dynamic::Dynamic;
 use super::environ::Environ;
+use super::exceptions::{self, traceback};
 use super::filewrapper::{self, FileWrapper};
 use super::input::Input;
 use super::response::{COMPLETE, StartResponse};
-use super::{attached, exceptions, ffi};
+use super::{attached, ffi};
 use crate::log;
 use crate::shm::scoreboard::RestartRequest;
 use crate::sys::{io, process};
@@ -76,20 +77,6 @@ fn interrupted(py: Python<'_>, core: &Core, error: &PyErr) {
         log::say(&format!("worker {}: a signal handler raised\n{text}", core.shared.context.id));
     }
     core.shared.lifeline.request_restart(RestartRequest::Leave);
-}
-
-/// The traceback as Python prints it, in one piece.
-pub fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let format = || -> PyResult<String> {
-        let parts = (error.get_type(py), error.value(py), error.traceback(py));
-        let lines = py.import("traceback")?.call_method1("format_exception", parts)?;
-        let text = "".into_pyobject(py)?.call_method1("join", (lines,))?;
-        // Names of files may hold bytes that are no text: lone surrogates (PEP 383).
-        text.call_method1("encode", ("utf-8", "backslashreplace"))?
-            .call_method1("decode", ("utf-8",))?
-            .extract()
-    };
-    format().unwrap_or_else(|_| error.to_string())
 }
 
 impl<'a> Engine<'a> {
