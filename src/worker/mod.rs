@@ -21,6 +21,8 @@ pub mod run;
 pub mod setup;
 pub mod shared;
 mod statics;
+#[cfg(test)]
+mod tests;
 pub mod thread;
 mod uwsgi;
 pub mod worker_log;
