@@ -162,8 +162,12 @@ impl Core {
         self.unread = Some(conn);
     }
 
-    /// The connection of which more is to be read.
     #[inline]
+    pub fn has_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
+    /// The connection of which more is to be read.
     pub fn take_unread(&mut self) -> Option<Conn> {
         self.unread.take()
     }

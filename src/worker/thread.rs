@@ -341,8 +341,8 @@ impl Thread {
     /// What the core has left of a connection is read before the next wait, or looked after while requests run.
     #[inline]
     fn see_to_leftovers(&mut self) {
-        if let Some(conn) = self.core.take_unread() {
-            self.again.push_back(conn);
+        if self.core.has_unread() {
+            self.again.extend(self.core.take_unread());
         }
         if self.shared.handoff.standby.is_to_be_started() {
             service::start(&self.shared);

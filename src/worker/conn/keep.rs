@@ -6,6 +6,7 @@ use crate::worker::shared::Shared;
 
 /// Puts a connection into the table. The standby poller looks after it while every core is busy, and where threads wait in
 /// the accept queues; then it is alone with the table.
+#[inline]
 pub fn for_standby(shared: &Shared, conn: Conn) -> RequestMemory {
     let is_alone = !shared.acceptor.watches_table();
     let standby = &shared.handoff.standby;
@@ -20,6 +21,7 @@ pub fn for_standby(shared: &Shared, conn: Conn) -> RequestMemory {
 }
 
 /// May an answer keep its connection open?
+#[inline]
 pub fn may_stay(shared: &Shared, is_tls: bool) -> bool {
     let command = shared.lifeline.command();
     command.keeps_connections(is_tls)

@@ -103,6 +103,7 @@ impl ConnTable {
     // ── connections ──
 
     /// Takes a connection until it has bytes, or room for some.
+    #[inline]
     pub fn keep(&self, mut conn: Conn) -> RequestMemory {
         let wanted = conn.awaited();
         self.watch(conn, wanted)
@@ -201,8 +202,12 @@ impl ConnTable {
 
     // ── time ──
 
-    /// Once a second: the connections that have waited too long, taken out.
     #[inline]
+    pub fn is_sweep_due(&self, now_us: u64) -> bool {
+        now_us >= self.next_sweep_us.load(Relaxed)
+    }
+
+    /// The connections that have waited too long, taken out; once a second.
     pub fn sweep(&self, now_us: u64) -> Vec<Conn> {
         let due = self.next_sweep_us.load(Relaxed);
         let next = now_us + SWEEP_US;

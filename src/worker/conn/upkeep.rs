@@ -18,6 +18,7 @@ pub fn keep(shared: &Shared, conn: Conn) {
 }
 
 /// The same for a core, which may be busy when they come.
+#[inline]
 pub fn keep_for_standby(shared: &Shared, conn: Conn) {
     let memory = keep::for_standby(shared, conn);
     shed_if_needed(shared, memory);
@@ -44,7 +45,15 @@ fn shed_if_needed(shared: &Shared, memory: RequestMemory) {
 // ── time ──
 
 /// Closes the connections that have waited too long, once a second.
+#[inline]
 pub fn sweep(shared: &Shared, now_us: u64) {
+    if shared.table.is_sweep_due(now_us) {
+        drop_all_overdue(shared, now_us);
+    }
+}
+
+#[cold]
+fn drop_all_overdue(shared: &Shared, now_us: u64) {
     for conn in shared.table.sweep(now_us) {
         if conn.has_moved() {
             let wanted = conn.events & !epoll::ONESHOT;

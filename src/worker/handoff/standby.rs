@@ -3,47 +3,51 @@
 use super::sleeper::Sleeper;
 use crate::sys::eventfd::EventFd;
 use std::io::Result;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicU8, Ordering::*};
+
+/// What is with its thread.
+const UNWANTED: u8 = 0;
+const WANTED: u8 = 1;
+const STARTING: u8 = 2;
+const THERE: u8 = 3;
+const FAILED: u8 = 4;
 
 pub struct StandbyPoller {
-    wanted: AtomicBool,
-    /// Set when a thread has started it: could it be started?
-    started: OnceLock<bool>,
+    state: AtomicU8,
     /// A signal handler that has left it TLS clients to answer calls it.
     pub sleeper: Sleeper,
 }
 
 impl StandbyPoller {
     pub fn new() -> Result<StandbyPoller> {
-        Ok(StandbyPoller {
-            wanted: AtomicBool::new(false),
-            started: OnceLock::new(),
-            sleeper: Sleeper::new(EventFd::new()?),
-        })
+        Ok(StandbyPoller { state: AtomicU8::new(UNWANTED), sleeper: Sleeper::new(EventFd::new()?) })
     }
 
     /// There are connections to look after: the thread that has them starts the poller before it runs a request.
     #[inline]
     pub fn want(&self) {
-        if !self.wanted.load(Relaxed) {
-            self.wanted.store(true, Relaxed);
+        if self.state.load(Relaxed) == UNWANTED {
+            let _ = self.state.compare_exchange(UNWANTED, WANTED, Relaxed, Relaxed);
         }
     }
 
     #[inline]
     pub fn is_to_be_started(&self) -> bool {
-        self.wanted.load(Relaxed) && self.started.get().is_none()
+        self.state.load(Relaxed) == WANTED
     }
 
     /// Starts it, once. `false`: that has failed.
     pub fn start_with(&self, start: impl FnOnce() -> bool) -> bool {
-        *self.started.get_or_init(start)
+        self.want();
+        if self.state.compare_exchange(WANTED, STARTING, AcqRel, Acquire).is_ok() {
+            self.state.store(if start() { THERE } else { FAILED }, Release);
+        }
+        self.state.load(Acquire) != FAILED
     }
 
     #[inline]
     pub fn is_there(&self) -> bool {
-        self.started.get() == Some(&true)
+        self.state.load(Acquire) == THERE
     }
 
     pub fn wake(&self) {
