@@ -45,9 +45,10 @@ impl StandbyPoller {
         self.state.load(Acquire) != FAILED
     }
 
+    /// Its thread may look for work already while it is being started: who makes some wakes it.
     #[inline]
     pub fn is_there(&self) -> bool {
-        self.state.load(Acquire) == THERE
+        matches!(self.state.load(Acquire), STARTING | THERE)
     }
 
     pub fn wake(&self) {
@@ -58,7 +59,7 @@ impl StandbyPoller {
 
     /// Inside of a signal handler: atomics and a write only. `false`: nobody is there to be called.
     pub fn call(&self) -> bool {
-        self.is_there() && self.sleeper.call()
+        self.state.load(Acquire) == THERE && self.sleeper.call()
     }
 }
 
