@@ -7,6 +7,7 @@ mod escape;
 pub mod format;
 pub mod lines;
 mod server;
+pub mod throttle;
 mod writer;
 
 use crate::sys::io;

@@ -3,10 +3,10 @@
 use crate::base::reason::reason;
 use crate::config::{Address, Listener, Protocol, Settings};
 use crate::log;
+use crate::net::listener::Bound;
 use crate::sys::owned_files::{self, Identity, Owner};
 use crate::sys::unix_listener::{self, NewSocket};
 use crate::sys::{io, socket};
-use crate::worker::Bound;
 use std::io::{Error, ErrorKind, Result};
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsFd, OwnedFd};

@@ -82,7 +82,7 @@ pub struct Master<'h, R: Application> {
     settings: Arc<Settings>,
     scoreboard: Scoreboard,
     lines: Lines,
-    base: crate::worker::Setup,
+    base: crate::worker::setup::Setup,
     /// Ends that only the master may hold: children close them.
     alive: OwnedFd,
     epoll: Epoll,

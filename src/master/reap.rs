@@ -3,9 +3,9 @@
 use super::child::{Child, Leaving};
 use super::{Due, Master, Phase, zygote};
 use crate::log;
+use crate::process::exit::EXIT_NO_APP;
 use crate::sys::process::{self, Ended};
 use crate::sys::{clock, signal};
-use crate::worker::EXIT_NO_APP;
 use crate::worker::application::Application;
 use std::time::Duration;
 

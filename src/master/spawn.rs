@@ -9,7 +9,8 @@ use crate::log;
 use crate::shm::scoreboard::{Assignment, Stage};
 use crate::sys::{clock, epoll, io, process, signal, user};
 use crate::worker::application::Application;
-use crate::worker::{Setup, life};
+use crate::worker::run;
+use crate::worker::setup::Setup;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Until another successor is tried for one that did not get ready.
@@ -115,7 +116,7 @@ impl<R: Application> Master<'_, R> {
         let runtime = &mut *self.runtime;
         match process::fork(hooks, || {
             io::close(&private);
-            life::live(runtime, &setup, None)
+            run::live(runtime, &setup, None)
         }) {
             Ok(pid) => {
                 self.add_child(slot, id, assignment, Some(pid));

@@ -11,16 +11,19 @@ use crate::base::reason::reason;
 use crate::config::{AppSource, ProcNames, Protocol, Settings};
 use crate::log;
 use crate::log::lines::Lines;
+use crate::net::listener::Bound;
 use crate::policy::backoff::Backoff;
 use crate::process::privileges::{self, Identity};
+use crate::process::title;
 use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::owned_files::Owner;
 use crate::sys::process::Resource;
 use crate::sys::{clock, io, listeners, process, proctitle, signal, socket};
+use crate::worker::accept::{Accepting, MAX_ACCEPT_WAIT, queues};
 use crate::worker::application::Application;
 use crate::worker::handoff::mailbox;
-use crate::worker::{SPARE_DESCRIPTORS, Setup, intake, most_connections};
+use crate::worker::setup::{SPARE_DESCRIPTORS, Setup, most_connections};
 use std::io::{Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -229,19 +232,13 @@ pub fn reset_signals() {
 
 /// The master's name in `ps`; `None`: the configuration names no process.
 pub(super) fn title(names: &ProcNames) -> Option<String> {
-    let base = match names.master.as_ref().or(names.all.as_ref()) {
-        Some(name) => name.clone(),
-        None if names.auto => "rwsgi master".to_owned(),
-        None if names.prefix.is_empty() && names.append.is_empty() => return None,
-        None => proctitle::command_line().to_owned(),
-    };
-    Some(format!("{}{base}{}", names.prefix, names.append))
+    title::of(names, names.master.as_ref().or(names.all.as_ref()), "master")
 }
 
 fn build<R: Application>(
     runtime: &mut R,
     settings: Arc<Settings>,
-    bound: Vec<crate::worker::Bound>,
+    bound: Vec<Bound>,
     reread: Reread,
     ready_pipe: Option<OwnedFd>,
 ) -> Result<Master<'_, R>> {
@@ -261,15 +258,14 @@ fn build<R: Application>(
     epoll.add(&wake, epoll::READ, WAKE)?;
     epoll.add(&dump_reading, epoll::READ, DUMP)?;
     let only_uwsgi = bound.iter().all(|listener| listener.protocol == Protocol::Uwsgi);
-    let waits_in_accept = threads == 1 && bound.len() == 1 && only_uwsgi;
-    if waits_in_accept {
-        socket::set_waiting(bound[0].fd.as_fd(), intake::MAX_ACCEPT_WAIT)?;
-    }
-    // With one process there is nobody to leave a connection to.
-    let accept_queues = if threads > 1 && settings.instance.processes > 1 && only_uwsgi {
-        intake::make_accept_queues(settings.instance.threads, &bound, &alive_reading)?
+    let accepting = if threads == 1 && bound.len() == 1 && only_uwsgi {
+        socket::set_waiting(bound[0].fd.as_fd(), MAX_ACCEPT_WAIT)?;
+        Accepting::Blocking
+    } else if threads > 1 && settings.instance.processes > 1 && only_uwsgi {
+        // With one process there is nobody to leave a connection to.
+        Accepting::SharedQueues(Arc::new(queues::make(settings.instance.threads, &bound, &alive_reading)?))
     } else {
-        Vec::new()
+        Accepting::PrivateEpoll
     };
     // Even one process has a successor.
     let mailboxes = if only_uwsgi { Vec::new() } else { mailbox::make(slots)? };
@@ -279,11 +275,10 @@ fn build<R: Application>(
         scoreboard,
         lines,
         listeners: Arc::new(bound),
-        accept_queues: Arc::new(accept_queues),
+        accepting,
         mailboxes: Arc::new(mailboxes),
         master: process::pid(),
         alive: Arc::new(alive_reading),
-        waits_in_accept,
         news: Arc::new(news),
         dumps: Arc::new(dump_writing),
         log_file: None,
@@ -368,7 +363,7 @@ fn describe(app: &crate::config::App) -> String {
     if app.mountpoint.is_empty() { name } else { format!("{} = {name}", app.mountpoint) }
 }
 
-fn address(bound: &crate::worker::Bound, settings: &Settings) -> String {
+fn address(bound: &Bound, settings: &Settings) -> String {
     let is_tls = settings.listeners.get(bound.number).is_some_and(|listener| listener.tls.is_some());
     let http = if is_tls { "https" } else { "http" };
     match bound.protocol {

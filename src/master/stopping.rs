@@ -6,11 +6,11 @@ use super::{Master, Phase};
 use crate::config::Protocol;
 use crate::log;
 use crate::net::client::Client;
+use crate::net::listener::{Bound, is_shortage};
 use crate::sys::{clock, process, signal, socket};
 use crate::worker::application::Application;
-use crate::worker::conns::Conn;
+use crate::worker::conn::Conn;
 use crate::worker::handoff::mailbox::Message;
-use crate::worker::{Bound, intake};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -153,9 +153,9 @@ impl<R: Application> Master<'_, R> {
     fn take_backlog(&mut self, index: usize, bound: &Bound) -> bool {
         let limit = process::descriptor_limit().unwrap_or(1024) / 2;
         while (self.undelivered.len() as u64) < limit {
-            let (socket, peer) = match intake::accept(bound) {
+            let (socket, peer) = match bound.accept() {
                 Ok(accepted) => accepted,
-                Err(error) => return !intake::is_shortage(&error),
+                Err(error) => return !is_shortage(&error),
             };
             let conn = Conn::accepted(Client::plain(socket), bound, index, peer, &self.settings.http);
             self.undelivered.extend(Message::of(conn));

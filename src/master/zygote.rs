@@ -5,15 +5,16 @@
 
 use crate::base::reason::reason;
 use crate::log;
-use crate::process::privileges;
+use crate::process::exit::{EXIT_BROKEN, EXIT_DONE, EXIT_NO_APP};
+use crate::process::{privileges, signals};
 use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::{io, orphan, process, proctitle, signal};
 use crate::worker::application::Application;
-use crate::worker::life::{self, EXIT_BROKEN};
-use crate::worker::lifecycle;
+use crate::worker::lifeline;
 use crate::worker::request::mounts::Mounts;
-use crate::worker::{EXIT_DONE, EXIT_NO_APP, Setup};
+use crate::worker::run;
+use crate::worker::setup::Setup;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -148,7 +149,7 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd) -> i3
 }
 
 fn load_and_fork(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd) -> i32 {
-    if let Err(error) = life::set_signals() {
+    if let Err(error) = signals::set() {
         log::say(&format!("zygote: cannot set its signal handlers: {}", reason(error)));
         return EXIT_BROKEN;
     }
@@ -156,7 +157,7 @@ fn load_and_fork(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd) 
         return EXIT_BROKEN;
     }
     // An import that never ends must not outlive the master.
-    if orphan::end_with(setup.master, || lifecycle::has_lost_its_master(setup)).is_err() {
+    if orphan::end_with(setup.master, || lifeline::has_lost_its_master(setup)).is_err() {
         return EXIT_DONE;
     }
     let mounts = match runtime.load(&setup.settings) {
@@ -201,7 +202,7 @@ fn obey(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd, mounts: &
             || {
                 // What is written there is believed to be the zygote's.
                 io::close(&[socket.as_raw_fd()]);
-                life::live(runtime, &worker, Some(mounts.clone()))
+                run::live(runtime, &worker, Some(mounts.clone()))
             },
         );
         if let Err(error) = forked {

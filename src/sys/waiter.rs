@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn a_signal_before_the_wait_ends_it() {
         signal::arm_wake().unwrap();
-        prepare(2);
+        prepare(8);
         let (waiter, epoll) = (of_core(0).unwrap(), Epoll::new().unwrap());
         let mut events = Events::with_capacity(1);
         let mut wait = |time| epoll.wait_until_woken(&mut events, Some(time), waiter);

@@ -1,7 +1,6 @@
 //! What workers and zygotes need of the language that the applications are written in, beside a runtime.
 
-use super::Shared;
-use super::request::mounts::Mounts;
+use super::shared::Shared;
 use crate::config::Settings;
 use crate::process::runtime::Runtime;
 use std::sync::Arc;
@@ -24,5 +23,5 @@ pub trait Application: Runtime {
     fn begin(&self, settings: &Settings);
 
     /// Runs every core of a worker until it is told to leave; announces the worker when the first core can serve.
-    fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>);
+    fn serve(&self, shared: &Arc<Shared>);
 }

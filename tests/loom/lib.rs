@@ -20,9 +20,9 @@ mod under_test {
     pub mod last_look;
     #[path = "../../src/shm/phase.rs"]
     pub mod phase;
-    #[path = "../../src/worker/sleeper.rs"]
+    #[path = "../../src/worker/handoff/sleeper.rs"]
     pub mod sleeper;
-    #[path = "../../src/worker/toggle.rs"]
+    #[path = "../../src/worker/accept/toggle.rs"]
     pub mod toggle;
 }
 

@@ -44,7 +44,7 @@ impl Mailbox {
         self.has_left.load(Acquire) == 1
     }
 
-    /// As `Shared::give` does: takes back all that lie there.
+    /// As `handoff::give` does: takes back all that lie there.
     fn give(&self, message: usize) -> usize {
         self.post(message);
         let take_back = || last_look::take_back(|| self.has_left(), || self.take());

@@ -14,6 +14,11 @@ use crate::base::bytes::{find_byte, find_control, skip_letters};
 /// The longest method that is read. RFC 9112 §3: a longer one SHOULD be answered with 501.
 pub const MAX_METHOD: usize = 32;
 
+/// RFC 9112 §2.2: old clients send an empty line behind a body. It begins no request.
+pub fn is_empty_line(bytes: &[u8]) -> bool {
+    b"\r\n".starts_with(bytes)
+}
+
 /// What a head may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -6,20 +6,20 @@
 //! accept(), which it leaves for that epoll as long as the table is not empty, it reads on itself; where threads wait in the
 //! accept queues the standby poller does.
 
+use super::{Conn, State, keep};
 use crate::sys::clock;
-use crate::worker::Shared;
-use crate::worker::conns::{Conn, Waits};
+use crate::worker::shared::Shared;
 use std::io::ErrorKind;
-use std::sync::Arc;
 
 /// Received at most in one step, and in one turn.
 const READ_CHUNK: usize = 16 * 1024;
 const MAX_CHUNKS: usize = 16;
 
 /// Closes a connection that a core has.
-pub fn close(shared: &Arc<Shared>, conn: Conn) {
+pub fn close(shared: &Shared, conn: Conn) {
     if let Some(conn) = drop_input(shared, begin(conn)) {
-        shared.keep_for_standby(conn);
+        // It holds nothing of a request.
+        let _ = keep::for_standby(shared, conn);
     }
 }
 
@@ -31,7 +31,7 @@ pub fn close_in_table(shared: &Shared, conn: Conn) {
 /// Drops what has come; the connection goes when the client has closed it, or its time is up.
 pub fn read_on(shared: &Shared, conn: Conn) {
     if let Some(conn) = drop_input(shared, conn) {
-        shared.keep(conn);
+        let _ = shared.table.keep(conn);
     }
 }
 
@@ -40,8 +40,7 @@ fn begin(mut conn: Conn) -> Conn {
         client.shutdown_send();
     }
     conn.buf = Vec::new();
-    conn.upload = None;
-    conn.waits = Waits::Close;
+    conn.state = State::Lingering;
     conn.since_us = clock::monotonic_us();
     conn
 }
@@ -55,7 +54,7 @@ fn drop_input(shared: &Shared, conn: Conn) -> Option<Conn> {
             Ok(1..) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Ok(0) | Err(_) => {
-                shared.forget(&conn);
+                shared.table.forget(&conn);
                 return None;
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::config::Protocol;
 use crate::net::client::Client;
-use crate::worker::conns::{Conn, Waits};
+use crate::worker::conn::{Conn, State};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Most bytes that go along of a request that has begun to arrive.
@@ -20,7 +20,7 @@ const HAS_PEER: u8 = 8;
 /// its state cannot leave the process.
 pub fn is_movable(conn: &Conn) -> bool {
     conn.protocol == Protocol::Http
-        && matches!(conn.waits, Waits::Head | Waits::Idle)
+        && conn.awaits_head()
         && conn.buf.len() <= MAX_BUFFERED
         && conn.client.as_ref().is_some_and(Client::is_transferable)
 }
@@ -34,7 +34,7 @@ pub fn encode(conn: &Conn) -> Vec<u8> {
     out.push(
         flag(conn.trusted, TRUSTED)
             | flag(conn.awaits_proxy, AWAITS_PROXY)
-            | flag(conn.waits == Waits::Idle, IDLE)
+            | flag(matches!(conn.state, State::Idle), IDLE)
             | flag(conn.peer.is_some(), HAS_PEER),
     );
     let (ip, port) = conn.peer.map_or((Ipv6Addr::UNSPECIFIED.into(), 0), |peer| (peer.ip(), peer.port()));
@@ -61,7 +61,7 @@ pub fn decode(bytes: &[u8], client: impl FnOnce(usize) -> Client) -> Option<Conn
     conn.requests = u64::from_ne_bytes(*requests);
     conn.trusted = flags & TRUSTED != 0;
     conn.awaits_proxy = flags & AWAITS_PROXY != 0;
-    conn.waits = if flags & IDLE != 0 { Waits::Idle } else { Waits::Head };
+    conn.state = if flags & IDLE != 0 { State::Idle } else { State::Head };
     let peer = SocketAddr::new(Ipv6Addr::from(*octets).to_canonical(), u16::from_ne_bytes(*port));
     conn.peer = (flags & HAS_PEER != 0).then_some(peer);
     conn.buf = buffered.to_vec();
@@ -81,11 +81,12 @@ mod tests {
             let writing = writing.try_clone().unwrap();
             let mut conn = Conn::new(Client::plain(writing), Protocol::Http, 3, 77);
             (conn.peer, conn.trusted, conn.requests) = (peer, true, 12);
-            (conn.waits, conn.buf) = (Waits::Idle, b"GET /".to_vec());
+            (conn.state, conn.buf) = (State::Idle, b"GET /".to_vec());
             let came = decode(&encode(&conn), |_| Client::plain(other.try_clone().unwrap())).unwrap();
             assert_eq!((came.peer, came.trusted, came.awaits_proxy), (peer, true, false));
             assert_eq!((came.listener, came.requests, came.since_us), (3, 12, 77));
-            assert_eq!((came.waits, came.buf), (Waits::Idle, b"GET /".to_vec()));
+            assert!(matches!(came.state, State::Idle));
+            assert_eq!(came.buf, b"GET /");
         }
         assert!(decode(b"short", |_| Client::plain(other)).is_none());
     }

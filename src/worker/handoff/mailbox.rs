@@ -6,7 +6,7 @@ use super::last_look;
 use crate::net::client::Client;
 use crate::shm::scoreboard::{Scoreboard, Stage};
 use crate::sys::{clock, io, scm};
-use crate::worker::conns::Conn;
+use crate::worker::conn::Conn;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::*;

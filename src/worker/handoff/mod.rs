@@ -2,117 +2,119 @@
 //! stay.
 
 pub mod encode;
+pub mod give;
 pub mod last_look;
 pub mod mailbox;
+pub mod service;
+pub mod sleeper;
 pub mod standby;
+pub mod work;
 
-use super::Shared;
-use super::conns::Conn;
-use crate::net::client::Client;
+use super::conn::Conn;
+use super::context::Context;
+use super::setup::Setup;
 use crate::shm::scoreboard::{Command, Stage};
-use crate::sys::{clock, io};
-use encode::is_movable;
+use crate::sys::clock;
+use mailbox::Mailbox;
+use standby::StandbyPoller;
 use std::cmp::Reverse;
-use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::*;
+use std::io::Result;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// Connections that a busy worker puts into the mailbox of one that idles: more would wait there in turn.
 const MAX_FOR_IDLE: u64 = 8;
 /// How often the master is told that there are unread messages: it takes back what stays unread.
 const TELL_US: u64 = 50_000;
 
-impl Shared {
-    /// Does the worker in another slot serve?
-    fn neighbour_serves(&self, slot: usize) -> bool {
-        let worker = self.scoreboard.worker(slot);
-        slot != self.slot_index && worker.stage() == Stage::Ready && worker.command() == Command::Serve
+pub struct Handoff {
+    mailboxes: Arc<Vec<Mailbox>>,
+    /// When the master was last told of unread messages.
+    told_us: AtomicU64,
+    pub standby: Arc<StandbyPoller>,
+}
+
+impl Handoff {
+    pub fn new(setup: &Setup) -> Result<Handoff> {
+        Ok(Handoff {
+            mailboxes: setup.mailboxes.clone(),
+            told_us: AtomicU64::new(0),
+            standby: Arc::new(StandbyPoller::new()?),
+        })
+    }
+
+    /// Do workers of this server give each other connections?
+    #[inline]
+    pub fn is_used(&self) -> bool {
+        !self.mailboxes.is_empty()
+    }
+
+    /// The slots of workers but this one's.
+    pub fn others(&self, context: &Context) -> impl Iterator<Item = usize> + use<> {
+        let mine = context.slot_index;
+        (0..self.mailboxes.len()).filter(move |&slot| slot != mine)
     }
 
     /// Do other workers serve beside this one, to whom a busy one can give connections?
-    pub(super) fn has_neighbours(&self) -> bool {
-        self.settings.instance.processes > 1 && !self.mailboxes.is_empty()
+    pub fn has_neighbours(&self, context: &Context) -> bool {
+        context.settings.instance.processes > 1 && self.is_used()
     }
 
     /// Is there, beside this one, a worker that serves, or will when the pause is over?
-    pub(super) fn has_successor(&self) -> bool {
-        let goes_on = |slot: usize| {
-            let worker = self.scoreboard.worker(slot);
+    pub fn has_successor(&self, context: &Context) -> bool {
+        let serves_on = |slot: usize| {
+            let worker = context.scoreboard.worker(slot);
             worker.stage() == Stage::Ready && matches!(worker.command(), Command::Serve | Command::Pause)
         };
-        (0..self.mailboxes.len()).any(|slot| slot != self.slot_index && goes_on(slot))
+        self.others(context).any(serves_on)
     }
 
     /// A worker that runs nothing, in whose mailbox there is room; the emptiest first.
-    pub(super) fn idle_neighbour(&self) -> Option<usize> {
+    pub fn idle_neighbour(&self, context: &Context) -> Option<usize> {
         let now = clock::monotonic_us();
-        let unread = |slot: usize| self.scoreboard.worker(slot).mailbox_len().load(Relaxed);
+        let scoreboard = context.scoreboard;
+        let unread = |slot: usize| scoreboard.worker(slot).mailbox_len().load(Relaxed);
         let is_idle = |&slot: &usize| {
-            self.neighbour_serves(slot)
-                && self.scoreboard.worker(slot).in_flight().load(Relaxed) == 0
+            serves(context, slot)
+                && scoreboard.worker(slot).in_flight().load(Relaxed) == 0
                 && unread(slot) < MAX_FOR_IDLE
-                && mailbox::has_room(self.scoreboard, slot, now)
+                && mailbox::has_room(scoreboard, slot, now)
         };
-        (0..self.mailboxes.len()).filter(is_idle).min_by_key(|&slot| (unread(slot), slot))
+        self.others(context).filter(is_idle).min_by_key(|&slot| (unread(slot), slot))
     }
 
     /// The worker that takes over what this one leaves: of the newest generation, the one with the least to do.
-    pub(super) fn successor(&self) -> Option<usize> {
+    pub fn successor(&self, context: &Context) -> Option<usize> {
         let now = clock::monotonic_us();
         let order = |&slot: &usize| {
-            let worker = self.scoreboard.worker(slot);
+            let worker = context.scoreboard.worker(slot);
             let load = (worker.mailbox_len().load(Relaxed), worker.in_flight().load(Relaxed));
             (Reverse(worker.generation().load(Relaxed)), load)
         };
-        let takes =
-            |&slot: &usize| self.neighbour_serves(slot) && mailbox::has_room(self.scoreboard, slot, now);
-        (0..self.mailboxes.len()).filter(takes).min_by_key(order)
+        let takes = |&slot: &usize| serves(context, slot) && mailbox::has_room(context.scoreboard, slot, now);
+        self.others(context).filter(takes).min_by_key(order)
     }
 
-    /// Gives a connection to the worker in a slot, or hands it back. This worker's epoll must have forgotten it.
-    pub(super) fn give(&self, mut conn: Conn, slot: usize) -> Option<Conn> {
-        let Some(mailbox) = self.mailboxes.get(slot).filter(|_| is_movable(&conn)) else { return Some(conn) };
-        let Some(client) = &conn.client else { return Some(conn) };
-        if !mailbox::post(self.scoreboard, mailbox, slot, &encode::encode(&conn), client.as_fd()) {
-            return Some(conn);
-        }
-        conn.client.take().into_iter().for_each(Client::release);
-        self.take_back(slot);
-        self.tell_of_messages();
-        None
+    pub fn mailbox(&self, slot: usize) -> Option<&Mailbox> {
+        self.mailboxes.get(slot)
     }
 
-    /// A worker that has left meanwhile takes nothing any more.
-    fn take_back(&self, slot: usize) {
-        let has_left = || mailbox::has_left(self.scoreboard, slot);
-        while let Some(conn) = last_look::take_back(has_left, || self.take_from(slot)) {
-            self.keep(conn);
-        }
+    /// A connection that lies in the mailbox of a slot.
+    pub fn take_from(&self, context: &Context, slot: usize) -> Option<Conn> {
+        let (bytes, socket) = mailbox::take(context.scoreboard, &self.mailboxes, slot)?;
+        encode::decode(&bytes, |listener| context.client(socket, listener))
+            .filter(|conn| conn.listener < context.listeners.len())
     }
 
-    /// A connection that another process has given.
-    pub(super) fn take_given(&self) -> Option<Conn> {
-        if !self.is_assigned() {
-            return None;
-        }
-        let taken = self.take_from(self.slot_index);
-        if taken.is_none() && !io::has_spare_number() {
-            self.out_of_descriptors();
-        }
-        taken
-    }
-
-    pub(super) fn take_from(&self, slot: usize) -> Option<Conn> {
-        let (bytes, socket) = mailbox::take(self.scoreboard, &self.mailboxes, slot)?;
-        encode::decode(&bytes, |listener| self.client(socket, listener))
-            .filter(|conn| conn.listener < self.listeners.len())
-    }
-
-    fn tell_of_messages(&self) {
+    /// Is the master to be told that there are unread messages?
+    pub fn is_telling_due(&self) -> bool {
         let (now, last) = (clock::monotonic_us(), self.told_us.load(Relaxed));
-        if now.saturating_sub(last) >= TELL_US
+        now.saturating_sub(last) >= TELL_US
             && self.told_us.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
-        {
-            self.tell_master();
-        }
     }
+}
+
+fn serves(context: &Context, slot: usize) -> bool {
+    let worker = context.scoreboard.worker(slot);
+    worker.stage() == Stage::Ready && worker.command() == Command::Serve
 }

@@ -4,7 +4,7 @@ use crate::config::Http;
 use crate::proto::http::Reject;
 use crate::proto::http::forwarded::{Fields, origin};
 use crate::proto::proxy;
-use crate::worker::conns::Conn;
+use crate::worker::conn::Conn;
 use crate::worker::request::vars::Request;
 
 /// Takes the PROXY header that a connection begins with. `false`: it is not whole yet.

@@ -1,15 +1,15 @@
 //! Heads of requests on HTTP sockets: received, parsed, judged, and made variables of.
 
 use super::state::READ_CHUNK;
-use super::{forwarded, misplaced, upload};
+use super::{Parsed, forwarded, misplaced, upload};
 use crate::net::client::Client;
 use crate::proto::http::environ::{self, Connection, Options};
-use crate::proto::http::head;
+use crate::proto::http::head::{self, is_empty_line};
 use crate::proto::http::{Body, Framing, Reject, Request as HttpRequest, framing};
 use crate::proto::uwsgi::{self, push_var};
 use crate::sys::clock;
-use crate::worker::conn::leftover;
-use crate::worker::conns::{Conn, Waits};
+use crate::worker::conn::{Conn, State};
+use crate::worker::conn::{keep, leftover};
 use crate::worker::core::Core;
 use crate::worker::request::canned::{self, Canned};
 use crate::worker::request::pipeline::{self, Announced, Arrived, Ready, Verdict};
@@ -19,20 +19,6 @@ use std::io::ErrorKind;
 
 const NO_WEBSOCKET: Reject =
     Reject::new(501, "WebSocket is not spoken here; see http-ignore-upgrade", "RFC 6455 §4.4");
-
-/// A head that is whole and stands at the start of its connection's buffer.
-#[derive(Clone, Copy)]
-pub struct Parsed {
-    pub framing: Framing,
-    /// Its bytes, and those behind it that the exchange has of the body.
-    pub length: usize,
-    pub used: usize,
-}
-
-/// RFC 9112 §2.2: old clients send an empty line behind a body. It begins no request.
-pub fn is_empty_line(bytes: &[u8]) -> bool {
-    b"\r\n".starts_with(bytes)
-}
 
 impl Head for HttpRequest<'_> {
     fn method(&self) -> &[u8] {
@@ -54,7 +40,13 @@ impl Head for HttpRequest<'_> {
 
 /// Goes on with a connection that has bytes or room for some, is new, or has more than one request in its buffer.
 pub fn read(core: &mut Core, conn: Conn) -> Taken {
-    if conn.waits == Waits::Body { upload::read(core, conn) } else { read_head(core, conn) }
+    if !matches!(conn.state, State::Body(_)) {
+        return read_head(core, conn);
+    }
+    match upload::read(core, conn) {
+        Some((conn, parsed)) => run(core, conn, parsed),
+        None => Taken::Nothing,
+    }
 }
 
 fn read_head(core: &mut Core, mut conn: Conn) -> Taken {
@@ -79,7 +71,7 @@ fn read_head(core: &mut Core, mut conn: Conn) -> Taken {
             // Closed, or broken: nobody is there to be told, or TLS has told it.
             Ok(0) | Err(_) if client.failure().is_none() => {
                 core.http.spare(std::mem::take(&mut conn.buf));
-                core.shared.forget(&conn);
+                core.shared.table.forget(&conn);
                 return Taken::Nothing;
             }
             Ok(0) | Err(_) => return misplaced::tls_failed(&core.shared, conn),
@@ -102,7 +94,7 @@ fn wait(core: &mut Core, mut conn: Conn) -> Taken {
 fn look_at(core: &mut Core, conn: &mut Conn) -> Result<Option<usize>, Reject> {
     if conn.awaits_proxy
         && !conn.buf.is_empty()
-        && forwarded::take_proxy_header(conn, &core.shared.settings.http)?
+        && forwarded::take_proxy_header(conn, &core.shared.context.settings.http)?
     {
         conn.client.iter_mut().for_each(|client| client.push_back(&mut conn.buf));
     }
@@ -110,8 +102,8 @@ fn look_at(core: &mut Core, conn: &mut Conn) -> Result<Option<usize>, Reject> {
         return Ok(None);
     }
     let length = head::parse(&conn.buf, &core.http.limits, &mut conn.progress, &mut core.http.head)?;
-    if length.is_none() && conn.waits == Waits::Idle && !is_empty_line(&conn.buf) {
-        conn.waits = Waits::Head;
+    if length.is_none() && matches!(conn.state, State::Idle) && !is_empty_line(&conn.buf) {
+        conn.state = State::Head;
         conn.since_us = clock::monotonic_us();
     }
     Ok(length)
@@ -130,7 +122,7 @@ fn refuse(core: &Core, conn: Conn, reject: &Reject) -> Taken {
 /// The head in `conn.buf[..length]` is whole.
 fn take(core: &mut Core, mut conn: Conn, length: usize) -> Taken {
     conn.requests += 1;
-    let http = &core.shared.settings.http;
+    let http = &core.shared.context.settings.http;
     let request = HttpRequest::new(&conn.buf, &core.http.head);
     let framing = match framing::decide(&request) {
         Ok(framing) if framing.websocket && !http.ignore_upgrade => return refuse(core, conn, &NO_WEBSOCKET),
@@ -164,26 +156,27 @@ fn answer(core: &mut Core, conn: Conn, parsed: Parsed, canned: &Canned) -> Taken
 
 /// May the connection carry another request?
 fn may_stay(core: &Core, conn: &Conn, framing: Framing) -> bool {
-    let http = &core.shared.settings.http;
+    let http = &core.shared.context.settings.http;
     let another = http.requests == 0 || conn.requests < http.requests;
     framing.keep_alive
         && another
         && http.idle_timeout.is_some()
-        && core.shared.keeps_connections(conn.client.as_ref().is_some_and(Client::is_tls))
+        && keep::may_stay(&core.shared, conn.client.as_ref().is_some_and(Client::is_tls))
 }
 
 /// The first bytes of the body may stand behind the head.
 fn take_body(core: &mut Core, conn: Conn, parsed: Parsed) -> Taken {
-    let settings = &core.shared.settings;
+    let settings = &core.shared.context.settings;
     let first = &conn.buf[parsed.length..];
     let used = core.exchange.lock().body.begin(parsed.framing.body, settings.requests.limit_post, first);
     let reads_ahead = upload::reads_ahead(&settings.http);
     let parsed = Parsed { used, ..parsed };
-    if reads_ahead { upload::begin(core, conn, parsed) } else { run(core, conn, parsed) }
+    let whole = if reads_ahead { upload::begin(core, conn, parsed) } else { Some(conn) };
+    whole.map_or(Taken::Nothing, |conn| run(core, conn, parsed))
 }
 
 /// Makes variables of the head, and has the request run. A body has begun in the exchange.
-pub fn run(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
+fn run(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
     let Parsed { framing, length, used } = parsed;
     let minor = HttpRequest::new(&conn.buf, &core.http.head).minor();
     let decoded = decoded_length(core, framing.body);
@@ -196,7 +189,10 @@ pub fn run(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
     let ready = Ready {
         client,
         speaks: Speaks::Http { minor, keep_alive, date: core.http.date() },
-        limits: Limits { room: leftover::room(&core.shared), timeout: core.shared.settings.http.timeout },
+        limits: Limits {
+            room: leftover::room(&core.shared),
+            timeout: core.shared.context.settings.http.timeout,
+        },
         expects_continue: framing.expect_continue,
         body: if framing.body == Body::None { Arrived::Nothing } else { Arrived::Begun },
         strips_script_name: false,
@@ -211,7 +207,7 @@ fn set_scheme(core: &mut Core, conn: &Conn) {
     // Not a front end of uwsgi, whose variables are its own: these are headers that anybody may have sent.
     core.request.trusted = false;
     let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
-    let http = &core.shared.settings.http;
+    let http = &core.shared.context.settings.http;
     let told = conn.trusted.then(|| forwarded::apply(&mut core.request, http)).flatten();
     core.request.told_scheme = told.or(is_tls.then_some(b"https"));
 }
@@ -233,7 +229,7 @@ fn make_vars(core: &mut Core, conn: &mut Conn, decoded_length: Option<u64>) -> b
     let connection = Connection {
         script_name: b"",
         server_name: &http.host_name,
-        server_port: core.shared.listeners[conn.listener].port.as_bytes(),
+        server_port: core.shared.context.listeners[conn.listener].port.as_bytes(),
         remote_addr: &http.remote.address,
         remote_port: &http.remote.port,
         https: false,
@@ -242,7 +238,7 @@ fn make_vars(core: &mut Core, conn: &mut Conn, decoded_length: Option<u64>) -> b
     text.clear();
     text.extend_from_slice(&[0; uwsgi::HEAD_LEN]);
     let mut fits = true;
-    let keep_underscores = core.shared.settings.http.keep_underscores;
+    let keep_underscores = core.shared.context.settings.http.keep_underscores;
     let options = Options { decoded_length, keep_underscores };
     environ::for_each(&request, &connection, options, &mut http.scratch, |name, value| {
         fits &= push_var(text, name, value).is_ok();

@@ -5,11 +5,10 @@ use crate::net::client::Client;
 use crate::net::tls::{self, Failure};
 use crate::proto::http::status::Plain;
 use crate::sys::clock;
-use crate::worker::Shared;
+use crate::worker::conn::Conn;
 use crate::worker::conn::linger;
-use crate::worker::conns::Conn;
 use crate::worker::request::{Taken, canned};
-use std::sync::Arc;
+use crate::worker::shared::Shared;
 
 /// What is said of a TLS client on a socket without TLS.
 pub const TLS_HERE: &str = "a TLS client came to a socket that speaks plain HTTP; the socket for it is an option https, its address https://";
@@ -24,13 +23,17 @@ pub fn is_tls(conn: &Conn) -> bool {
 
 /// No TLS session came about, or it broke. What there is to be said has gone out as an alert, unless the client speaks
 /// HTTP, which has an answer of its own.
-pub fn tls_failed(shared: &Arc<Shared>, conn: Conn) -> Taken {
+pub fn tls_failed(shared: &Shared, conn: Conn) -> Taken {
     canned::count_refused(shared);
     let Some(client) = &conn.client else { return Taken::Nothing };
     match client.failure() {
         Some(Failure::NotTls) => refuse_plain_http(shared, &conn, client),
-        Some(failure) if shared.settings.tls.verbose => {
-            log::say(&format!("worker {}: the TLS session{} failed: {failure}", shared.id, of_peer(&conn)));
+        Some(failure) if shared.context.settings.tls.verbose => {
+            log::say(&format!(
+                "worker {}: the TLS session{} failed: {failure}",
+                shared.context.id,
+                of_peer(&conn)
+            ));
         }
         _ => {}
     }
@@ -46,11 +49,11 @@ fn refuse_plain_http(shared: &Shared, conn: &Conn, client: &Client) {
     let mut out = Vec::with_capacity(256);
     Plain { text: NOT_TLS, ..Plain::last(400, b"") }.push_to(&mut out);
     let _ = client.send_raw(&out);
-    if shared.not_tls.count(1, clock::monotonic_us()).is_some() {
-        let name = &shared.listeners[conn.listener].name;
+    if shared.log.not_tls.count(1, clock::monotonic_us()).is_some() {
+        let name = &shared.context.listeners[conn.listener].name;
         log::say(&format!(
             "worker {}: refused a request{} with 400: plain HTTP came to {name}, which speaks HTTPS (said once a minute)",
-            shared.id,
+            shared.context.id,
             of_peer(conn)
         ));
     }

@@ -5,7 +5,7 @@ use crate::base::date::{HttpDate, http_date};
 use crate::config::Settings;
 use crate::proto::http::head::{self, Head};
 use crate::sys::clock;
-use crate::worker::conns::Conn;
+use crate::worker::conn::Conn;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 

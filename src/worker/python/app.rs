@@ -1,6 +1,7 @@
 //! Finding the applications: paths, modules, files, callables.
 
-use super::run::traceback;
+use super::exceptions::traceback;
+use super::imports::run_file;
 use crate::base::reason::reason;
 use crate::config::{App, AppSource, Settings};
 use crate::log;
@@ -233,19 +234,4 @@ pub(super) fn attribute<'py>(module: &Bound<'py, PyAny>, name: &str) -> PyResult
         object = object.getattr(part)?;
     }
     if is_factory { object.call0() } else { Ok(object) }
-}
-
-/// Executes a file as a module of its own, named as uWSGI names it.
-pub(super) fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
-    let path = text(path);
-    let stem = path.replace(['/', '.'], "_");
-    let name = format!("uwsgi_file_{}", stem.strip_suffix("_py").unwrap_or(&stem));
-    let machinery = py.import("importlib.machinery")?;
-    let util = py.import("importlib.util")?;
-    let loader = machinery.getattr("SourceFileLoader")?.call1((&name, &path))?;
-    let spec = util.call_method1("spec_from_loader", (&name, &loader))?;
-    let module = util.call_method1("module_from_spec", (&spec,))?;
-    py.import("sys")?.getattr("modules")?.set_item(&name, &module)?;
-    loader.call_method1("exec_module", (&module,))?;
-    Ok(module)
 }

@@ -4,7 +4,7 @@
 use crate::base::reason::reason;
 use crate::log;
 use crate::shm::scoreboard::{Command, RestartRequest};
-use crate::worker::Shared;
+use crate::worker::shared::Shared;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule};
@@ -30,7 +30,7 @@ fn state(path: &Path) -> Option<(SystemTime, u64)> {
 pub fn start(shared: &Arc<Shared>, interval: Duration, mut known: Known) {
     let shared = shared.clone();
     let started = std::thread::Builder::new().name("rwsgi autoreload".to_owned()).spawn(move || {
-        while matches!(shared.command(), Command::Serve | Command::Pause) {
+        while matches!(shared.lifeline.command(), Command::Serve | Command::Pause) {
             look(&shared, &mut known);
             std::thread::sleep(interval);
         }
@@ -41,13 +41,13 @@ pub fn start(shared: &Arc<Shared>, interval: Duration, mut known: Known) {
 }
 
 fn look(shared: &Shared, known: &mut Known) {
-    let ignored = &shared.settings.watch.python_ignore;
+    let ignored = &shared.context.settings.watch.python_ignore;
     let files = Python::attach(|py| files(py, ignored)).unwrap_or_default();
     for (name, path) in files {
         let Some(now) = state(&path) else { continue };
         if known.insert(path.clone(), now).is_some_and(|before| before != now) {
             log::say(&format!("py-autoreload: {name} has changed ({})", path.display()));
-            shared.request_restart(RestartRequest::Reload);
+            shared.lifeline.request_restart(RestartRequest::Reload);
         }
     }
 }

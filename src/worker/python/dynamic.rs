@@ -1,7 +1,8 @@
 //! Applications that a request names (`dynamic-apps`). Loaded once in each worker, at the first
 //! request for a mountpoint that no configured application has.
 
-use super::app::{attribute, callable, run_file};
+use super::app::{attribute, callable};
+use super::imports::run_file;
 use crate::log;
 use crate::worker::request::vars::Request;
 use pyo3::exceptions::PyValueError;

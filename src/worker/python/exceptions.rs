@@ -1,7 +1,21 @@
-//! Exceptions after which a worker is replaced (`reload-on-exception` and its kin).
+//! Exceptions of the application: as text, and those after which a worker is replaced (`reload-on-exception` and its kin).
 
 use crate::config::Recycle;
 use pyo3::prelude::*;
+
+/// The traceback as Python prints it, in one piece.
+pub fn traceback(py: Python<'_>, error: &PyErr) -> String {
+    let format = || -> PyResult<String> {
+        let parts = (error.get_type(py), error.value(py), error.traceback(py));
+        let lines = py.import("traceback")?.call_method1("format_exception", parts)?;
+        let text = "".into_pyobject(py)?.call_method1("join", (lines,))?;
+        // Names of files may hold bytes that are no text: lone surrogates (PEP 383).
+        text.call_method1("encode", ("utf-8", "backslashreplace"))?
+            .call_method1("decode", ("utf-8",))?
+            .extract()
+    };
+    format().unwrap_or_else(|_| error.to_string())
+}
 
 /// Does the configuration want a new worker after this exception?
 pub fn ask_for_reload(py: Python<'_>, recycle: &Recycle, error: &PyErr) -> bool {

@@ -1,7 +1,6 @@
 //! What is imported beside the applications, and how modules are compiled.
 
-use super::app::run_file;
-use super::run::traceback;
+use super::exceptions::traceback;
 use crate::log;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -34,4 +33,20 @@ pub fn optimize(py: Python<'_>, level: u8) -> PyResult<()> {
     compile.getattr(defaults)?.set_item("_optimize", level.min(2))?;
     // So that bytecode of one level is not taken for that of another.
     machinery.getattr("cache_from_source")?.getattr(defaults)?.set_item("optimization", level.min(2))
+}
+
+/// Executes a file as a module of its own, named as uWSGI names it.
+pub(super) fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
+    // A str, never a pathlib object, as Python's own functions have it.
+    let path = path.to_string_lossy().into_owned();
+    let stem = path.replace(['/', '.'], "_");
+    let name = format!("uwsgi_file_{}", stem.strip_suffix("_py").unwrap_or(&stem));
+    let machinery = py.import("importlib.machinery")?;
+    let util = py.import("importlib.util")?;
+    let loader = machinery.getattr("SourceFileLoader")?.call1((&name, &path))?;
+    let spec = util.call_method1("spec_from_loader", (&name, &loader))?;
+    let module = util.call_method1("module_from_spec", (&spec,))?;
+    py.import("sys")?.getattr("modules")?.set_item(&name, &module)?;
+    loader.call_method1("exec_module", (&module,))?;
+    Ok(module)
 }

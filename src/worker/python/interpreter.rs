@@ -3,10 +3,12 @@
 use super::app::{self, Apps};
 use super::autoreload;
 use super::dynamic::Dynamic;
+use super::exceptions::traceback;
 use super::ffi::PythonForkHooks;
 use super::imports;
-use super::run::{flush_streams, run_core, traceback};
+use super::run::{flush_streams, run_core};
 use super::timeout;
+use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::log;
 use crate::process::runtime::Runtime;
@@ -14,10 +16,9 @@ use crate::shm::scoreboard::RestartRequest;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::process::ForkHooks;
 use crate::sys::{io, signal};
-use crate::worker::Shared;
 use crate::worker::application::{Application, LoadFailed};
-use crate::worker::core::Core;
-use crate::worker::request::mounts::Mounts;
+use crate::worker::shared::Shared;
+use crate::worker::thread::Thread;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::io::Result;
@@ -50,21 +51,29 @@ impl Interpreter {
         }
     }
 
-    fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, mounts: &Arc<Mounts>, index: usize) {
-        let mut core = match py.detach(|| Core::new(shared.clone(), mounts.clone(), index)) {
+    fn run_thread(&self, py: Python<'_>, shared: &Arc<Shared>, index: usize) {
+        let mut thread = match py.detach(|| Thread::new(shared.clone(), index)) {
             Ok(core) => core,
-            Err(error) => return shared.cannot_start_core(index, &error),
+            Err(error) => return cannot_start(shared, index, &error),
         };
-        core.slot.ident().store(thread_ident(py), Relaxed);
+        thread.core.slot.ident().store(thread_ident(py), Relaxed);
         // Only the main thread runs Python's signal handlers.
         let wakeup = (index == 0).then(|| watch_signals(py)).flatten();
         if let Err(error) =
-            run_core(py, &mut core, &self.apps.callables, &self.dynamic, (index == 0).then_some(&wakeup))
+            run_core(py, &mut thread, &self.apps.callables, &self.dynamic, (index == 0).then_some(&wakeup))
         {
-            log::say(&format!("worker {} core {index}: cannot go on\n{}", shared.id, traceback(py, &error)));
-            shared.request_restart(RestartRequest::Broken);
+            log::say(&format!(
+                "worker {} core {index}: cannot go on\n{}",
+                shared.context.id,
+                traceback(py, &error)
+            ));
+            shared.lifeline.request_restart(RestartRequest::Broken);
         }
     }
+}
+
+fn cannot_start(shared: &Shared, index: usize, error: &std::io::Error) {
+    log::say(&format!("worker {}: cannot start core {index}: {}", shared.context.id, reason(error)));
 }
 
 /// Python's handler of a signal only notes it; one that comes just before a wait would go unseen until the wait ends.
@@ -151,31 +160,31 @@ impl Application for Interpreter {
         }
     }
 
-    fn serve(&self, shared: &Arc<Shared>, mounts: &Arc<Mounts>) {
-        if let Some(interval) = shared.settings.watch.python.filter(|_| shared.id == 1) {
+    fn serve(&self, shared: &Arc<Shared>) {
+        if let Some(interval) = shared.context.settings.watch.python.filter(|_| shared.context.id == 1) {
             autoreload::start(shared, interval, self.modules.clone());
         }
-        let stack = shared.settings.worker.thread_stack.map_or(STACK, |bytes| bytes.max(MIN_STACK));
+        let stack = shared.context.settings.worker.thread_stack.map_or(STACK, |bytes| bytes.max(MIN_STACK));
         Python::attach(|py| {
-            if shared.settings.harakiri.graceful_timeout.is_some()
+            if shared.context.settings.harakiri.graceful_timeout.is_some()
                 && let Err(error) = timeout::arm(py, shared)
             {
                 log::say(&format!("harakiri-graceful-timeout cannot be used\n{}", traceback(py, &error)));
             }
             py.detach(|| {
                 std::thread::scope(|scope| {
-                    for index in 1..shared.scoreboard.threads() {
+                    for index in 1..shared.context.scoreboard.threads() {
                         let started = std::thread::Builder::new()
                             .name(format!("rwsgi core {index}"))
                             .stack_size(stack)
                             .spawn_scoped(scope, move || {
-                                Python::attach(|py| self.run_thread(py, shared, mounts, index));
+                                Python::attach(|py| self.run_thread(py, shared, index));
                             });
                         if let Err(error) = started {
-                            shared.cannot_start_core(index, &error);
+                            cannot_start(shared, index, &error);
                         }
                     }
-                    Python::attach(|py| self.run_thread(py, shared, mounts, 0));
+                    Python::attach(|py| self.run_thread(py, shared, 0));
                 });
             });
         });

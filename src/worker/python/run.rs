@@ -2,17 +2,19 @@
 
 use super::dynamic::Dynamic;
 use super::environ::Environ;
+use super::exceptions::{self, traceback};
 use super::filewrapper::{self, FileWrapper};
 use super::input::Input;
 use super::response::{COMPLETE, StartResponse};
-use super::{attached, exceptions, ffi};
+use super::{attached, ffi};
 use crate::log;
 use crate::shm::scoreboard::RestartRequest;
 use crate::sys::{io, process};
-use crate::worker::Shared;
-use crate::worker::core::{Core, Step};
+use crate::worker::core::Core;
 use crate::worker::request::failure;
 use crate::worker::response::WriteError;
+use crate::worker::shared::Shared;
+use crate::worker::thread::{Next, Thread};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PySystemExit, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -28,29 +30,29 @@ pub struct Engine<'a> {
     start_response: Py<StartResponse>,
 }
 
-/// Runs a core until the worker leaves. `main` is given to the thread that Python's signal handlers run in: the pipe that
+/// Runs a thread's core until the worker leaves. `main` is given to the thread that Python's signal handlers run in: the pipe that
 /// Python writes to when a signal comes, if there is one.
 pub fn run_core(
     py: Python<'_>,
-    core: &mut Core,
+    thread: &mut Thread,
     apps: &[Py<PyAny>],
     dynamic: &Dynamic,
     main: Option<&Option<OwnedFd>>,
 ) -> PyResult<()> {
-    let mut engine = Engine::new(py, core, apps, dynamic)?;
+    let mut engine = Engine::new(py, &thread.core, apps, dynamic)?;
     if main.is_some() {
-        core.shared.announce();
+        thread.shared.lifeline.announce(thread.shared.context.scoreboard);
     }
     loop {
-        match py.detach(|| core.next_step()) {
-            Step::Request => engine.answer(py, core),
-            Step::Interrupted => {
-                run_handlers(py, core, main);
-                core.obey_signals();
+        match py.detach(|| thread.advance()) {
+            Next::Run => engine.answer(py, &mut thread.core),
+            Next::Signal => {
+                run_handlers(py, &thread.core, main);
+                thread.obey_signals();
             }
-            Step::Leave => {
+            Next::Leave => {
                 // A signal that came with the command has its handler run, too.
-                run_handlers(py, core, main);
+                run_handlers(py, &thread.core, main);
                 return Ok(());
             }
         }
@@ -72,23 +74,9 @@ fn run_handlers(py: Python<'_>, core: &Core, main: Option<&Option<OwnedFd>>) {
 fn interrupted(py: Python<'_>, core: &Core, error: &PyErr) {
     if !error.is_instance_of::<PySystemExit>(py) {
         let text = traceback(py, error);
-        log::say(&format!("worker {}: a signal handler raised\n{text}", core.shared.id));
+        log::say(&format!("worker {}: a signal handler raised\n{text}", core.shared.context.id));
     }
-    core.shared.request_restart(RestartRequest::Leave);
-}
-
-/// The traceback as Python prints it, in one piece.
-pub fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let format = || -> PyResult<String> {
-        let parts = (error.get_type(py), error.value(py), error.traceback(py));
-        let lines = py.import("traceback")?.call_method1("format_exception", parts)?;
-        let text = "".into_pyobject(py)?.call_method1("join", (lines,))?;
-        // Names of files may hold bytes that are no text: lone surrogates (PEP 383).
-        text.call_method1("encode", ("utf-8", "backslashreplace"))?
-            .call_method1("decode", ("utf-8",))?
-            .extract()
-    };
-    format().unwrap_or_else(|_| error.to_string())
+    core.shared.lifeline.request_restart(RestartRequest::Leave);
 }
 
 impl<'a> Engine<'a> {
@@ -243,7 +231,7 @@ impl<'a> Engine<'a> {
         } else if exchange.head_sent() {
             exchange.abort();
             "its answer had begun and was cut off"
-        } else if core.shared.settings.python.catch_exceptions {
+        } else if core.shared.context.settings.python.catch_exceptions {
             exchange.answer_text(500, &stack);
             "answered 500, with the traceback (catch-exceptions)"
         } else {
@@ -289,8 +277,8 @@ impl<'a> Engine<'a> {
         // A name that is made at run time may hold anything.
         let line = format!("{} in {}; {answer}", name.replace('\n', "\\x0a"), core.describe());
         report(py, &line, stack);
-        if exceptions::ask_for_reload(py, &core.shared.settings.recycle, error) {
-            core.shared.request_restart(RestartRequest::Exception);
+        if exceptions::ask_for_reload(py, &core.shared.context.settings.recycle, error) {
+            core.shared.lifeline.request_restart(RestartRequest::Exception);
         }
     }
 }
@@ -407,7 +395,7 @@ fn closing<'py>(result: &Bound<'py, PyAny>) -> Option<PyResult<Bound<'py, PyAny>
 /// What every environ of a core begins with.
 fn base_environ<'py>(py: Python<'py>, shared: &Shared, core: usize) -> PyResult<Bound<'py, PyDict>> {
     let environ = PyDict::new(py);
-    let settings = &shared.settings;
+    let settings = &shared.context.settings;
     environ.set_item("SCRIPT_NAME", "")?;
     environ.set_item("wsgi.version", (1, 0))?;
     environ.set_item("wsgi.url_scheme", "http")?;

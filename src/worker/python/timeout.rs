@@ -3,7 +3,7 @@
 use super::ffi;
 use crate::shm::scoreboard::{CoreSlot, Phase};
 use crate::sys::{clock, io, process, signal};
-use crate::worker::Shared;
+use crate::worker::shared::Shared;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 use std::os::fd::AsFd;
@@ -25,7 +25,7 @@ fn is_late(core: CoreSlot) -> bool {
 /// Starts the thread that waits for the master's word. The main thread is reached by a signal, which also ends a wait
 /// (`sleep`, `recv`) that it is in; other threads get their exception when they next run Python code.
 pub fn arm(py: Python<'_>, shared: &Arc<Shared>) -> PyResult<()> {
-    let main = shared.scoreboard.core(shared.slot_index, 0);
+    let main = shared.context.scoreboard.core(shared.context.slot_index, 0);
     let handler = PyCFunction::new_closure(
         py,
         None,
@@ -50,7 +50,7 @@ pub fn arm(py: Python<'_>, shared: &Arc<Shared>) -> PyResult<()> {
 }
 
 fn expire(shared: &Shared) {
-    for (index, core) in shared.scoreboard.cores(shared.slot_index).enumerate() {
+    for (index, core) in shared.context.scoreboard.cores(shared.context.slot_index).enumerate() {
         if !is_late(core) {
             continue;
         }

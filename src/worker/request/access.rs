@@ -3,8 +3,8 @@
 use crate::log;
 use crate::log::format;
 use crate::sys::clock;
+use crate::worker::conn::deadline::Overdue;
 use crate::worker::conn::leftover::CUT_SHORT;
-use crate::worker::conns::Overdue;
 use crate::worker::core::Core;
 use crate::worker::response::{End, Loss, Outcome};
 use std::sync::atomic::Ordering::*;
@@ -12,24 +12,24 @@ use std::sync::atomic::Ordering::*;
 /// Writes the line. `served`: the worker's requests up to this one.
 pub fn log(core: &mut Core, outcome: &Outcome, served: u64) {
     // The wake signal that tells of it may still be on its way.
-    core.shared.follow_log();
+    core.shared.log.follow(&core.shared.context);
     let now = clock::monotonic_us();
-    let total = core.shared.scoreboard.total_requests().fetch_add(1, Relaxed) + 1;
-    let mut text = std::mem::take(&mut core.line);
+    let total = core.shared.context.scoreboard.total_requests().fetch_add(1, Relaxed) + 1;
+    let mut text = std::mem::take(&mut core.buffers.line);
     let entry = entry(core, outcome, now, served, total);
-    core.shared.log.push(now, &mut text, |date, out| {
+    core.shared.log.access.push(now, &mut text, |date, out| {
         format::push(out, &format::Entry { date, ..entry });
         format::cut(out, 16 * 1024);
     });
-    core.line = text;
+    core.buffers.line = text;
 }
 
 fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, served: u64, total: u64) -> format::Entry<'a> {
     let (request, known) = (&core.request, &core.request.known);
-    let settings = &core.shared.settings;
+    let settings = &core.shared.context.settings;
     let forwarded = settings.log.x_forwarded_for && !known.forwarded_for.is_empty();
     format::Entry {
-        pid: core.shared.pid,
+        pid: core.shared.context.pid,
         app: core.app,
         requests: served,
         total,
@@ -41,7 +41,7 @@ fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, served: u64, total: u6
         method: request.get(known.method),
         uri: request.get(known.uri),
         body_bytes: outcome.body_bytes,
-        micros: now - core.started_us,
+        micros: now - core.in_flight.started_us,
         in_micros: settings.log.micros,
         by_sendfile: outcome.by_sendfile,
         protocol: request.get(known.protocol),
@@ -61,7 +61,7 @@ pub fn note_trouble(core: &Core, outcome: &Outcome) {
         End::Gone(Loss::CutShort) => log::say(&format!("{}: {CUT_SHORT}", core.describe())),
         _ => {}
     }
-    if outcome.has_set_coding && core.shared.set_codings.count(1, clock::monotonic_us()).is_some() {
+    if outcome.has_set_coding && core.shared.log.set_codings.count(1, clock::monotonic_us()).is_some() {
         log::say(&format!(
             "{}: the application set Transfer-Encoding, which is the server's to set (PEP 3333); it was left out (said \
              once a minute)",
@@ -74,7 +74,7 @@ fn note_slow_reader(core: &Core, outcome: &Outcome, overdue: Overdue) {
     let limit = match overdue {
         Overdue::Silent => format!("nothing for {} s", outcome.send_timeout.as_secs()),
         Overdue::Trickling => {
-            format!("less than http-min-rate = {} bytes a second", core.shared.settings.http.min_rate)
+            format!("less than http-min-rate = {} bytes a second", core.shared.context.settings.http.min_rate)
         }
     };
     log::say(&format!("{}: the client read {limit}; its answer was cut off", core.describe()));

@@ -10,11 +10,10 @@ use crate::log;
 use crate::net::client::Client;
 use crate::proto::http::status::Plain;
 use crate::sys::clock;
-use crate::worker::Shared;
+use crate::worker::conn::Conn;
 use crate::worker::conn::linger;
-use crate::worker::conns::Conn;
+use crate::worker::shared::Shared;
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
 /// What is answered.
@@ -54,7 +53,7 @@ impl Canned {
 
 /// Sends it as far as the client takes it at once; `false`: that was not all of it.
 fn send(shared: &Shared, conn: &mut Conn, canned: &Canned, keep_alive: bool) -> bool {
-    let out = canned.bytes(conn.protocol, &shared.server_headers, keep_alive);
+    let out = canned.bytes(conn.protocol, &shared.context.server_headers, keep_alive);
     let is_sent = |client: &mut Client| {
         client.send(&out).is_ok_and(|sent| sent == out.len()) && !client.has_pending_output()
     };
@@ -62,7 +61,7 @@ fn send(shared: &Shared, conn: &mut Conn, canned: &Canned, keep_alive: bool) -> 
 }
 
 /// Answers a request that no application is to see. Hands back a connection that stays (`keep_alive`).
-pub fn answer(shared: &Arc<Shared>, mut conn: Conn, canned: &Canned, keep_alive: bool) -> Option<Conn> {
+pub fn answer(shared: &Shared, mut conn: Conn, canned: &Canned, keep_alive: bool) -> Option<Conn> {
     let is_sent = send(shared, &mut conn, canned, keep_alive);
     if is_sent && keep_alive {
         return Some(conn);
@@ -78,7 +77,7 @@ pub fn answer_last(shared: &Shared, mut conn: Conn, status: u16) {
 }
 
 /// Refuses a request that cannot be served.
-pub fn refuse(shared: &Arc<Shared>, mut conn: Conn, status: u16, why: &str) -> Taken {
+pub fn refuse(shared: &Shared, mut conn: Conn, status: u16, why: &str) -> Taken {
     note_refusal(shared, &conn, status, why);
     send(shared, &mut conn, &Canned::status(status), false);
     linger::close(shared, conn);
@@ -94,11 +93,21 @@ pub fn turn_away(shared: &Shared, conn: Conn, status: u16, why: &str) {
 fn note_refusal(shared: &Shared, conn: &Conn, status: u16, why: &str) {
     count_refused(shared);
     let from = conn.from_whom();
-    log::say(&format!("worker {}: refused a request with {status}: {why}{from}", shared.id));
+    log::say(&format!("worker {}: refused a request with {status}: {why}{from}", shared.context.id));
 }
 
 pub fn count_refused(shared: &Shared) {
-    shared.slot.refused().fetch_add(1, Relaxed);
+    shared.context.slot.refused().fetch_add(1, Relaxed);
+}
+
+/// A peer that did not send its request in time has been dropped.
+pub fn note_slow_peer(shared: &Shared, bytes: usize) {
+    count_refused(shared);
+    log::say(&format!(
+        "worker {}: a peer sent only {bytes} bytes of a request within socket-timeout = {} s; closed",
+        shared.context.id,
+        shared.context.settings.requests.socket_timeout.as_secs()
+    ));
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::worker::response::wait::Guard;
 
 /// No application is loaded that answers here.
 pub fn answer_without_app(core: &Core, mut exchange: Guard<'_>) {
-    if core.shared.settings.serves_files_only() {
+    if core.shared.context.settings.serves_files_only() {
         return exchange.answer_plain(404);
     }
     exchange.answer_plain(503);

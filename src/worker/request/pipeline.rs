@@ -39,9 +39,9 @@ pub enum Verdict {
 /// Decides from the head of a request that came through this listener.
 #[inline]
 pub fn judge(core: &Core, listener: usize, head: &impl Head, announced: Announced) -> Verdict {
-    match core.shared.listeners[listener].to_https {
+    match core.shared.context.listeners[listener].to_https {
         Some(port) => Verdict::Answer(probes::redirect(head, &core.http.host_name, port)),
-        None => judge_here(&core.shared.settings, head, announced, || probes::readiness(core)),
+        None => judge_here(&core.shared.context.settings, head, announced, || probes::readiness(core)),
     }
 }
 
@@ -106,7 +106,7 @@ pub struct Ready {
 pub fn run(core: &mut Core, ready: Ready) -> Taken {
     let strips = ready.strips_script_name;
     let broken = begin(core, ready);
-    core.app = core.mounts.choose(&mut core.request);
+    core.app = core.shared.mounts.choose(&mut core.request);
     if strips {
         core.request.strip_script_name();
     }
@@ -134,7 +134,7 @@ fn begin(core: &mut Core, ready: Ready) -> Option<BodyError> {
         Arrived::Nothing => _ = exchange.body.begin(Body::None, 0, b""),
         Arrived::Begun => {}
         Arrived::InText(body, at) => {
-            let limit = core.shared.settings.requests.limit_post;
+            let limit = core.shared.context.settings.requests.limit_post;
             exchange.body.begin(body, limit, &request.text[at..]);
         }
     }
@@ -153,7 +153,7 @@ fn begin(core: &mut Core, ready: Ready) -> Option<BodyError> {
 /// Reads the body of a uwsgi request ahead, if it is to be. Of an HTTP request it has been, while the connection waited in
 /// the table.
 fn buffer_body(core: &Core) -> Result<(), BodyError> {
-    let requests = &core.shared.settings.requests;
+    let requests = &core.shared.context.settings.requests;
     if requests.post_buffering == 0 || core.current.is_some() {
         return Ok(());
     }

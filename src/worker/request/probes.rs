@@ -6,8 +6,8 @@ use super::canned::Canned;
 use crate::config::{Http, Settings};
 use crate::shm::scoreboard::Stage;
 use crate::sys::socket;
-use crate::worker::Shared;
 use crate::worker::core::Core;
+use crate::worker::shared::Shared;
 use std::borrow::Cow;
 use std::os::fd::AsFd;
 
@@ -72,8 +72,8 @@ pub fn redirect(head: &impl Head, host_name: &[u8], port: u16) -> Canned {
 
 /// May a balancer send requests here?
 pub fn readiness(core: &Core) -> Readiness {
-    let settings = &core.shared.settings;
-    if core.mounts.is_empty() && !settings.apps.dynamic_apps && !settings.serves_files_only() {
+    let settings = &core.shared.context.settings;
+    if core.shared.mounts.is_empty() && !settings.apps.dynamic_apps && !settings.serves_files_only() {
         return Err("no application is loaded");
     }
     if !somebody_serves(&core.shared) {
@@ -84,14 +84,14 @@ pub fn readiness(core: &Core) -> Readiness {
 
 /// Is there a worker that takes requests? This one may be on its way out while its successors serve.
 fn somebody_serves(shared: &Shared) -> bool {
-    (0..shared.scoreboard.slots())
-        .map(|slot| shared.scoreboard.worker(slot))
+    (0..shared.context.scoreboard.slots())
+        .map(|slot| shared.context.scoreboard.worker(slot))
         .any(|worker| worker.stage() == Stage::Ready && worker.command().serves())
 }
 
 /// Does more than half of what a backlog can hold wait in it?
 fn is_backlog_long(shared: &Shared) -> bool {
-    let queues = shared.listeners.iter().filter_map(|listener| socket::backlog(listener.fd.as_fd()));
+    let queues = shared.context.listeners.iter().filter_map(|listener| socket::backlog(listener.fd.as_fd()));
     queues.into_iter().any(|queue| queue.waiting > queue.most / 2)
 }
 

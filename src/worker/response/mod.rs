@@ -16,7 +16,7 @@ use crate::shm::scoreboard::{CoreSlot, WorkerSlot};
 use crate::sys::wait::Waker;
 use crate::worker::body::Body;
 use crate::worker::body::error::BodyError;
-use crate::worker::conns::Overdue;
+use crate::worker::conn::deadline::Overdue;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;

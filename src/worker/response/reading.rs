@@ -4,7 +4,7 @@ use super::wait::ReadStep;
 use super::{Exchange, Gone};
 use crate::proto::http::status;
 use crate::worker::body::error::BodyError;
-use crate::worker::rescue;
+use crate::worker::harakiri::answers;
 
 impl Exchange {
     /// Is something of a `100 Continue` still to be sent?
@@ -25,7 +25,7 @@ impl Exchange {
     pub(super) fn after_read(&mut self, read: Result<(), BodyError>) -> Result<(), BodyError> {
         if read.is_err()
             && self.is_tls()
-            && let Some(answer) = rescue::claimed(self.home.slot)
+            && let Some(answer) = answers::claimed(self.home.slot)
         {
             self.say_last(answer);
         }

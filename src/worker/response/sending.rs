@@ -6,7 +6,7 @@ use crate::net::client::Client;
 use crate::proto::http::response::Delivery;
 use crate::sys::clock;
 use crate::sys::wait::{Peer, peer};
-use crate::worker::conns::{Overdue, is_below};
+use crate::worker::conn::deadline::{Overdue, is_below};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;

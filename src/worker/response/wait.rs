@@ -9,7 +9,7 @@ use crate::sys::wait::{self, Ended, Interest, Waker};
 use crate::worker::body::Body;
 use crate::worker::body::error::BodyError;
 use crate::worker::body::spool::Storage;
-use crate::worker::conns::Overdue;
+use crate::worker::conn::deadline::Overdue;
 use parking_lot::{Mutex, MutexGuard};
 use std::io::Result as IoResult;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};

@@ -11,13 +11,13 @@ pub fn answer(core: &mut Core) -> bool {
     // Other methods are the application's, as in uWSGI.
     let is_read = matches!(core.request.get(core.request.known.method), b"GET" | b"HEAD");
     let Some(statics) = core.shared.statics.as_ref().filter(|_| is_read) else { return false };
-    let lookup = statics.find(&core.request, &mut core.path);
+    let lookup = statics.find(&core.request, &mut core.buffers.path);
     let mut exchange = core.exchange.lock();
     let failed = |_| 500;
     let (status, why) = match lookup {
         Lookup::Nothing => return false,
         Lookup::File(found) => {
-            let answer = Answer::new(statics, &core.request, &mut exchange, found, &mut core.path);
+            let answer = Answer::new(statics, &core.request, &mut exchange, found, &mut core.buffers.path);
             (answer.write().err().map(failed), None)
         }
         Lookup::Directory => (answer::redirect(&core.request, &mut exchange).err().map(failed), None),

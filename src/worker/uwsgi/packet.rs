@@ -6,13 +6,13 @@ use crate::net::client::Client;
 use crate::proto::http::Body;
 use crate::proto::uwsgi::{self, BlockError, Head, Limits, PacketError};
 use crate::sys::{clock, epoll, process};
-use crate::worker::Shared;
-use crate::worker::conns::Conn;
+use crate::worker::conn::Conn;
 use crate::worker::core::Core;
 use crate::worker::request::pipeline::{self, Announced, Arrived, Ready, Verdict};
 use crate::worker::request::vars::{NotALength, Request, content_length};
 use crate::worker::request::{Taken, canned};
 use crate::worker::response::{self, Speaks};
+use crate::worker::shared::Shared;
 use std::io::{ErrorKind, Result};
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub fn read(core: &mut Core, mut conn: Conn) -> Taken {
     core.request.text.append(&mut conn.buf);
     let Some(client) = &mut conn.client else { return Taken::Nothing };
     let got = match receive(core, client, yields) {
-        Ok(Got::Part) if !core.shared.has_private_epoll() => wait(core, client),
+        Ok(Got::Part) if !core.shared.acceptor.watches_table() => wait(core, client),
         Ok(Got::Part) if conn.key.is_none() => wait_a_little(core, client),
         got => got,
     };
@@ -51,7 +51,7 @@ pub fn read(core: &mut Core, mut conn: Conn) -> Taken {
         return Taken::Nothing;
     }
     // Its request has it now: what is left of the answer comes as a new one.
-    core.shared.forget(&conn);
+    core.shared.table.forget(&conn);
     match (got, conn.client) {
         (Ok(Got::Whole), Some(client)) => take(core, client, conn.listener),
         _ => Taken::Nothing,
@@ -59,7 +59,7 @@ pub fn read(core: &mut Core, mut conn: Conn) -> Taken {
 }
 
 fn limits(shared: &Shared) -> Limits {
-    let requests = &shared.settings.requests;
+    let requests = &shared.context.settings.requests;
     Limits { block: requests.buffer_size, vars: requests.max_vars }
 }
 
@@ -91,12 +91,12 @@ fn receive(core: &mut Core, client: &mut Client, mut yields: u32) -> Result<Got>
 
 /// Where threads wait in the accept queues nobody watches single connections: this thread waits for the rest itself.
 fn wait(core: &mut Core, client: &mut Client) -> Result<Got> {
-    let timeout = core.shared.settings.requests.socket_timeout;
+    let timeout = core.shared.context.settings.requests.socket_timeout;
     let deadline = clock::monotonic_us() + timeout.as_micros() as u64;
     loop {
         let left = Duration::from_micros(deadline.saturating_sub(clock::monotonic_us()));
         if left.is_zero() || !epoll::wait_one(&*client, false, left)? {
-            note_slow_peer(&core.shared, core.request.text.len());
+            canned::note_slow_peer(&core.shared, core.request.text.len());
             return Ok(Got::Closed);
         }
         match receive(core, client, 0)? {
@@ -174,10 +174,10 @@ fn index(request: &mut Request, head: Head, end: usize, limits: &Limits) -> std:
 
 /// Judges what the packet asks for, and has it run.
 fn begin(core: &mut Core, client: Client, listener: usize, head: Head, end: usize) -> Taken {
-    if core.request.wants_code() && !core.shared.settings.apps.dynamic_apps {
+    if core.request.wants_code() && !core.shared.context.settings.apps.dynamic_apps {
         note_code_request(&core.shared);
     }
-    let requests = &core.shared.settings.requests;
+    let requests = &core.shared.context.settings.requests;
     let Ok(body) = body_of(&core.request) else {
         return refuse(core, client, (400, "CONTENT_LENGTH is not a number".to_owned()));
     };
@@ -226,16 +226,6 @@ fn note_code_request(shared: &Shared) {
     log::say(&format!(
         "worker {}: a request asked to load code (UWSGI_FILE, UWSGI_MODULE or the like); ignored, since dynamic-apps is \
          not set",
-        shared.id
-    ));
-}
-
-/// A peer that did not send its request in time has been dropped.
-pub fn note_slow_peer(shared: &Shared, bytes: usize) {
-    canned::count_refused(shared);
-    log::say(&format!(
-        "worker {}: a peer sent only {bytes} bytes of a request within socket-timeout = {} s; closed",
-        shared.id,
-        shared.settings.requests.socket_timeout.as_secs()
+        shared.context.id
     ));
 }

@@ -1,35 +1,22 @@
 //! A worker's life: born of a fork, it readies itself, serves, and winds up.
 
+use super::application::Application;
+use super::context::Context;
+use super::handoff::service;
+use super::harakiri::answers;
+use super::lifeline;
 use super::request::mounts::Mounts;
-use super::{EXIT_DONE, EXIT_NO_APP, Setup, Shared, lifecycle, rescue};
+use super::request::probes;
+use super::setup::Setup;
+use super::shared::Shared;
 use crate::base::reason::reason;
 use crate::log;
-use crate::process::privileges;
-use crate::sys::{orphan, process, proctitle, signal};
-use crate::worker::application::Application;
+use crate::process::exit::{EXIT_BROKEN, EXIT_DONE, EXIT_NO_APP};
+use crate::process::{privileges, signals, title};
+use crate::sys::{orphan, process, signal};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
-
-/// Exit code of a worker that could not ready itself for a reason of the system's.
-pub const EXIT_BROKEN: i32 = 71;
-
-/// Signals whose handlers an application may replace with its own.
-const REPLACEABLE: [i32; 6] =
-    [signal::SIGHUP, signal::SIGINT, signal::SIGQUIT, signal::SIGTERM, signal::SIGUSR1, signal::SIGUSR2];
-
-/// The dispositions of a worker, set before the application is loaded, so that its own handlers replace them.
-/// TERM and HUP retire this worker; the others belong to the master, which gets Ctrl-C, too.
-pub fn set_signals() -> std::io::Result<()> {
-    signal::note_and_wake(&[signal::SIGTERM, signal::SIGHUP])?;
-    for disregarded in [signal::SIGINT, signal::SIGQUIT, signal::SIGUSR1, signal::SIGUSR2, signal::SIGTSTP] {
-        signal::disregard(disregarded)?;
-    }
-    signal::ignore(signal::SIGPIPE)?;
-    // Python starts its children with the default of what Python itself knows; ours must not be inherited as ignored.
-    signal::reset(signal::SIGCHLD)?;
-    signal::arm_wake()
-}
 
 /// The body of a worker process. `mounts` are those that the zygote has loaded; without them the worker loads the
 /// application itself. Returns the exit status.
@@ -42,9 +29,8 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
     }
     slot.pid().store(process::pid() as u64, Release);
     log::enter(&format!("worker {}", setup.id), setup.lines.slot(setup.slot));
-    if let Some(title) = title(setup) {
-        proctitle::set(&title);
-    }
+    let names = &setup.settings.procnames;
+    title::set(names, names.all.as_ref(), &format!("worker {}", setup.id));
     choose_processors(setup);
     let mounts = match mounts {
         Some(mounts) => mounts,
@@ -53,7 +39,7 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
             Err(status) => return status,
         },
     };
-    match serve(runtime, setup, &mounts) {
+    match serve(runtime, setup, mounts) {
         Ok(()) => EXIT_DONE,
         Err(error) => {
             log::say(&format!("worker {}: cannot begin to serve: {}", setup.id, reason(error)));
@@ -63,7 +49,7 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
 }
 
 fn load(runtime: &mut dyn Application, setup: &Setup) -> Result<Arc<Mounts>, i32> {
-    if let Err(error) = set_signals() {
+    if let Err(error) = signals::set() {
         log::say(&format!("worker {}: cannot set its signal handlers: {}", setup.id, reason(error)));
         return Err(EXIT_BROKEN);
     }
@@ -72,7 +58,7 @@ fn load(runtime: &mut dyn Application, setup: &Setup) -> Result<Arc<Mounts>, i32
         return Err(EXIT_BROKEN);
     }
     // An import that never ends must not outlive the master, nor hold its listeners.
-    if orphan::end_with(setup.master, || lifecycle::has_lost_its_master(setup)).is_err() {
+    if orphan::end_with(setup.master, || lifeline::has_lost_its_master(setup)).is_err() {
         return Err(EXIT_DONE);
     }
     match runtime.load(settings) {
@@ -82,30 +68,48 @@ fn load(runtime: &mut dyn Application, setup: &Setup) -> Result<Arc<Mounts>, i32
     }
 }
 
-fn serve(runtime: &dyn Application, setup: &Setup, mounts: &Arc<Mounts>) -> std::io::Result<()> {
+fn serve(runtime: &dyn Application, setup: &Setup, mounts: Arc<Mounts>) -> std::io::Result<()> {
     runtime.begin(&setup.settings);
     let mercy = setup.settings.supervise.worker_reload_mercy;
-    orphan::arm(setup.master, mercy, || lifecycle::has_lost_its_master(setup))?;
-    let shared = Shared::new(setup, runtime.is_parallel())?;
+    orphan::arm(setup.master, mercy, || lifeline::has_lost_its_master(setup))?;
+    let shared = Shared::new(setup, context(runtime, setup), mounts)?;
     // The zygote, whose log it has, may be older than the file.
-    shared.follow_log();
-    shared.slot.app_signals().store(runtime.app_signals(&REPLACEABLE), Relaxed);
-    rescue::prepare(&shared, setup.dumps.as_raw_fd());
-    signal::set_dump(rescue::after_dump)?;
+    shared.log.follow(&shared.context);
+    shared.context.slot.app_signals().store(runtime.app_signals(&signals::REPLACEABLE), Relaxed);
+    prepare_for_harakiri(&shared, setup);
+    signal::set_dump(answers::after_dump)?;
     runtime.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
-    runtime.serve(&shared, mounts);
-    shared.log.flush();
+    runtime.serve(&shared);
+    shared.log.access.flush();
     runtime.wind_up();
     match orphan::is_orphaned() {
         // Nobody is there to take over what is left.
         true => log::close(),
         false => log::flush(),
     }
-    if shared.is_broken() {
+    if shared.lifeline.is_broken() {
         // Its descriptors may be closed already, or be another's.
         std::mem::forget(shared);
     }
     Ok(())
+}
+
+fn context(runtime: &dyn Application, setup: &Setup) -> Context {
+    let (settings, listeners) = (setup.settings.clone(), setup.listeners.clone());
+    let mut context = Context::new(settings, setup.scoreboard, setup.slot, setup.id, listeners);
+    context.server_headers = probes::common_headers(&context.settings);
+    context.parallel = runtime.is_parallel();
+    context
+}
+
+/// Where TLS is spoken, the standby poller has to be there: a signal handler cannot start it.
+fn prepare_for_harakiri(shared: &Arc<Shared>, setup: &Setup) {
+    let needs_standby = shared.replies.are_needed();
+    if needs_standby && !service::start(shared) {
+        log::say(&format!("worker {}: harakiri will leave TLS clients without an answer", setup.id));
+    }
+    let standby = needs_standby.then(|| shared.handoff.standby.clone());
+    answers::prepare(&shared.context, standby, setup.dumps.as_raw_fd());
 }
 
 /// `cpu-affinity`: so many processors for each worker, in turn.
@@ -124,16 +128,4 @@ fn choose_processors(setup: &Setup) {
             reason(error)
         ));
     }
-}
-
-/// What `ps` shows: as it was, unless the configuration names processes.
-fn title(setup: &Setup) -> Option<String> {
-    let names = &setup.settings.procnames;
-    let base = match &names.all {
-        Some(name) => name.clone(),
-        None if names.auto => format!("rwsgi worker {}", setup.id),
-        None if names.prefix.is_empty() && names.append.is_empty() => return None,
-        None => proctitle::command_line().to_owned(),
-    };
-    Some(format!("{}{base}{}", names.prefix, names.append))
 }

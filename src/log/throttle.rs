@@ -1,5 +1,6 @@
 //! Lines of the log that clients could cause by the thousand: written at once, and then at most once a minute.
 
+use crate::sys::clock;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 const PERIOD_US: u64 = 60_000_000;
@@ -21,6 +22,26 @@ impl Throttle {
         // Of several threads one writes it.
         let is_ours = is_due && self.last_us.compare_exchange(last, now_us.max(1), Relaxed, Relaxed).is_ok();
         is_ours.then(|| self.untold.swap(0, Relaxed))
+    }
+}
+
+/// Trouble that comes again and again, of which the log is told once a minute.
+#[derive(Debug)]
+pub struct Complaints {
+    /// The number of the worker whose trouble it is.
+    worker: u32,
+    throttle: Throttle,
+}
+
+impl Complaints {
+    pub fn new(worker: u32) -> Complaints {
+        Complaints { worker, throttle: Throttle::default() }
+    }
+
+    pub fn say(&self, what: &str) {
+        if self.throttle.count(1, clock::monotonic_us()).is_some() {
+            super::say(&format!("worker {}: {what} (said once a minute)", self.worker));
+        }
     }
 }
 

@@ -1,0 +1,48 @@
+//! Listening sockets, bound by the master and inherited by whoever accepts from them.
+
+use crate::config::Protocol;
+use crate::sys::socket;
+use std::io::{Error, Result};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A listening socket that the master has bound.
+#[derive(Debug)]
+pub struct Bound {
+    pub fd: OwnedFd,
+    pub protocol: Protocol,
+    /// Made by whoever started the server, and perhaps held by it still.
+    pub inherited: bool,
+    /// Its place among the listeners of the settings, of which one may stand for several sockets.
+    pub number: usize,
+    /// Its requests are sent on to https at this port.
+    pub to_https: Option<u16>,
+    /// Its address, for messages.
+    pub name: String,
+    /// SERVER_PORT of the requests that come through it.
+    pub port: String,
+}
+
+impl Bound {
+    /// Takes a connection. `WouldBlock`: there is none, or another process was quicker.
+    pub fn accept(&self) -> Result<(OwnedFd, Option<SocketAddr>)> {
+        match self.protocol {
+            // Who sends uwsgi packets says in them for whom.
+            Protocol::Uwsgi => socket::accept(self.fd.as_fd()).map(|client| (client, None)),
+            Protocol::Http => socket::accept_from(self.fd.as_fd()),
+        }
+    }
+
+    /// Waits in accept(2) for a connection.
+    pub fn wait_accept(&self) -> Result<OwnedFd> {
+        socket::wait_accept(self.fd.as_fd())
+    }
+}
+
+/// The system has run out of something that others may give back.
+pub fn is_shortage(error: &Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(socket::EMFILE | socket::ENFILE | socket::ENOBUFS | socket::ENOMEM | socket::ENOSPC)
+    )
+}

@@ -1,0 +1,28 @@
+//! Who goes on with a connection.
+
+use super::conn::{Conn, Serviced, State, leftover, linger};
+use super::core::Core;
+use super::http;
+use super::request::Taken;
+use super::uwsgi::packet;
+use crate::config::Protocol;
+
+/// Goes on with a connection that has bytes or room for some.
+pub fn read(core: &mut Core, conn: Conn) -> Taken {
+    match (&conn.state, conn.protocol) {
+        (State::Sending(_), _) => {
+            match leftover::send(&core.shared, conn) {
+                Serviced::Ready(conn) => core.next_request(conn),
+                Serviced::Waits(conn) => core.keep(conn),
+                Serviced::Over => {}
+            }
+            Taken::Nothing
+        }
+        (State::Lingering, _) => {
+            linger::read_on(&core.shared, conn);
+            Taken::Nothing
+        }
+        (_, Protocol::Uwsgi) => packet::read(core, conn),
+        (_, Protocol::Http) => http::head::read(core, conn),
+    }
+}

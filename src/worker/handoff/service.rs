@@ -1,0 +1,250 @@
+//! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends on
+//! what slow readers have not taken yet, takes what comes of bodies and TLS handshakes, and gives those that have a request
+//! to a worker that is idle. It knows nothing of Python, and of requests only how long they have run: while they are short,
+//! and there are pauses between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table. And it answers TLS
+//! clients in the worker's last moment (`harakiri`), since the signal handler cannot.
+
+use super::encode::is_movable;
+use super::{give, work};
+use crate::base::reason::reason;
+use crate::log;
+use crate::net::client::Client;
+use crate::shm::scoreboard::{Command, Phase};
+use crate::sys::epoll::{self, Epoll, Events};
+use crate::sys::{clock, signal, waiter};
+use crate::worker::accept::intake::GIVEN;
+use crate::worker::accept::trouble;
+use crate::worker::body::Body;
+use crate::worker::conn::table::{CONNECTION, SWEEP_US};
+use crate::worker::conn::{Conn, Serviced, State, leftover, linger, upkeep};
+use crate::worker::context::Context;
+use crate::worker::http::upload;
+use crate::worker::lifecycle;
+use crate::worker::shared::Shared;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
+use std::time::Duration;
+
+/// A request that has run so long may run much longer.
+const LONG_REQUEST_US: u64 = 5_000;
+/// So many times in a row no thread was found at rest: short requests follow each other without a pause.
+const SATURATED: u32 = 4;
+/// A neighbour that is idle now and then is between two requests.
+const BETWEEN: Duration = Duration::from_micros(300);
+/// How often the connections are looked at while one does.
+const LOOK: Duration = Duration::from_millis(3);
+/// Looks without a request in between, after which there is no more looking until one comes.
+const QUIET: u32 = 50;
+
+#[derive(Default)]
+struct Pace {
+    /// How many times in a row no request was found, or no thread at rest.
+    quiet: u32,
+    busy: u32,
+    /// The clients whose bytes flow while every thread is busy, each until it has been waited for.
+    flow: Option<Epoll>,
+}
+
+/// Starts it, once. `false`: the thread cannot be started.
+#[cold]
+pub fn start(shared: &Arc<Shared>) -> bool {
+    shared.handoff.standby.start_with(|| spawn(shared))
+}
+
+fn spawn(shared: &Arc<Shared>) -> bool {
+    waiter::notify_when_busy(shared.handoff.standby.sleeper.event());
+    let id = shared.context.id;
+    let shared = shared.clone();
+    let builder = std::thread::Builder::new().name("rwsgi standby".to_owned()).stack_size(256 * 1024);
+    let started = builder.spawn(move || run(&shared));
+    if let Err(error) = &started {
+        log::say(&format!("worker {id}: cannot start its standby poller: {}", reason(error)));
+    }
+    started.is_ok()
+}
+
+fn run(shared: &Shared) {
+    // The application may have blocked every signal in its own threads: the master's death is told here, too.
+    let _ = signal::block_all_but(signal::orphaned());
+    let mut events = Events::with_capacity(64);
+    let mut pace = Pace::default();
+    loop {
+        if shared.handoff.standby.sleeper.take_call() {
+            shared.replies.answer_encrypted_clients(&shared.context);
+        }
+        match (work::is_there(shared), shared.acceptor.watches_table()) {
+            (false, _) => {
+                pace = Pace::default();
+                sleep(shared);
+            }
+            (true, true) => watch_once(shared, &mut events, &mut pace),
+            // There is no TLS in the accept queues, so no reply waits for this.
+            (true, false) => service_alone(shared, &mut events),
+        }
+    }
+}
+
+fn watch_once(shared: &Shared, events: &mut Events, pace: &mut Pace) {
+    let busy_for = unattended_for(shared);
+    (pace.quiet, pace.busy) = match busy_for {
+        Some(_) => (0, pace.busy.saturating_add(1)),
+        None => (pace.quiet.saturating_add(1), 0),
+    };
+    match busy_for {
+        Some(LONG_REQUEST_US..) => return stand_in(shared, events, pace),
+        Some(_) if pace.busy > SATURATED => {
+            if has_neighbour_at_rest(shared) {
+                look(shared, events, None);
+            }
+            std::thread::park_timeout(LOOK);
+        }
+        Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US - time)),
+        None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US)),
+        None => sleep(shared),
+    }
+    pace.flow = None;
+}
+
+/// Every thread has been busy for long: what they would do for the table is done here.
+fn stand_in(shared: &Shared, events: &mut Events, pace: &mut Pace) {
+    if pace.flow.is_none() && shared.table.has_serviceable() {
+        pace.flow = Epoll::new().ok();
+    }
+    look(shared, events, pace.flow.as_ref());
+    lifecycle::clear_table_unattended(shared);
+    match &pace.flow {
+        Some(flow) => drop(flow.wait(events, Some(LOOK))),
+        None => std::thread::park_timeout(LOOK),
+    }
+}
+
+fn sleep(shared: &Shared) {
+    let is_needed =
+        || work::is_there(shared) && (!shared.acceptor.watches_table() || unattended_for(shared).is_some());
+    let has_to_leave = || work::is_left_with_connections(shared) && all_busy_for(&shared.context).is_some();
+    shared.handoff.standby.sleeper.sleep(is_needed, has_to_leave);
+}
+
+/// For how long no thread has looked at the table; `None`: one does, or will in a moment.
+fn unattended_for(shared: &Shared) -> Option<u64> {
+    // Threads on pause look at nothing.
+    let is_paused = shared.lifeline.command() == Command::Pause && shared.table.has_serviceable();
+    if is_paused { Some(u64::MAX) } else { all_busy_for(&shared.context) }
+}
+
+/// How long every thread has been running its request; `None`: one of them runs none.
+fn all_busy_for(context: &Context) -> Option<u64> {
+    let now = clock::monotonic_us();
+    let mut youngest = u64::MAX;
+    for core in context.cores() {
+        if core.phase() == Phase::Idle {
+            return None;
+        }
+        youngest = youngest.min(now.saturating_sub(core.started_us().load(Relaxed)));
+    }
+    Some(youngest)
+}
+
+fn has_neighbour_at_rest(shared: &Shared) -> bool {
+    let found = shared.handoff.idle_neighbour(&shared.context);
+    found.is_some() && {
+        std::thread::park_timeout(BETWEEN);
+        shared.handoff.idle_neighbour(&shared.context) == found
+    }
+}
+
+/// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for new
+/// connections, too, in place of another worker.
+fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) {
+    if shared.handoff.idle_neighbour(&shared.context).is_none() && !shared.table.has_serviceable() {
+        return;
+    }
+    if shared.table.epoll().wait(events, Some(Duration::ZERO)).is_err() {
+        return;
+    }
+    for (token, _) in events.iter() {
+        if token == GIVEN {
+            forward_given(shared);
+        } else if token & CONNECTION != 0 {
+            service(shared, (token & !CONNECTION) as usize, flow);
+        }
+    }
+}
+
+/// Waits for the connections of the table and sees to them, where no thread but this one looks at them.
+fn service_alone(shared: &Shared, events: &mut Events) {
+    match shared.table.epoll().wait(events, Some(Duration::from_micros(SWEEP_US))) {
+        Ok(()) => {
+            events.iter().for_each(|(token, _)| service(shared, (token & !CONNECTION) as usize, None));
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        Err(error) => trouble::cannot_wait(shared, &error),
+    }
+    upkeep::sweep(shared, clock::monotonic_us());
+    if !shared.lifeline.command().serves() && !work::is_there(shared) {
+        // Those who wait for the last one to go.
+        shared.lifeline.threads.wake_all();
+    }
+}
+
+/// Looks after a connection that has bytes, or room for some.
+fn service(shared: &Shared, key: usize, flow: Option<&Epoll>) {
+    let Some(conn) = shared.table.take(key) else { return };
+    let serviced = match conn.state {
+        State::Sending(_) => leftover::send(shared, conn),
+        State::Body(_) => upload::gather(shared, conn, &mut Body::default()),
+        State::Lingering => return linger::read_on(shared, conn),
+        State::Head | State::Idle => return pass_on(shared, conn),
+    };
+    match serviced {
+        Serviced::Waits(conn) => wait_on(shared, conn, flow),
+        Serviced::Ready(conn) => hand_on(shared, conn),
+        Serviced::Over => {}
+    }
+}
+
+fn wait_on(shared: &Shared, mut conn: Conn, flow: Option<&Epoll>) {
+    let holds = conn.reads_on() && conn.client.as_mut().is_some_and(Client::has_buffered_input);
+    if let (Some(flow), Some(client)) = (flow, &conn.client) {
+        let wanted = if holds || !conn.reads_on() { epoll::WRITE } else { epoll::READ };
+        let flags = wanted | epoll::ONESHOT;
+        let _ = flow.modify(client, flags, 0).or_else(|_| flow.add(client, flags, 0));
+    }
+    if holds { upkeep::leave_to_core(shared, conn) } else { upkeep::keep(shared, conn) }
+}
+
+/// All of a body is here, or all of an answer is sent: what follows is a core's, of this worker or another.
+fn hand_on(shared: &Shared, mut conn: Conn) {
+    let is_answered = matches!(conn.state, State::Idle);
+    if is_answered && conn.buf.is_empty() && !conn.client.as_mut().is_some_and(Client::has_buffered_input) {
+        return upkeep::keep(shared, conn);
+    }
+    upkeep::leave_to_core(shared, conn);
+}
+
+/// A connection has a request, or a part of one: a worker that is idle takes it.
+fn pass_on(shared: &Shared, mut conn: Conn) {
+    // What has been left to a core still is.
+    let wanted = conn.events & !epoll::ONESHOT;
+    if is_movable(&conn)
+        && let Some(slot) = shared.handoff.idle_neighbour(&shared.context)
+    {
+        let Some(kept) = give::give_from_table(shared, conn, slot) else { return };
+        conn = kept;
+    }
+    // Clients have a limit for connecting, which covers the handshake, and a longer one for the answer.
+    conn.client.iter_mut().for_each(Client::shake_hands);
+    let wanted = wanted | conn.awaited();
+    upkeep::put_back(shared, conn, wanted);
+}
+
+/// What another worker has given, to one that has time for it.
+fn forward_given(shared: &Shared) {
+    let Some(slot) = shared.handoff.idle_neighbour(&shared.context) else { return };
+    if let Some(conn) = give::take_given(shared)
+        && let Some(kept) = give::give(shared, conn, slot)
+    {
+        upkeep::keep(shared, kept);
+    }
+}

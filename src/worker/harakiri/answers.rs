@@ -1,0 +1,103 @@
+//! The stack-dump signal runs this, inside the handler: clients without TLS are answered here. TLS is not for handlers: where
+//! it is spoken, the handler wakes the standby poller, which answers those clients; the application's threads may be
+//! anywhere.
+
+use crate::proto::http::status::Plain;
+use crate::shm::scoreboard::{CoreSlot, ENCRYPTED, Phase, Scoreboard, WorkerSlot};
+use crate::sys::{clock, io};
+use crate::worker::context::Context;
+use crate::worker::handoff::standby::StandbyPoller;
+use std::os::fd::RawFd;
+use std::sync::atomic::Ordering::*;
+use std::sync::{Arc, OnceLock};
+
+struct Answers {
+    scoreboard: Scoreboard,
+    slot: usize,
+    expired: Vec<u8>,
+    bystander: Vec<u8>,
+    mark: RawFd,
+    /// Kept where TLS clients may have to be answered, which is its to do.
+    standby: Option<Arc<StandbyPoller>>,
+}
+
+static ANSWERS: OnceLock<Answers> = OnceLock::new();
+
+/// Readies the answers. `mark` gets one NUL byte after each dump, so that its reader knows where the dump ends. `standby`
+/// has been started: a handler cannot start a thread.
+pub fn prepare(context: &Context, standby: Option<Arc<StandbyPoller>>, mark: RawFd) {
+    let plain = |status| {
+        let mut out = Vec::new();
+        Plain::last(status, &context.server_headers).push_to(&mut out);
+        out
+    };
+    let _ = ANSWERS.set(Answers {
+        scoreboard: context.scoreboard,
+        slot: context.slot_index,
+        expired: plain(504),
+        bystander: plain(503),
+        mark,
+        standby,
+    });
+}
+
+/// Runs inside a signal handler: atomics, send and write only.
+pub fn after_dump() {
+    let Some(answers) = ANSWERS.get() else { return };
+    let is_last = answers.worker().rescue().load(Acquire) != 0;
+    let others_wait = is_last && answers.answer_plain_clients();
+    let is_left = others_wait && answers.standby.as_ref().is_some_and(|standby| standby.call());
+    if !is_left {
+        answers.finish();
+    }
+}
+
+/// The standby poller has answered those that were left to it: the master may go on.
+pub fn finish() {
+    ANSWERS.get().into_iter().for_each(Answers::finish);
+}
+
+impl Answers {
+    fn worker(&self) -> WorkerSlot {
+        self.scoreboard.worker(self.slot)
+    }
+
+    /// Answers every request whose answer has not begun, but those over TLS. `true`: there are some.
+    fn answer_plain_clients(&self) -> bool {
+        let mut others_wait = false;
+        for core in self.scoreboard.cores(self.slot) {
+            match core.client().load(Acquire) {
+                0 => {}
+                client if client & ENCRYPTED != 0 => others_wait |= core.phase() == Phase::Running,
+                _ => core.answer_instead(|client| {
+                    let is_plain = client & ENCRYPTED == 0;
+                    others_wait |= !is_plain;
+                    if is_plain && client != 0 {
+                        io::send_raw(client as RawFd - 1, self.answer(core));
+                    }
+                    is_plain
+                }),
+            }
+        }
+        others_wait
+    }
+
+    /// 504 for a request whose time is up, 503 for the others, which die with the process.
+    fn answer(&self, core: CoreSlot) -> &[u8] {
+        let deadline = core.deadline_us().load(Acquire);
+        let is_late = deadline != 0 && deadline <= clock::monotonic_us();
+        if is_late { &self.expired } else { &self.bystander }
+    }
+
+    /// The master may go on.
+    fn finish(&self) {
+        io::write_mark(self.mark);
+        self.worker().dumps().fetch_add(1, Release);
+    }
+}
+
+/// The answer of a request that has been claimed for good, if that is so.
+pub fn claimed(core: CoreSlot) -> Option<&'static [u8]> {
+    let answers = ANSWERS.get().filter(|_| core.phase() == Phase::Expired)?;
+    Some(answers.answer(core))
+}

@@ -1,0 +1,385 @@
+//! A worker's parts together, without a master and without an application.
+
+use super::accept::intake::{Arrival, Intake};
+use super::accept::{Accepting, Claim, queues, trouble};
+use super::conn::keep;
+use super::conn::table::{CONNECTION, RequestMemory};
+use super::conn::{Conn, State};
+use super::context::Context;
+use super::handoff::{give, mailbox, work};
+use super::harakiri::answers;
+use super::lifecycle;
+use super::request::mounts::Mounts;
+use super::setup::Setup;
+use super::shared::Shared;
+use crate::config::{Protocol, Settings};
+use crate::log::lines::Lines;
+use crate::net::client::Client;
+use crate::net::listener::Bound;
+use crate::shm::scoreboard::{Command, ENCRYPTED, RestartRequest, Scoreboard, Stage};
+use crate::sys::epoll::Events;
+use crate::sys::{clock, io, process, waiter};
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
+use std::time::Duration;
+
+/// Enough for the tests that wait, each as a core of its own.
+const THREADS: usize = 8;
+
+struct Server {
+    setup: Setup,
+    address: SocketAddr,
+    /// What the master would hold and read.
+    alive: OwnedFd,
+    news: OwnedFd,
+}
+
+enum Waiting {
+    PrivateEpoll,
+    SharedQueues,
+}
+
+impl Server {
+    fn new(waiting: Waiting, change: impl FnOnce(&mut Settings)) -> Server {
+        let mut settings = Settings::default();
+        settings.instance.processes = 2;
+        change(&mut settings);
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let listeners = vec![bound(socket.into())];
+        let (alive_reading, alive) = io::pipe(false).unwrap();
+        let (news, news_writing) = io::pipe(true).unwrap();
+        let (_, dumps) = io::pipe(true).unwrap();
+        let accepting = match waiting {
+            Waiting::PrivateEpoll => Accepting::PrivateEpoll,
+            Waiting::SharedQueues => {
+                Accepting::SharedQueues(Arc::new(queues::make(2, &listeners, &alive_reading).unwrap()))
+            }
+        };
+        let setup = Setup {
+            settings: Arc::new(settings),
+            scoreboard: Scoreboard::new(2, THREADS).unwrap(),
+            lines: Lines::new(2).unwrap(),
+            listeners: Arc::new(listeners),
+            accepting,
+            mailboxes: Arc::new(mailbox::make(2).unwrap()),
+            master: process::parent(),
+            alive: Arc::new(alive_reading),
+            news: Arc::new(news_writing),
+            dumps: Arc::new(dumps),
+            log_file: None,
+            log_epoch: 0,
+            slot: 0,
+            id: 1,
+            assignment: Default::default(),
+        };
+        Server { setup, address, alive, news }
+    }
+
+    fn http() -> Server {
+        Server::new(Waiting::PrivateEpoll, |_| {})
+    }
+
+    /// A worker that serves.
+    fn worker(&self, slot: usize) -> Arc<Shared> {
+        let Setup { settings, scoreboard, listeners, .. } = &self.setup;
+        let (id, assignment) = (slot as u32 + 1, scoreboard.next_assignment());
+        scoreboard.worker(slot).assign(id.into(), 1, assignment);
+        let context = Context::new(settings.clone(), *scoreboard, slot, id, listeners.clone());
+        let setup = Setup { slot, id, assignment, ..self.setup.clone() };
+        let shared = Shared::new(&setup, context, Arc::new(Mounts::default())).unwrap();
+        assert!(shared.lifeline.announce(*scoreboard));
+        shared
+    }
+
+    /// A client, and the connection that it has with a worker.
+    fn connect(&self, shared: &Shared) -> (TcpStream, Conn) {
+        let client = TcpStream::connect(self.address).unwrap();
+        let bound = &shared.context.listeners[0];
+        let (socket, peer) = bound.accept().unwrap();
+        let settings = &shared.context.settings;
+        (client, Conn::accepted(shared.context.client(socket, 0), bound, 0, peer, &settings.http))
+    }
+
+    fn has_news(&self) -> bool {
+        io::read(self.news.as_fd(), &mut [0; 16]).is_ok()
+    }
+}
+
+fn bound(fd: OwnedFd) -> Bound {
+    Bound {
+        fd,
+        protocol: Protocol::Http,
+        inherited: false,
+        number: 0,
+        to_https: None,
+        name: "here".to_owned(),
+        port: "80".to_owned(),
+    }
+}
+
+/// `core`: another one in each test. What was signalled to it before is looked at.
+fn intake(shared: &Shared, core: usize) -> Intake {
+    let mut intake = Intake::new(waiter::of_core(core).unwrap(), 1);
+    assert!(matches!(wait(shared, &mut intake), Arrival::Interrupted));
+    intake
+}
+
+fn wait(shared: &Shared, intake: &mut Intake) -> Arrival {
+    shared.acceptor.wait(&shared.table, intake, Some(Duration::from_millis(1)))
+}
+
+// Accepting.
+
+#[test]
+fn listeners_that_are_out_of_the_epoll_wake_nobody() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    let mut intake = intake(&shared, 1);
+    let _client = TcpStream::connect(server.address).unwrap();
+    assert!(matches!(wait(&shared, &mut intake), Arrival::Listener(0)));
+    trouble::set_listening(&shared, false);
+    assert!(shared.acceptor.has_stopped_listening());
+    assert!(matches!(wait(&shared, &mut intake), Arrival::TimedOut));
+    trouble::set_listening(&shared, true);
+    assert!(matches!(wait(&shared, &mut intake), Arrival::Listener(0)));
+    drop(server.alive);
+    assert!(matches!(shared.acceptor.wait_paused(&mut intake, None), Arrival::Orphaned));
+}
+
+#[test]
+fn each_waits_for_its_own_where_the_table_is_watched() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    let (mut claimed, mut other) = (false, false);
+    assert_eq!(shared.acceptor.claim_alone(&mut claimed), Claim::Granted);
+    assert_eq!(shared.acceptor.claim_alone(&mut other), Claim::Granted);
+    assert!(!claimed && !other);
+    shared.acceptor.claim(&shared.context, &mut claimed);
+    assert_eq!((claimed, shared.context.slot.in_flight().load(Relaxed)), (true, 1));
+    shared.acceptor.release(&shared.context, &mut claimed);
+    shared.acceptor.release(&shared.context, &mut claimed);
+    assert_eq!(shared.context.slot.in_flight().load(Relaxed), 0);
+}
+
+#[test]
+fn a_process_that_computes_takes_no_second_request() {
+    let server = Server::new(Waiting::SharedQueues, |_| {});
+    let shared = server.worker(0);
+    let Shared { acceptor, context, .. } = &*shared;
+    let (mut first, mut second) = (false, false);
+    assert_eq!(acceptor.claim_alone(&mut first), Claim::Granted);
+    assert_eq!(acceptor.claim_alone(&mut second), Claim::Refused);
+    // Nothing runs yet.
+    assert_eq!(acceptor.claim_another(context, &mut second), Claim::Granted);
+    acceptor.release(context, &mut second);
+    // This thread wants a processor.
+    let core = context.scoreboard.core(0, 0);
+    core.tid().store(process::thread_id() as u64, Relaxed);
+    core.begin(0, clock::monotonic_us(), 0, b"GET", b"/");
+    acceptor.note_progress(clock::monotonic_us());
+    assert_eq!(acceptor.claim_another(context, &mut second), Claim::Refused);
+    // Where computations are long they must not starve the others.
+    acceptor.note_progress(clock::monotonic_us().saturating_sub(2_000_000));
+    assert_eq!(acceptor.claim_another(context, &mut second), Claim::Granted);
+    assert_eq!(context.slot.in_flight().load(Relaxed), 2);
+}
+
+// The table.
+
+fn ready(shared: &Shared) -> Vec<usize> {
+    let mut events = Events::with_capacity(8);
+    shared.table.epoll().wait(&mut events, Some(Duration::ZERO)).unwrap();
+    let tokens = events.iter().map(|(token, _)| token);
+    tokens.filter(|token| token & CONNECTION != 0).map(|token| (token & !CONNECTION) as usize).collect()
+}
+
+#[test]
+fn a_connection_waits_in_the_table_until_it_has_bytes() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    let (mut client, conn) = server.connect(&shared);
+    assert_eq!(shared.table.keep(conn), RequestMemory::Fits);
+    assert!(ready(&shared).is_empty());
+    client.write_all(b"GET").unwrap();
+    let keys = ready(&shared);
+    let conn = shared.table.take(keys[0]).unwrap();
+    assert_eq!((conn.key, shared.table.is_empty()), (Some(keys[0]), false));
+    shared.table.forget(&conn);
+    assert!(shared.table.is_empty() && shared.table.take(keys[0]).is_none());
+}
+
+#[test]
+fn a_full_table_is_on_the_scoreboard() {
+    let server = Server::new(Waiting::PrivateEpoll, |settings| settings.http.connections = 1);
+    let shared = server.worker(0);
+    let (_client, conn) = server.connect(&shared);
+    assert!(!shared.table.is_full());
+    let _ = shared.table.keep(conn);
+    assert!(shared.table.is_full() && !keep::may_stay(&shared, false));
+    assert_eq!(shared.context.slot.table_full().load(Relaxed), 1);
+    let conn = shared.table.take(0).unwrap();
+    shared.table.forget(&conn);
+    assert!(!shared.table.is_full() && keep::may_stay(&shared, false));
+    shared.table.set_short_until(u64::MAX);
+    assert!(shared.table.is_full());
+}
+
+#[test]
+fn requests_that_are_not_whole_count() {
+    let server = Server::new(Waiting::PrivateEpoll, |settings| settings.http.request_memory = 10);
+    let shared = server.worker(0);
+    let (_client, conn) = server.connect(&shared);
+    let (_other, begun) = server.connect(&shared);
+    assert_eq!(shared.table.keep(Conn { buf: vec![0; 10], ..conn }), RequestMemory::Fits);
+    assert_eq!(shared.table.storage(&shared.context.settings).memory, 0);
+    assert_eq!(shared.table.keep(Conn { buf: vec![0; 1], ..begun }), RequestMemory::Exceeded);
+}
+
+#[test]
+fn the_table_is_looked_over_once_a_second() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    let (_client, conn) = server.connect(&shared);
+    let _ = shared.table.keep(Conn { since_us: 0, ..conn });
+    let later = 3_600_000_000;
+    let overdue = shared.table.sweep(later);
+    assert_eq!(overdue.len(), 1);
+    for conn in overdue {
+        let _ = shared.table.keep(conn);
+    }
+    assert_eq!(shared.table.sweep(later + 999_999).len(), 0);
+    assert_eq!(shared.table.sweep(later + 1_000_000).len(), 1);
+}
+
+// Hand-off, and leaving.
+
+fn given(shared: &Shared) -> Option<Vec<u8>> {
+    give::take_given(shared).map(|conn| conn.buf)
+}
+
+#[test]
+fn an_idle_neighbour_is_given_a_connection() {
+    let server = Server::http();
+    let (busy, idle) = (server.worker(0), server.worker(1));
+    let (_client, mut conn) = server.connect(&busy);
+    conn.buf = b"GET /".to_vec();
+    idle.context.slot.in_flight().store(1, Relaxed);
+    assert_eq!(busy.handoff.idle_neighbour(&busy.context), None);
+    idle.context.slot.in_flight().store(0, Relaxed);
+    assert_eq!(busy.handoff.idle_neighbour(&busy.context), Some(1));
+    assert!(give::give(&busy, conn, 1).is_none());
+    assert_eq!(given(&idle).unwrap(), b"GET /");
+    assert!(given(&idle).is_none() && busy.table.is_empty());
+}
+
+#[test]
+fn what_is_given_to_one_that_has_left_comes_back() {
+    let server = Server::http();
+    let (giver, gone) = (server.worker(0), server.worker(1));
+    let (_client, conn) = server.connect(&giver);
+    gone.lifeline.set_stage(Stage::Retiring);
+    assert!(give::give(&giver, conn, 1).is_none());
+    assert!(given(&gone).is_none());
+    assert_eq!(giver.table.lock().len(), 1);
+}
+
+#[test]
+fn a_worker_that_retires_passes_its_connections_on() {
+    let server = Server::http();
+    let (old, new) = (server.worker(0), server.worker(1));
+    let clients = [(); 3].map(|()| {
+        let (client, mut conn) = server.connect(&old);
+        conn.state = State::Idle;
+        let _ = old.table.keep(conn);
+        client
+    });
+    old.lifeline.set_command(Command::Retire);
+    assert!(work::is_left_with_connections(&old));
+    let mut again = VecDeque::new();
+    assert!(lifecycle::leave(&old, Command::Retire, &mut again));
+    assert_eq!(old.context.slot.stage(), Stage::Retiring);
+    assert!(old.table.is_empty() && old.acceptor.has_stopped_listening());
+    assert_eq!((0..4).filter(|_| given(&new).is_some()).count(), clients.len());
+}
+
+#[test]
+fn a_worker_that_drains_reads_what_has_come() {
+    let server = Server::http();
+    let last = server.worker(0);
+    let (mut client, conn) = server.connect(&last);
+    client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let _ = last.table.keep(conn);
+    last.lifeline.set_command(Command::Drain);
+    let mut again = VecDeque::new();
+    assert!(!lifecycle::leave(&last, Command::Drain, &mut again));
+    assert_eq!((again.len(), last.context.slot.stage()), (1, Stage::Ready));
+    let conn = again.pop_front().unwrap();
+    last.table.forget(&conn);
+    assert!(lifecycle::leave(&last, Command::Drain, &mut again));
+}
+
+// The master, and harakiri.
+
+#[test]
+fn a_successor_is_asked_for_once() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    assert!(server.has_news());
+    shared.lifeline.request_restart(RestartRequest::MaxRequests);
+    assert!(server.has_news());
+    shared.lifeline.request_restart(RestartRequest::Leave);
+    assert!(!server.has_news());
+    assert_eq!(shared.context.slot.restart_request(), RestartRequest::MaxRequests);
+}
+
+#[test]
+fn a_worker_that_the_master_does_not_know_is_not_ready() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    server.setup.scoreboard.worker(0).assign(1, 2, server.setup.scoreboard.next_assignment());
+    assert!(!shared.lifeline.announce(server.setup.scoreboard));
+    assert!(!shared.lifeline.is_assigned());
+    assert_ne!(shared.lifeline.command(), Command::Serve);
+    shared.lifeline.set_stage(Stage::Ready);
+    assert_eq!(server.setup.scoreboard.worker(0).stage(), Stage::Booting);
+}
+
+#[test]
+fn clients_without_tls_are_answered_in_the_last_moment() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    assert!(!shared.replies.are_needed());
+    let (mark_reading, mark) = io::pipe(true).unwrap();
+    answers::prepare(&shared.context, None, mark.as_raw_fd());
+    let now = clock::monotonic_us();
+    let cores: Vec<_> = shared.context.cores().take(3).collect();
+    let (mut late, late_conn) = server.connect(&shared);
+    let (mut other, other_conn) = server.connect(&shared);
+    let word = |conn: &Conn| conn.client.as_ref().map_or(0, Client::scoreboard_word);
+    cores[0].begin(word(&late_conn), now, 1, b"GET", b"/");
+    cores[1].begin(word(&other_conn), now, u64::MAX, b"GET", b"/");
+    cores[2].begin(ENCRYPTED | 1, now, u64::MAX, b"GET", b"/");
+    // A dump that somebody has asked for kills nobody.
+    answers::after_dump();
+    assert_eq!(shared.context.slot.dumps().load(Relaxed), 1);
+    assert!(answers::claimed(cores[2]).is_none());
+    shared.context.slot.rescue().store(1, Relaxed);
+    answers::after_dump();
+    drop((late_conn, other_conn));
+    let status = |client: &mut TcpStream| {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!([status(&mut late), status(&mut other)], ["504", "503"]);
+    assert!(!cores[0].answer() && !cores[1].answer() && cores[2].answer());
+    assert_eq!(shared.context.slot.dumps().load(Relaxed), 2);
+    let mut marks = [1; 4];
+    assert_eq!(io::read(mark_reading.as_fd(), &mut marks).unwrap(), 2);
+}

@@ -1,0 +1,400 @@
+//! A thread of a worker: it takes connections from the acceptor and the table, has its core read them until there is a
+//! request to run, and sees to the worker's commands. Python comes in between [`Thread::next`] and the next call of it.
+
+use super::accept::hot::HotListener;
+use super::accept::intake::{Arrival, Intake};
+use super::accept::{Claim, trouble};
+use super::conn::table::SWEEP_US;
+use super::conn::{Conn, upkeep};
+use super::core::Core;
+use super::handoff::{give, service, work};
+use super::request::lifecycle as request;
+use super::shared::Shared;
+use super::{dispatch, lifecycle};
+use crate::config::Protocol;
+use crate::log;
+use crate::net::client::Client;
+use crate::shm::scoreboard::{Command, RestartRequest};
+use crate::sys::{clock, epoll, listeners, orphan, signal, waiter};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the caller of [`Thread::next`] is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The core has a request, whose exchange has begun.
+    Run,
+    /// A signal came: the main thread lets Python run its handlers.
+    Signal,
+    /// The worker is done.
+    Leave,
+}
+
+/// Connections in a row that have more to be read before the others get a look.
+const STREAK: u32 = 16;
+/// How often a worker that leaves looks over what is left.
+const LEAVING: Duration = Duration::from_millis(10);
+/// How long a thread looks away while the table is full.
+const TABLE_FULL: Duration = Duration::from_millis(20);
+/// How long a thread that could not accept looks away.
+const FAILED: Duration = Duration::from_millis(10);
+/// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
+const DRAIN_US: u64 = 500_000;
+
+pub struct Thread {
+    pub shared: Arc<Shared>,
+    pub core: Core,
+    intake: Intake,
+    /// Connections that have more to be read, of which their sockets know nothing.
+    again: VecDeque<Conn>,
+    /// How often in a row such a connection went first.
+    pipelined: u32,
+    hot: HotListener,
+    drain_until_us: Option<u64>,
+}
+
+impl Thread {
+    pub fn new(shared: Arc<Shared>, index: usize) -> std::io::Result<Thread> {
+        let waiter = waiter::of_core(index)?;
+        shared.lifeline.threads.enlist();
+        Ok(Thread {
+            intake: Intake::new(waiter, shared.acceptor.batch(&shared.context)),
+            core: Core::new(shared.clone(), index),
+            again: VecDeque::new(),
+            pipelined: 0,
+            hot: HotListener::default(),
+            drain_until_us: None,
+            shared,
+        })
+    }
+
+    /// Ends the last request and gets the next. Not while attached to the interpreter.
+    pub fn advance(&mut self) -> Next {
+        request::finish(&mut self.core);
+        self.see_to_leftovers();
+        // Under load every wait brings a request.
+        upkeep::sweep(&self.shared, self.core.in_flight.started_us);
+        loop {
+            // More than once where the server answers by itself.
+            while !self.again.is_empty() {
+                if let Some(next) = self.read_again() {
+                    return next;
+                }
+            }
+            if let Some(next) = self.turn() {
+                return next;
+            }
+        }
+    }
+
+    /// What a signal may have meant: asked after [`Next::Signal`].
+    pub fn obey_signals(&mut self) {
+        let noted = signal::take_noted();
+        if signal::is_in(noted, signal::SIGTERM) || signal::is_in(noted, signal::SIGHUP) {
+            self.shared.lifeline.request_restart(RestartRequest::Leave);
+        }
+    }
+
+    /// Obeys the command that holds, and waits once for what comes.
+    fn turn(&mut self) -> Option<Next> {
+        let shared = &*self.shared;
+        shared.log.follow(&shared.context);
+        if orphan::is_orphaned() {
+            lifecycle::set_orphaned(shared);
+        }
+        match shared.lifeline.command() {
+            Command::Serve => trouble::set_listening(shared, !shared.table.is_full()),
+            Command::Pause => return self.wait_paused(),
+            command => {
+                if let Some(next) = self.wind_down(command) {
+                    return Some(next);
+                }
+                if !self.again.is_empty() {
+                    return None;
+                }
+                if !self.shared.acceptor.watches_table() {
+                    // In the accept queues there are only new connections; the standby poller sees to what is left.
+                    return self.wait_paused();
+                }
+            }
+        }
+        if self.may_block() {
+            // A signal that came while the application ran has interrupted no wait.
+            return if signal::has_noted() { Some(Next::Signal) } else { self.accept_blocking() };
+        }
+        if self.accept_hot() {
+            return Some(Next::Run);
+        }
+        let arrival = self.wait();
+        let next = self.handle(arrival);
+        if next.is_none() {
+            upkeep::sweep(&self.shared, clock::monotonic_us());
+        }
+        next
+    }
+
+    /// The next request of a connection that has sent several at once; now and then others get a look first.
+    fn read_again(&mut self) -> Option<Next> {
+        self.pipelined += 1;
+        if self.pipelined > STREAK {
+            self.pipelined = 0;
+            let arrival =
+                self.shared.acceptor.wait(&self.shared.table, &mut self.intake, Some(Duration::ZERO));
+            if let Some(next) = self.handle(arrival) {
+                return Some(next);
+            }
+            upkeep::sweep(&self.shared, clock::monotonic_us());
+        }
+        if self.shared.table.is_full() {
+            trouble::set_listening(&self.shared, false);
+        }
+        let conn = self.again.pop_front()?;
+        self.read(conn).then_some(Next::Run)
+    }
+
+    fn handle(&mut self, arrival: Arrival) -> Option<Next> {
+        let has_request = match arrival {
+            Arrival::Listener(listener) => self.accept_from(listener),
+            Arrival::Connection(key) => {
+                let conn = self.shared.table.take(key);
+                conn.is_some_and(|conn| self.read(conn))
+            }
+            Arrival::Given => {
+                let conn = give::take_given(&self.shared);
+                conn.is_some_and(|conn| self.read(conn))
+            }
+            Arrival::Interrupted => return Some(Next::Signal),
+            other => {
+                self.handle_idle(&other);
+                false
+            }
+        };
+        has_request.then_some(Next::Run)
+    }
+
+    /// No connection has come.
+    fn handle_idle(&self, arrival: &Arrival) {
+        match arrival {
+            Arrival::Orphaned => lifecycle::on_master_lost(&self.shared),
+            Arrival::Failed(error) => trouble::cannot_wait(&self.shared, error),
+            _ => self.shared.log.access.flush(),
+        }
+    }
+
+    // ── waiting ──
+
+    fn wait(&mut self) -> Arrival {
+        let timeout = self.timeout();
+        self.shared.acceptor.wait(&self.shared.table, &mut self.intake, timeout)
+    }
+
+    /// Lines are written when there is time for it, at the latest when they have waited a little.
+    fn timeout(&self) -> Option<Duration> {
+        let pause = self.shared.log.access.pause();
+        match pause {
+            Some(log::IDLE) => pause,
+            _ => [pause, self.next_look()].into_iter().flatten().min(),
+        }
+    }
+
+    /// When there may be something to do of which no event tells.
+    fn next_look(&self) -> Option<Duration> {
+        let Shared { acceptor, table, lifeline, .. } = &*self.shared;
+        if matches!(lifeline.command(), Command::Retire | Command::Drain) {
+            Some(LEAVING)
+        } else if acceptor.has_stopped_listening() && lifeline.command().serves() {
+            Some(trouble::RETRY)
+        } else if acceptor.watches_table() && !table.is_empty() {
+            Some(Duration::from_micros(SWEEP_US))
+        } else {
+            None
+        }
+    }
+
+    /// On pause: waits for another command.
+    fn wait_paused(&mut self) -> Option<Next> {
+        trouble::set_listening(&self.shared, false);
+        work::notify(&self.shared);
+        let timeout = self.timeout();
+        match self.shared.acceptor.wait_paused(&mut self.intake, timeout) {
+            Arrival::Interrupted => return Some(Next::Signal),
+            arrival => self.handle_idle(&arrival),
+        }
+        None
+    }
+
+    // ── new connections ──
+
+    /// Nothing but a new connection is of interest: no connection that waits, no command. Request lines wait for company as
+    /// long as the wait lasts.
+    fn may_block(&self) -> bool {
+        self.shared.acceptor.is_blocking()
+            && self.shared.lifeline.command() == Command::Serve
+            && self.shared.table.is_empty()
+    }
+
+    fn accept_blocking(&mut self) -> Option<Next> {
+        let shared = &*self.shared;
+        match shared.context.listeners[0].wait_accept() {
+            Ok(client) => {
+                let conn = Conn::new(Client::plain(client), Protocol::Uwsgi, 0, clock::monotonic_us());
+                return self.read(conn).then_some(Next::Run);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Some(Next::Signal),
+            Err(error) => {
+                let is_over = error.kind() == ErrorKind::WouldBlock;
+                if is_over {
+                    shared.log.access.flush();
+                }
+                if shared.lifeline.has_lost_its_master() {
+                    lifecycle::set_orphaned(shared);
+                }
+                if is_over {
+                    // A signal that came just before the wait has not interrupted it.
+                    return Some(Next::Signal);
+                }
+                trouble::accept_failed(shared, &error);
+                epoll::sleep(FAILED);
+            }
+        }
+        None
+    }
+
+    /// A listener has a connection. `true`: there is a request to run.
+    fn accept_from(&mut self, listener: usize) -> bool {
+        let shared = &*self.shared;
+        if !shared.acceptor.watches_table() && shared.table.is_full() {
+            // In the accept queues it cannot be passed over until there is room: it would wake its threads all the time.
+            shared.log.access.flush();
+            self.check_wait(|thread| thread.shared.acceptor.doze(&mut thread.intake, TABLE_FULL));
+            return false;
+        }
+        if self.core.claim_alone() == Claim::Refused && self.core.claim_another() == Claim::Refused {
+            self.check_wait(|thread| thread.shared.acceptor.back_off(&mut thread.intake));
+            return false;
+        }
+        if self.accept(listener) != Accepted::Request {
+            self.core.unclaim();
+            return false;
+        }
+        let Shared { context, table, acceptor, .. } = &*self.shared;
+        if let Err(error) = acceptor.step_back(context, table, &self.intake, listener) {
+            trouble::cannot_listen(&self.shared, &error);
+        }
+        true
+    }
+
+    fn check_wait(&mut self, wait: impl FnOnce(&mut Thread) -> std::io::Result<()>) {
+        if let Err(error) = wait(self) {
+            trouble::cannot_wait(&self.shared, &error);
+        }
+    }
+
+    /// Looks for a connection without having been woken for one.
+    fn accept_hot(&mut self) -> bool {
+        let Some(listener) = self.hot.take() else { return false };
+        if self.core.claim_alone() == Claim::Refused {
+            return false;
+        }
+        let found = self.accept(listener) == Accepted::Request;
+        if !found {
+            self.core.unclaim();
+        }
+        self.hot.looked(found);
+        found
+    }
+
+    /// Accepts from a listener and reads.
+    fn accept(&mut self, listener: usize) -> Accepted {
+        let shared = &*self.shared;
+        if shared.table.is_full() || shared.lifeline.is_being_killed() {
+            return Accepted::Nothing;
+        }
+        let Some(bound) = shared.context.listeners.get(listener) else { return Accepted::Nothing };
+        let (client, peer) = match bound.accept() {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.hot.end_streak();
+                trouble::accept_failed(shared, &error);
+                return Accepted::Nothing;
+            }
+        };
+        if !shared.acceptor.is_blocking() {
+            self.hot.accepted(listener);
+        }
+        let client = shared.context.client(client, listener);
+        let conn = Conn::accepted(client, bound, listener, peer, &shared.context.settings.http);
+        if self.read(conn) { Accepted::Request } else { Accepted::Connection }
+    }
+
+    // ── connections ──
+
+    /// Goes on with a connection that has bytes or room for some. `true`: there is a request to run.
+    fn read(&mut self, conn: Conn) -> bool {
+        let taken = dispatch::read(&mut self.core, conn);
+        self.see_to_leftovers();
+        taken.is_request()
+    }
+
+    /// What the core has left of a connection is read before the next wait, or looked after while requests run.
+    #[inline]
+    fn see_to_leftovers(&mut self) {
+        if self.core.has_unread() {
+            self.again.extend(self.core.take_unread());
+        }
+        if self.shared.handoff.standby.is_to_be_started() {
+            service::start(&self.shared);
+        }
+    }
+
+    // ── leaving ──
+
+    /// One step towards the end. `None`: the caller waits once for what comes, or reads on.
+    fn wind_down(&mut self, command: Command) -> Option<Next> {
+        if command == Command::Drain && self.drain_backlog() {
+            return Some(Next::Run);
+        }
+        if orphan::is_orphaned() {
+            // The port is free for another server.
+            listeners::close_all();
+        }
+        self.hot.forget();
+        if lifecycle::leave(&self.shared, command, &mut self.again) {
+            self.shared.lifeline.threads.wake_all();
+            return Some(Next::Leave);
+        }
+        None
+    }
+
+    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master lets
+    /// nobody else in; whoever made an inherited socket does, so that there this is bounded in time.
+    fn drain_backlog(&mut self) -> bool {
+        let now = clock::monotonic_us();
+        let until = *self.drain_until_us.get_or_insert(now + DRAIN_US);
+        let listeners = self.shared.context.listeners.clone();
+        for (index, bound) in listeners.iter().enumerate() {
+            self.core.claim();
+            // One that is accepted may not need the application, and others wait behind it.
+            while (!bound.inherited || now < until) && epoll::is_readable(&bound.fd) {
+                match self.accept(index) {
+                    Accepted::Request => return true,
+                    Accepted::Connection => self.core.claim(),
+                    Accepted::Nothing => break,
+                }
+            }
+        }
+        self.core.unclaim();
+        false
+    }
+}
+
+/// What an attempt to accept has brought.
+#[derive(Debug, PartialEq, Eq)]
+enum Accepted {
+    Nothing,
+    /// A connection that has no request to run now.
+    Connection,
+    Request,
+}
