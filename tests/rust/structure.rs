@@ -201,7 +201,7 @@ fn no_files_import_each_other_in_circles() {
     let sources = sources();
     let mut cyclic = BTreeSet::new();
     for module in ACYCLIC {
-        let found = cycles(&imports(&sources, module));
+        let found = cycles(&imports(sources, module));
         for (file, cycle) in &found {
             println!("{} → {file}", cycle.join(" → "));
         }
@@ -308,7 +308,7 @@ fn header(tokens: &[Token], from: usize) -> Range<usize> {
 
 #[test]
 fn central_types_are_small() {
-    let sources: Vec<_> = sources().into_iter().filter(|source| ACYCLIC.contains(&source.module())).collect();
+    let sources: Vec<_> = sources().iter().filter(|source| ACYCLIC.contains(&source.module())).collect();
     let mut offences = Vec::new();
     for name in CENTRAL {
         let Some(count) = sources.iter().find_map(|source| fields(&source.tokens, name)) else { continue };
