@@ -1,4 +1,4 @@
-//! Floor 5: a worker process. Everything but `python/` knows nothing of Python.
+//! Layer 5: a worker process. Everything but `python/` knows nothing of Python.
 
 pub mod application;
 pub mod body;
