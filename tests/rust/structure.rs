@@ -214,7 +214,10 @@ fn no_files_import_each_other_in_circles() {
 /// What is found must be what is listed.
 fn compare(found: BTreeSet<String>, listed: &[&str], list: &str, what: &str) {
     let listed: BTreeSet<String> = listed.iter().map(|&name| name.to_owned()).collect();
-    none(found.difference(&listed).map(|name| format!("{name} {what}")).collect(), "not as it was");
+    if found != listed {
+        println!("{list} would be: {found:?}");
+    }
+    none(found.difference(&listed).map(|name| format!("{name} {what}")).collect(), "worse than listed");
     let gone = listed.difference(&found).map(|name| format!("{name}: take it out of {list}"));
     none(gone.collect(), "better than listed");
 }
