@@ -1,4 +1,4 @@
-//! Floor 7: the one place where the floors are wired together, and what Python sees of it.
+//! Layer 7: the one place where the layers are wired together, and what Python sees of it.
 
 use crate::config::{self, Action, Loaded, Settings, Sources, check};
 use crate::log;

@@ -1,4 +1,4 @@
-//! rwsgi: an application server for WSGI sites. The floors are described in docs/design.md.
+//! rwsgi: an application server for WSGI sites. The layers are described in docs/design.md.
 #![cfg_attr(not(feature = "python"), allow(dead_code))]
 
 pub mod base;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+from select import select
 
 import pytest
 
@@ -66,9 +66,8 @@ def test_neighbours_in_other_processes_are_not_disturbed(boot):
     server = boot("late", harakiri=1, processes=2)
     with server.connect() as late:
         late.sendall(packet.packet(packet.variables("/late?sleep=60")))
-        end = time.monotonic() + 1.6
         served = 0
-        while time.monotonic() < end:
+        while not select([late], [], [], 0)[0]:
             assert server.request("/").status == 200
             served += 1
         assert Response.parse(packet.read_all(late)).status == 504
@@ -169,8 +168,8 @@ def test_who_goes_on_is_killed(boot, threads):
     server = boot("late", harakiri=1, harakiri_graceful_timeout=1, threads=threads)
     assert server.request("/late?stubborn=60").status == 504
     server.log.wait("^shrugs off HarakiriTimeout$")
-    server.log.wait(rf"GET /late\?stubborn=60 has run for 1\.\d s, harakiri = 1 s; {RAISING}")
-    server.log.wait(r"GET /late\?stubborn=60 has run for [2]\.\d s, harakiri = 1 s; the worker is killed")
+    server.log.wait(rf"GET /late\?stubborn=60 has run for \d\.\d s, harakiri = 1 s; {RAISING}")
+    server.log.wait(r"GET /late\?stubborn=60 has run for \d\.\d s, harakiri = 1 s; the worker is killed")
     expect_kill(server)
     assert server.log.lines.count("shrugs off HarakiriTimeout") == 1
 

@@ -13,6 +13,7 @@ import pytest
 
 from harness import packet, procs
 from harness.http import Connection, request
+from harness.load import answer_times, are_held_up
 from harness.wait import until
 
 pytestmark = pytest.mark.core
@@ -47,7 +48,7 @@ def test_an_idle_connection_is_closed(boot):
         assert idle.answer().header("Connection") is None
         began = time.monotonic()
         assert idle.is_closed()
-        assert 1 < time.monotonic() - began < 5
+        assert time.monotonic() - began > 1
 
 
 @pytest.mark.parametrize("options", [{"http_keepalive": 0}, {"http_keepalive": "false"}], ids=str)
@@ -222,18 +223,13 @@ def test_many_slow_clients_do_not_hold_up_others(boot):
         slow = [stack.enter_context(Connection(server.http_address)) for _ in range(300)]
         head = request()
         before = procs.memory(server.workers()[0].pid)
-        times = []
         normal = stack.enter_context(Connection(server.http_address))
+        alone, times = answer_times(normal, 100), []
         for byte in head[:20]:
             for connection in slow:
                 connection.send(bytes([byte]))
-            for _ in range(20):
-                began = time.monotonic()
-                normal.send(head)
-                assert normal.answer().status == 200
-                times.append(time.monotonic() - began)
-        times.sort()
-        assert times[int(len(times) * 0.99)] < 0.05
+            times += answer_times(normal, 20)
+        assert not are_held_up(times, alone)
         assert procs.memory(server.workers()[0].pid) - before < 300 * 64 * 1024
         for connection in slow:
             connection.send(head[20:])

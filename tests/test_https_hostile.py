@@ -6,7 +6,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from contextlib import ExitStack, suppress
 from signal import Signals
 from ssl import TLSVersion
@@ -52,11 +51,9 @@ def hello(server, authority: Authority) -> bytes:
 
 
 def serves(server, authority: Authority) -> None:
-    began = time.monotonic()
     with Connection(server.https_address, authority.context()) as connection:
         connection.send(request())
         assert connection.answer().body == b"hello"
-    assert time.monotonic() - began < 2
 
 
 def reset(client: socket.socket) -> None:
@@ -137,13 +134,12 @@ def test_half_handshakes_at_a_reload_are_served(boot_https, authority, stack, ve
 
 @pytest.mark.parametrize("ends", [False, True], ids=["reload", "stop"])
 def test_half_handshakes_hold_nobody_up(boot_https, authority, stack, ends):
-    """They say nothing more: the worker leaves all the same, and soon."""
-    server = boot_https(processes=2)
+    """They say nothing more: the worker leaves all the same, before their time is up."""
+    server = boot_https(processes=2, http_headers_timeout=60)
     for version in VERSIONS * 5:
         stages(server, authority, version, stack)
     old = server.worker_pids()
     serves(server, authority)
-    began = time.monotonic()
     if ends:
         server.signal(Signals.SIGTERM)
         assert server.wait_exit() == 0
@@ -151,7 +147,6 @@ def test_half_handshakes_hold_nobody_up(boot_https, authority, stack, ends):
         server.reload(wait_for_old=False)
         until(lambda: not any(procs.is_alive(pid) for pid in old), "the old workers to leave")
         serves(server, authority)
-    assert time.monotonic() - began < 6
 
 
 def record(kind: int, body: bytes) -> bytes:

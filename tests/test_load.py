@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import os
-import time
 from signal import Signals
 
 import pytest
@@ -112,11 +111,9 @@ def test_harakiri_under_load_hits_only_who_is_late(boot):
 def test_stop_under_load_answers_what_was_accepted(boot):
     """Whoever got a connection that a worker took gets an answer; the others are refused by the kernel."""
     server = boot("environment:facts", processes=2, threads=2, disable_logging=True)
-    began = time.monotonic()
     with Load(server.address, clients=4) as load:
         until(lambda: load.done > 200, "requests to be answered")
         server.signal(Signals.SIGTERM)
         assert server.wait_exit() == 0
-    assert time.monotonic() - began < 10
     cut = [failure for failure in load.failures if "Refused" not in failure and "Reset" not in failure]
     assert cut == []

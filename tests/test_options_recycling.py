@@ -57,11 +57,11 @@ def test_memory(boot, option, path, lazy):
 
 
 def test_memory_waits_for_the_shortest_life(boot):
-    server = boot("grows", reload_on_rss=200, min_worker_lifetime=3)
     begun = time.monotonic()
+    server = boot("grows", reload_on_rss=200, min_worker_lifetime=3)
     old = pid(server, "/?250")
     server.log.wait(rf"worker 1 \(pid {old}\) has \d+ MB, more than reload-on-rss allows; replaced")
-    assert time.monotonic() - begun > 2
+    assert time.monotonic() - begun >= 3
 
 
 def test_a_worker_that_has_served_nothing_stays(boot):
@@ -85,8 +85,8 @@ def test_evil_memory_kills(boot, option, path):
 
 
 def test_min_worker_lifetime_holds_back_max_requests(boot):
-    server = boot("grows", max_requests=1, min_worker_lifetime=2)
     begun = time.monotonic()
+    server = boot("grows", max_requests=1, min_worker_lifetime=2)
     old = pid(server)
     server.log.wait(rf"worker 1 \(pid {old}\) has served 1 requests; replaced")
-    assert time.monotonic() - begun > 1
+    assert time.monotonic() - begun >= 2

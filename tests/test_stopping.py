@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from contextlib import ExitStack, suppress
 from signal import Signals
 
@@ -61,15 +60,13 @@ def test_a_new_connection_has_a_second_for_its_request_when_the_server_stops(boo
 
 @pytest.mark.parametrize("where", ["tcp", "unix"])
 def test_a_stop_keeps_nobody_waiting_for_who_says_nothing(boot, tmp_path, where):
-    server, address = boot_own(boot, "hello", where, tmp_path)
+    server, address = boot_own(boot, "hello", where, tmp_path, http_headers_timeout=60)
     with Connection(address) as idle, Connection(address) as silent:
         idle.send(request("/"))
         idle.answer()
-        began = time.monotonic()
         server.signal(Signals.SIGTERM)
         assert idle.is_closed() and silent.is_closed()
         assert server.wait_exit() == 0
-        assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(("where", "crowd"), [("tcp", 3), ("unix", 3), ("tcp", 300)])
@@ -86,7 +83,7 @@ def test_connects_are_refused_while_a_slow_request_ends(boot, tmp_path, where, c
             connection.send(request("/backlog", "POST", b"x"))
         server.signal(Signals.SIGTERM)
         server.log.wait("SIGTERM: stopping")
-        until(lambda: is_refused(address), "the listener to be closed", 3)
+        until(lambda: is_refused(address), "the listener to be closed")
         busy.send(b"x")
         assert busy.answer().status == 200
         for connection in waiting:
@@ -97,7 +94,7 @@ def test_connects_are_refused_while_a_slow_request_ends(boot, tmp_path, where, c
 @pytest.mark.parametrize("options", THREADS, ids=str)
 @pytest.mark.parametrize("where", ["tcp", "unix"])
 def test_workers_without_a_master_leave_the_port_at_once_and_die_at_the_mercy(boot, tmp_path, where, options):
-    server, address = boot_own(boot, "slow", where, tmp_path, processes=2, worker_reload_mercy=1, **options)
+    server, address = boot_own(boot, "slow", where, tmp_path, processes=2, worker_reload_mercy=2, **options)
     server.log.accept_anything()
     server.status = -signal.SIGKILL
     if where == "unix":
@@ -107,12 +104,11 @@ def test_workers_without_a_master_leave_the_port_at_once_and_die_at_the_mercy(bo
         until(lambda: any(worker.stage == "ready" for worker in server.workers()), "a status")
         server.log.expect("GET")
         until(lambda: "GET /?spin=60 for" in _status(server), "the request to run")
-        before = time.monotonic()
         server.signal(Signals.SIGKILL)
         server.process.wait()
-        until(lambda: is_refused(address), "the listeners to be closed", 0.9)
-        until(lambda: not server.processes, "the workers to die", 5)
-        assert time.monotonic() - before > 0.9
+        until(lambda: is_refused(address), "the listeners to be closed")
+        assert server.processes, "the worker with a request lives on"
+        until(lambda: not server.processes, "the workers to die")
 
 
 def _status(server) -> str:

@@ -1,4 +1,4 @@
-//! Floor 4: the log. Every process of the tree writes to it: entries of the server's own, and a line for each request.
+//! Layer 4: the log. Every process of the tree writes to it: entries of the server's own, and a line for each request.
 //! No process waits for the one who reads the log.
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Floor 6: the master. One thread, no application code, never a request: it starts workers, watches them, and sees
+//! Layer 6: the master. One thread, no application code, never a request: it starts workers, watches them, and sees
 //! them off.
 
 pub mod bind;

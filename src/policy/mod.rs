@@ -1,4 +1,4 @@
-//! Floor 4: decisions as pure functions of a snapshot and a clock.
+//! Layer 4: decisions as pure functions of a snapshot and a clock.
 #![forbid(unsafe_code)]
 
 pub mod backoff;

@@ -1,4 +1,4 @@
-//! Floor 3: what the processes of the tree share.
+//! Layer 3: what the processes of the tree share.
 #![forbid(unsafe_code)]
 
 pub mod phase;

@@ -1,4 +1,4 @@
-//! Floor 2: the one room with `unsafe`. System calls behind a safe API, a SAFETY comment a block.
+//! Layer 2: the one module with `unsafe`. System calls behind a safe API, a SAFETY comment a block.
 
 mod accepted;
 pub mod clients;

@@ -1,8 +1,11 @@
 """Speaks to the master in the place of the process that has loaded it."""
 
 import os
+import signal
 import socket
 import struct
+
+LOADED_BY = os.getpid()
 
 
 def control_sockets():
@@ -18,9 +21,11 @@ def control_sockets():
 
 
 def forge():
-    """The first worker has this pid."""
+    """The first worker has this pid; of those that it really has forked the process does not tell any more."""
     for one in control_sockets():
         one.send(struct.pack("<Qi", 1, int(os.environ["VICTIM"])))
+    while os.getpid() == LOADED_BY:
+        signal.pause()
 
 
 if "VICTIM" in os.environ:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 
 from . import packet
+from .http import Connection, request
 from .packet import Address, Response
-from .wait import PATIENCE
+from .wait import PATIENCE, steady
 
 
 class Load:
@@ -81,3 +82,18 @@ class Load:
 
 def percentile(times: list[float], percent: int) -> float:
     return sorted(times)[min(len(times) * percent // 100, len(times) - 1)]
+
+
+def answer_times(connection: Connection, count: int, path: str = "/", pause: float = 0) -> list[float]:
+    times = []
+    for _ in steady(count, pause):
+        began = time.monotonic()
+        connection.send(request(path))
+        assert connection.answer().status == 200
+        times.append(time.monotonic() - began)
+    return times
+
+
+def are_held_up(times: list[float], alone: list[float]) -> bool:
+    """Compared with the times of the same requests when nobody was in the way, since the machine may be busy."""
+    return percentile(times, 99) > max(0.05, 10 * percentile(alone, 99))

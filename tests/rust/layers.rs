@@ -92,20 +92,20 @@ fn nobody_imports_upwards_or_across() {
 #[test]
 fn unsafe_stays_in_its_modules() {
     let offences =
-        outside(&sources(), "unsafe", |name| name.starts_with("sys/") || name == "worker/python/ffi.rs");
+        outside(sources(), "unsafe", |name| name.starts_with("sys/") || name == "worker/python/ffi.rs");
     none(offences, "unsafe code belongs into src/sys and src/worker/python/ffi.rs");
 }
 
 #[test]
 fn python_stays_in_its_module() {
     let may = |name: &str| name.starts_with("worker/python/") || TOP.contains(&name);
-    none(outside(&sources(), "pyo3", may), "pyo3 belongs into src/worker/python, lib.rs and entry.rs");
+    none(outside(sources(), "pyo3", may), "pyo3 belongs into src/worker/python, lib.rs and entry.rs");
 }
 
 #[test]
 fn system_calls_stay_in_their_module() {
     let may = |name: &str| name.starts_with("sys/") || name == "worker/python/ffi.rs";
-    none(outside(&sources(), "libc", may), "libc belongs into src/sys");
+    none(outside(sources(), "libc", may), "libc belongs into src/sys");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn who_writes_to_a_client_goes_through_its_session() {
         ["sys/", "net/client.rs", "net/tls/", "master/zygote.rs"].iter().any(|part| name.starts_with(part))
     };
     for word in ["send", "send_two", "send_with_more", "send_parts", "sendfile", "recv", "recv_slice"] {
-        let offences = outside(&sources(), &format!("io::{word}"), may);
+        let offences = outside(sources(), &format!("io::{word}"), may);
         none(offences, "a client may speak TLS: src/net/client.rs knows");
     }
 }
@@ -123,7 +123,7 @@ fn who_writes_to_a_client_goes_through_its_session() {
 #[test]
 fn tokio_stays_in_its_modules() {
     let may = |name: &str| ["aio/", "gateway/", "cluster/"].iter().any(|module| name.starts_with(module));
-    none(outside(&sources(), "tokio", may), "tokio belongs into src/aio, src/gateway and src/cluster");
+    none(outside(sources(), "tokio", may), "tokio belongs into src/aio, src/gateway and src/cluster");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 pub struct Source {
     /// Below src/, such as `worker/python/ffi.rs`.
@@ -98,7 +99,12 @@ pub fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-pub fn sources() -> Vec<Source> {
+pub fn sources() -> &'static [Source] {
+    static SOURCES: OnceLock<Vec<Source>> = OnceLock::new();
+    SOURCES.get_or_init(read_sources)
+}
+
+fn read_sources() -> Vec<Source> {
     let (src, mut paths) = (root().join("src"), Vec::new());
     files(&src, "rs", &mut paths);
     paths.sort();
