@@ -316,7 +316,7 @@ fn wants_more(py: Python<'_>, core: &Core, is_file: bool) -> bool {
 fn wants_more_without_bytes(py: Python<'_>, core: &Core) -> bool {
     end_copy(py, core, None);
     let mut exchange = attached::lock(py, &core.exchange);
-    !(exchange.is_complete() || exchange.look_for_client() || exchange.is_empty_for_long())
+    !(exchange.is_complete() || exchange.look_for_client() || exchange.note_empty_piece())
 }
 
 /// A child that the application forked has come back from it: by `sys.exit()`, as children do, or by a mistake. The answer

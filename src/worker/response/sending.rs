@@ -216,9 +216,9 @@ impl Exchange {
         self.is_gone()
     }
 
-    /// The application has yielded nothing: is that enough for an answer that can have no bytes? For one to HEAD at once;
-    /// for another when `socket-timeout` is over, since code of the application may stand behind its pieces.
-    pub fn is_empty_for_long(&mut self) -> bool {
+    /// The application has yielded nothing. `true`: that is enough for an answer that can have no bytes; for one to HEAD at
+    /// once, for another when `socket-timeout` is over, since code of the application may stand behind its pieces.
+    pub fn note_empty_piece(&mut self) -> bool {
         if !self.head.is_set() || self.asked.is_head {
             return self.head.is_set();
         }
