@@ -1,7 +1,6 @@
 """Drives the server of scripts/tsan.sh: kept and new connections, uploads, slow and large answers, a stop."""
 
 import http.client
-import os
 import signal
 import subprocess
 import sys
@@ -33,9 +32,8 @@ class Server:
             "module": "app:application",
         }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        environ = {**os.environ, "LD_PRELOAD": os.environ["TSAN_LIBRARY"]}
         command = [sys.executable, "-m", "rwsgi", "--chdir", str(directory), *words]
-        self.process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         self.log = self.process.stderr
         line = self.wait(" serves app:application on ")

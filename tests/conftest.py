@@ -20,6 +20,10 @@ from harness.server import TESTS, Server
 MYSITE = TESTS.parent / "examples/mysite"
 Boot = Callable[..., Server]
 
+if "SERVERS_PYTHONPATH" in os.environ:
+    # Another build of rwsgi for the servers, and not for the tests themselves (scripts/tsan.sh).
+    os.environ["PYTHONPATH"] = os.environ["SERVERS_PYTHONPATH"]
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:

@@ -478,6 +478,15 @@ def test_atexit_handlers_run_at_a_reload(boot):
     server.log.wait(f"^atexit in {pid}$")
 
 
+def test_handlers_run_while_atexit_handlers_do(boot):
+    server = boot("handlers:with_handler_at_the_end()")
+    (pid,) = server.worker_pids()
+    server.signal(Signals.SIGTERM)
+    server.log.wait(f"^atexit in {pid}$")
+    os.kill(pid, Signals.SIGUSR1)
+    assert server.wait_exit() == 0
+
+
 def test_an_atexit_handler_that_raises_is_no_catastrophe(boot):
     server = boot("handlers:with_bad_atexit()")
     server.signal(Signals.SIGTERM)

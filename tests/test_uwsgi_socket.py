@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import packet
+from harness import packet, procs
 from harness.corpus import Case, cases
 from harness.packet import Response
 from harness.wait import until
@@ -76,6 +76,7 @@ def test_listen_is_the_backlog(start, tmp_path):
                 break
             taken += 1
     assert taken == 4
+    until(lambda: procs.catches(server.pid, signal.SIGTERM), "the master to hear of signals")
     os.kill(server.pid, signal.SIGTERM)
     assert server.wait_exit() == 0
 

@@ -88,3 +88,11 @@ def with_lingering_atexit():
     """Never ends by itself."""
     atexit.register(threading.Event().wait)
     return application
+
+
+def with_handler_at_the_end():
+    """Ends when a signal comes while exit handlers run."""
+    ended = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: ended.set())
+    atexit.register(ended.wait)
+    return with_atexit()

@@ -98,6 +98,13 @@ def switches(pids: list[int], seconds: float) -> int:
     return count() - before
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Does the process have a handler of its own for the signal?"""
+    lines = (PROC / f"{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
+    return bool(caught & 1 << number - 1)
+
+
 def threads(pid: int) -> int:
     return len(os.listdir(PROC / f"{pid}/task"))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
-# Long enough for a loaded machine; nothing that works comes near it.
-PATIENCE = 10.0
+# Long enough for a loaded machine; nothing that works comes near it. SLOWNESS is for scripts/tsan.sh.
+PATIENCE = 10.0 * float(os.environ.get("SLOWNESS", "1"))
 STEP = 0.005
 
 

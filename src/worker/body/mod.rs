@@ -140,6 +140,8 @@ impl Body {
     }
 
     pub(super) fn fail<T>(&mut self, error: BodyError) -> Result<T, BodyError> {
+        // The connection may linger, and others need the room on the disk.
+        self.sink = None;
         self.failed = Some(error);
         Err(error)
     }

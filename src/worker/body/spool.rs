@@ -131,3 +131,20 @@ fn unlinked_file() -> std::io::Result<File> {
         Ok(file)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_body_that_fails_has_given_its_file_back_before_anybody_is_told() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(&[b'x'; 100]).unwrap();
+        let mut body = Body::default();
+        body.begin_sized(200, b"");
+        let storage = Storage { memory: 10, file: 50, may_open: true };
+        assert!(body.gather(&mut Client::plain(ours.into()), storage, 100).is_err());
+        assert!(!body.has_file());
+    }
+}

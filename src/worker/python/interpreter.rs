@@ -22,6 +22,7 @@ use crate::worker::thread::Thread;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::io::Result;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
@@ -58,9 +59,10 @@ impl Interpreter {
         };
         thread.core.slot.ident().store(thread_ident(py), Relaxed);
         // Only the main thread runs Python's signal handlers.
-        let wakeup = (index == 0).then(|| watch_signals(py)).flatten();
+        // In other threads and while exit handlers run, Python writes to the pipe when this one has left its loop.
+        let wakeup = ManuallyDrop::new((index == 0).then(|| watch_signals(py)).flatten());
         if let Err(error) =
-            run_core(py, &mut thread, &self.apps.callables, &self.dynamic, (index == 0).then_some(&wakeup))
+            run_core(py, &mut thread, &self.apps.callables, &self.dynamic, (index == 0).then_some(&*wakeup))
         {
             log::say(&format!(
                 "worker {} core {index}: cannot go on\n{}",
