@@ -32,6 +32,7 @@ cat >"$target/coveragerc" <<END
 source_pkgs = rwsgi
 parallel = true
 patch = subprocess
+omit = */site-packages/*
 data_file = $target/.coverage
 END
 # Tests that measure memory or time fail with so slow a build; what they reach counts all the same.
