@@ -55,7 +55,7 @@ test-example: $(DONE)/wheel $(DONE)/example
 
 .PHONY: test-other-pythons
 test-other-pythons: $(DONE)/wheel $(UWSGI)/done programs
-	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi scripts/test_other_pythons.sh 3.10 3.13
+	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi scripts/test_other_pythons.sh 3.10 3.13 3.14
 
 ## lint        rustfmt, clippy, ruff and mypy, changing nothing
 .PHONY: lint

@@ -19,6 +19,8 @@ export RUSTFLAGS="-Cinstrument-coverage -Cllvm-args=-runtime-counter-relocation"
 export LLVM_PROFILE_FILE="$profiles/%m%c.profraw"
 rm -rf "$profiles" "$target/package" "$target"/.coverage*
 mkdir -p "$profiles" "$target/package"
+# Programs of an earlier state would count as well.
+[ ! -d "$target/debug/deps" ] || find "$target/debug/deps" -type f -perm -u+x ! -name '*.*' -delete
 
 cargo test --quiet --no-default-features --lib --tests
 cargo rustc --quiet --lib --crate-type cdylib
@@ -30,17 +32,17 @@ cat >"$target/coveragerc" <<END
 source_pkgs = rwsgi
 parallel = true
 patch = subprocess
+omit = */site-packages/*
 data_file = $target/.coverage
 END
 # Tests that measure memory or time fail with so slow a build; what they reach counts all the same.
 PYTHONPATH="$target/package" .venv/bin/python -m coverage run --rcfile="$target/coveragerc" -m pytest "$@" -q \
     -n "${PYTEST_JOBS:-3}" --dist worksteal -p no:cacheprovider || true
 
-# The unit tests are in a program of their own.
-unit=$(find "$target/debug/deps" -name 'rwsgi-*' -type f -perm -u+x ! -name '*.*' -exec ls -t {} + | head -n 1)
+objects=$(find "$target/debug/deps" -type f -perm -u+x ! -name '*.*' -exec echo --object {} \;)
 profiles_as_arguments=$(find "$profiles" -name '*.profraw' -exec echo --instr-profile {} \;)
 # shellcheck disable=SC2086
-cov show --object "$target/debug/librwsgi.so" --object "$unit" $profiles_as_arguments |
+cov show --object "$target/debug/librwsgi.so" $objects $profiles_as_arguments |
     .venv/bin/python scripts/coverage_table.py "$PWD/src"
 .venv/bin/python -m coverage combine --quiet --rcfile="$target/coveragerc"
 .venv/bin/python -m coverage report --rcfile="$target/coveragerc"

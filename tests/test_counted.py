@@ -166,9 +166,9 @@ def test_workers_without_a_master_are_gone_after_the_mercy(boot):
     server.status = -Signals.SIGKILL
     workers = server.worker_pids()
     with Connection(server.http_address) as slow:
-        slow.send(request("/sleep/8?slow"))
+        slow.send(request("/sleep/30?slow"))
         books = load_until_the_end(server, Endpoint(server.http_address), MODES["new"], Signals.SIGKILL)
         server.process.wait()
-        until(lambda: not any(map(procs.is_alive, workers)), "the workers to be gone", 3)
+        until(lambda: not any(map(procs.is_alive, workers)), "the workers to be gone")
         assert slow.is_closed()
     assert books.lost == [], str(books)

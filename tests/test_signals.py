@@ -318,7 +318,7 @@ def test_a_worker_whose_application_blocks_signals_dies_after_its_master(boot, t
     with in_flight(server):
         server.signal(Signals.SIGKILL)
         server.process.wait()
-        until(lambda: not server.processes, "the worker to die", 5)
+        until(lambda: not server.processes, "the worker to die")
 
 
 def test_pipe_is_ignored(boot):

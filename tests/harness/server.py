@@ -245,7 +245,7 @@ class Server:
     def _leaks(self) -> list[str]:
         """Descriptors that workers have more than when they were ready. They close a moment after an answer."""
         try:
-            until(lambda: not self._surplus(), "descriptors to be closed", 1)
+            until(lambda: not self._surplus(), "descriptors to be closed")
         except AssertionError:
             return self._surplus()
         return []
