@@ -227,8 +227,8 @@ impl Thread {
 
     // ── new connections ──
 
-    /// Nothing but a new connection is of interest: no connection that waits, no command. Request lines wait for company as
-    /// long as the wait lasts.
+    /// Nothing but a new connection is of interest: no connection that waits, no command. Request lines wait for
+    /// company as long as the wait lasts.
     fn may_block(&self) -> bool {
         self.shared.acceptor.is_blocking()
             && self.shared.lifeline.command() == Command::Serve
@@ -266,7 +266,8 @@ impl Thread {
     fn accept_from(&mut self, listener: usize) -> bool {
         let shared = &*self.shared;
         if !shared.acceptor.watches_table() && shared.table.is_full() {
-            // In the accept queues it cannot be passed over until there is room: it would wake its threads all the time.
+            // In the accept queues it cannot be passed over until there is room: it would wake its threads all the
+            // time.
             shared.log.access.flush();
             self.check_wait(|thread| thread.shared.acceptor.doze(&mut thread.intake, TABLE_FULL));
             return false;
@@ -368,8 +369,8 @@ impl Thread {
         None
     }
 
-    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master lets
-    /// nobody else in; whoever made an inherited socket does, so that there this is bounded in time.
+    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master
+    /// lets nobody else in; whoever made an inherited socket does, so that there this is bounded in time.
     fn drain_backlog(&mut self) -> bool {
         let now = clock::monotonic_us();
         let until = *self.drain_until_us.get_or_insert(now + DRAIN_US);

@@ -7,7 +7,8 @@ use crate::worker::shared::Shared;
 use std::io::{Error, ErrorKind};
 use std::time::Duration;
 
-/// How long a worker without descriptors leaves new connections to others, and how long a thread that has met it looks away.
+/// How long a worker without descriptors leaves new connections to others, and how long a thread that has met it looks
+/// away.
 const SHORTAGE_US: u64 = 100_000;
 const SHORTAGE: Duration = Duration::from_millis(5);
 /// When listeners that could not be put back into the epoll are tried again.
