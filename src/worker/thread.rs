@@ -340,11 +340,16 @@ impl Thread {
     }
 
     /// What the core has left of a connection is read before the next wait, or looked after while requests run.
-    #[inline]
+    #[inline(always)]
     fn see_to_leftovers(&mut self) {
-        if self.core.has_unread() {
-            self.again.extend(self.core.take_unread());
+        if self.core.has_unread() || self.shared.handoff.standby.is_to_be_started() {
+            self.take_up();
         }
+    }
+
+    #[cold]
+    fn take_up(&mut self) {
+        self.again.extend(self.core.take_unread());
         if self.shared.handoff.standby.is_to_be_started() {
             service::start(&self.shared);
         }
