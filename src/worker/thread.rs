@@ -269,11 +269,12 @@ impl Thread {
             // In the accept queues it cannot be passed over until there is room: it would wake its threads all the
             // time.
             shared.log.access.flush();
-            self.check_wait(|thread| thread.shared.acceptor.doze(&mut thread.intake, TABLE_FULL));
+            trouble::check_wait(shared, shared.acceptor.doze(&mut self.intake, TABLE_FULL));
             return false;
         }
         if self.core.claim_alone() == Claim::Refused && self.core.claim_another() == Claim::Refused {
-            self.check_wait(|thread| thread.shared.acceptor.back_off(&mut thread.intake));
+            let waited = self.shared.acceptor.back_off(&mut self.intake);
+            trouble::check_wait(&self.shared, waited);
             return false;
         }
         if self.accept(listener) != Accepted::Request {
@@ -285,12 +286,6 @@ impl Thread {
             trouble::cannot_listen(&self.shared, &error);
         }
         true
-    }
-
-    fn check_wait(&mut self, wait: impl FnOnce(&mut Thread) -> std::io::Result<()>) {
-        if let Err(error) = wait(self) {
-            trouble::cannot_wait(&self.shared, &error);
-        }
     }
 
     /// Looks for a connection without having been woken for one.
