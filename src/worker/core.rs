@@ -1,5 +1,5 @@
-//! A core: the place of one request of a worker, as uWSGI calls it, with the connection that it came on. It is read, run and
-//! ended here; which thread does that is not the core's to know.
+//! A core: the place of one request of a worker, as uWSGI calls it, with the connection that it came on. It is read,
+//! run and ended here; which thread does that is not the core's to know.
 
 use super::accept::Claim;
 use super::conn::{Conn, State, upkeep};

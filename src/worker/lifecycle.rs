@@ -1,5 +1,5 @@
-//! How a worker leaves without losing a connection: it takes what waits for it, passes on or closes what it has, and looks
-//! into its mailbox a last time. And what it does without a master.
+//! How a worker leaves without losing a connection: it takes what waits for it, passes on or closes what it has, and
+//! looks into its mailbox a last time. And what it does without a master.
 
 use super::accept::trouble;
 use super::conn::{Conn, State, upkeep};
@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
-/// How long a worker that leaves waits for the next request of a client that no other worker can take over (TLS), until it
-/// closes the connection. Each answer meanwhile says `Connection: close`.
+/// How long a worker that leaves waits for the next request of a client that no other worker can take over (TLS), until
+/// it closes the connection. Each answer meanwhile says `Connection: close`.
 const SILENT_US: u64 = 5_000_000;
 /// How long a stopping worker waits for the next request of a client that has a connection open: it may be on its way.
 const NEXT_US: u64 = 100_000;
@@ -34,8 +34,8 @@ pub fn on_master_lost(shared: &Shared) {
 
 /// The master is dead: nobody takes over what this worker leaves.
 pub fn set_orphaned(shared: &Shared) {
-    // The kernel closes a dead process's files before it signals its children: who connects after this worker's last look
-    // at the backlog would be reset.
+    // The kernel closes a dead process's files before it signals its children: who connects after this worker's last
+    // look at the backlog would be reset.
     listeners::refuse_new();
     if shared.lifeline.is_assigned() && shared.lifeline.command() != Command::Drain {
         let id = shared.context.id;
@@ -120,8 +120,8 @@ fn patience(conn: &Conn, passes_on: bool) -> u64 {
     }
 }
 
-/// When the server stops nobody but its last workers answers what a frozen one has been given, and what the master still
-/// has in its hands: it goes from a mailbox to the master and into another mailbox.
+/// When the server stops nobody but its last workers answers what a frozen one has been given, and what the master
+/// still has in its hands: it goes from a mailbox to the master and into another mailbox.
 fn is_needed(shared: &Shared, command: Command) -> bool {
     if command != Command::Drain || shared.lifeline.is_broken() {
         return false;
@@ -130,8 +130,8 @@ fn is_needed(shared: &Shared, command: Command) -> bool {
     give::take_from_others(shared) || is_held() || give::take_from_others(shared)
 }
 
-/// Empties the table as far as possible; what has something to be read goes to `again`. `true`: nothing is left, and nobody
-/// can give the worker anything any more.
+/// Empties the table as far as possible; what has something to be read goes to `again`. `true`: nothing is left, and
+/// nobody can give the worker anything any more.
 pub fn leave(shared: &Shared, command: Command, again: &mut VecDeque<Conn>) -> bool {
     let mut is_over = || {
         again.extend(clear_table(shared, command));

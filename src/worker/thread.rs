@@ -227,8 +227,8 @@ impl Thread {
 
     // ── new connections ──
 
-    /// Nothing but a new connection is of interest: no connection that waits, no command. Request lines wait for company as
-    /// long as the wait lasts.
+    /// Nothing but a new connection is of interest: no connection that waits, no command. Request lines wait for
+    /// company as long as the wait lasts.
     fn may_block(&self) -> bool {
         self.shared.acceptor.is_blocking()
             && self.shared.lifeline.command() == Command::Serve
@@ -266,13 +266,15 @@ impl Thread {
     fn accept_from(&mut self, listener: usize) -> bool {
         let shared = &*self.shared;
         if !shared.acceptor.watches_table() && shared.table.is_full() {
-            // In the accept queues it cannot be passed over until there is room: it would wake its threads all the time.
+            // In the accept queues it cannot be passed over until there is room: it would wake its threads all the
+            // time.
             shared.log.access.flush();
-            self.check_wait(|thread| thread.shared.acceptor.doze(&mut thread.intake, TABLE_FULL));
+            trouble::check_wait(shared, shared.acceptor.doze(&mut self.intake, TABLE_FULL));
             return false;
         }
         if self.core.claim_alone() == Claim::Refused && self.core.claim_another() == Claim::Refused {
-            self.check_wait(|thread| thread.shared.acceptor.back_off(&mut thread.intake));
+            let waited = self.shared.acceptor.back_off(&mut self.intake);
+            trouble::check_wait(&self.shared, waited);
             return false;
         }
         if self.accept(listener) != Accepted::Request {
@@ -284,12 +286,6 @@ impl Thread {
             trouble::cannot_listen(&self.shared, &error);
         }
         true
-    }
-
-    fn check_wait(&mut self, wait: impl FnOnce(&mut Thread) -> std::io::Result<()>) {
-        if let Err(error) = wait(self) {
-            trouble::cannot_wait(&self.shared, &error);
-        }
     }
 
     /// Looks for a connection without having been woken for one.
@@ -339,11 +335,16 @@ impl Thread {
     }
 
     /// What the core has left of a connection is read before the next wait, or looked after while requests run.
-    #[inline]
+    #[inline(always)]
     fn see_to_leftovers(&mut self) {
-        if self.core.has_unread() {
-            self.again.extend(self.core.take_unread());
+        if self.core.has_unread() || self.shared.handoff.standby.is_to_be_started() {
+            self.take_up();
         }
+    }
+
+    #[cold]
+    fn take_up(&mut self) {
+        self.again.extend(self.core.take_unread());
         if self.shared.handoff.standby.is_to_be_started() {
             service::start(&self.shared);
         }
@@ -368,8 +369,8 @@ impl Thread {
         None
     }
 
-    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master lets
-    /// nobody else in; whoever made an inherited socket does, so that there this is bounded in time.
+    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master
+    /// lets nobody else in; whoever made an inherited socket does, so that there this is bounded in time.
     fn drain_backlog(&mut self) -> bool {
         let now = clock::monotonic_us();
         let until = *self.drain_until_us.get_or_insert(now + DRAIN_US);

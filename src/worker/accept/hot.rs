@@ -5,8 +5,8 @@ const STREAK: u32 = 16;
 /// The longest that a thread goes straight to sleep after it has looked for a waiting connection in vain.
 const MAX_SKIPS: u32 = 32;
 
-/// The listener of the last request is looked at first, as long as that mostly finds a connection. Looking before sleeping
-/// costs a system call when there is none: after looks in vain, so many requests are ended without one.
+/// The listener of the last request is looked at first, as long as that mostly finds a connection. Looking before
+/// sleeping costs a system call when there is none: after looks in vain, so many requests are ended without one.
 #[derive(Debug, Default)]
 pub struct HotListener {
     index: Option<usize>,

@@ -1,5 +1,5 @@
-//! How a worker's threads get their next connections, and whether its process may take one. How they wait depends on what
-//! there is to wait for; whoever asks sees one interface.
+//! How a worker's threads get their next connections, and whether its process may take one. How they wait depends on
+//! what there is to wait for; whoever asks sees one interface.
 
 pub mod hot;
 pub mod intake;
@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::Duration;
 
-/// How long a worker waits in accept() before it looks around: a signal that comes just before it is not seen earlier, and
-/// request lines are not written earlier.
+/// How long a worker waits in accept() before it looks around: a signal that comes just before it is not seen earlier,
+/// and request lines are not written earlier.
 pub const MAX_ACCEPT_WAIT: Duration = Duration::from_millis(500);
 /// How long a thread stays parked when nobody wakes it.
 const MAX_PARK: Duration = Duration::from_secs(30);
@@ -149,8 +149,8 @@ impl Acceptor {
 
     // ── who takes a connection ──
 
-    /// Says on the scoreboard that this process is about to take a request, if none is in flight. Where each worker watches
-    /// the listeners itself, connections come in freely: they are claimed when their requests begin.
+    /// Says on the scoreboard that this process is about to take a request, if none is in flight. Where each worker
+    /// watches the listeners itself, connections come in freely: they are claimed when their requests begin.
     #[inline]
     pub fn claim_alone(&self, is_claimed: &mut bool) -> Claim {
         let Way::SharedQueues(queues) = &self.way else { return Claim::Granted };
@@ -158,8 +158,8 @@ impl Acceptor {
         if *is_claimed { Claim::Granted } else { Claim::Refused }
     }
 
-    /// The same when this process is at work: it takes another only when no request of its computes. One that does leaves
-    /// the connection to whoever is free first, and looks again in a moment.
+    /// The same when this process is at work: it takes another only when no request of its computes. One that does
+    /// leaves the connection to whoever is free first, and looks again in a moment.
     pub fn claim_another(&self, context: &Context, is_claimed: &mut bool) -> Claim {
         let Way::SharedQueues(queues) = &self.way else { return Claim::Granted };
         let stalled_for = clock::monotonic_us().saturating_sub(self.progress_us.load(Relaxed));

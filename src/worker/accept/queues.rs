@@ -1,7 +1,7 @@
-//! The accept queues: epolls that all workers share, in each of which every listener stands. The kernel looks for a waiting
-//! thread in the first queue, then in the second and so on, first come first served. A thread waits in the queue that
-//! matches what its process has in flight: so a request goes to an idle process as long as there is one. The threads of one
-//! process stand in the queues of all processes, one in each at most, or are parked.
+//! The accept queues: epolls that all workers share, in each of which every listener stands. The kernel looks for a
+//! waiting thread in the first queue, then in the second and so on, first come first served. A thread waits in the
+//! queue that matches what its process has in flight: so a request goes to an idle process as long as there is one. The
+//! threads of one process stand in the queues of all processes, one in each at most, or are parked.
 
 use super::intake::watch;
 use crate::net::listener::Bound;

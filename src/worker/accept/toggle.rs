@@ -1,5 +1,5 @@
-//! Something that is on or off and takes several steps to change, by one thread at a time: two that cross could leave it
-//! off, and both believe it on. tests/loom/toggle.rs holds it to that.
+//! Something that is on or off and takes several steps to change, by one thread at a time: two that cross could leave
+//! it off, and both believe it on. tests/loom/toggle.rs holds it to that.
 
 use crate::base::sync::{AtomicBool, Mutex, Ordering::*};
 

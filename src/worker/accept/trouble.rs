@@ -4,10 +4,11 @@ use crate::base::reason::reason;
 use crate::net::listener::is_shortage;
 use crate::sys::{clock, epoll};
 use crate::worker::shared::Shared;
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
 
-/// How long a worker without descriptors leaves new connections to others, and how long a thread that has met it looks away.
+/// How long a worker without descriptors leaves new connections to others, and how long a thread that has met it looks
+/// away.
 const SHORTAGE_US: u64 = 100_000;
 const SHORTAGE: Duration = Duration::from_millis(5);
 /// When listeners that could not be put back into the epoll are tried again.
@@ -66,4 +67,11 @@ pub fn cannot_listen(shared: &Shared, error: &Error) {
 pub fn cannot_wait(shared: &Shared, error: &Error) {
     shared.lifeline.give_up(&format!("cannot wait for connections: {}", reason(error)));
     epoll::sleep(BROKEN_WAIT);
+}
+
+/// A wait for nothing but time is over.
+pub fn check_wait(shared: &Shared, waited: Result<()>) {
+    if let Err(error) = waited {
+        cannot_wait(shared, &error);
+    }
 }

@@ -1,10 +1,10 @@
-//! The lingering close: after the last answer a connection is closed for sending, and what its peer still sends is read and
-//! dropped for a while. If it were closed at once the kernel would answer those bytes with a reset, which can take the
-//! answer from the peer before it has read it (RFC 9112 §9.6).
+//! The lingering close: after the last answer a connection is closed for sending, and what its peer still sends is read
+//! and dropped for a while. If it were closed at once the kernel would answer those bytes with a reset, which can take
+//! the answer from the peer before it has read it (RFC 9112 §9.6).
 //!
 //! No thread waits meanwhile, the connection stands in the table. Where a thread waits in the worker's own epoll, or in
-//! accept(), which it leaves for that epoll as long as the table is not empty, it reads on itself; where threads wait in the
-//! accept queues the standby poller does.
+//! accept(), which it leaves for that epoll as long as the table is not empty, it reads on itself; where threads wait
+//! in the accept queues the standby poller does.
 
 use super::{Conn, State, keep};
 use crate::sys::clock;

@@ -1,4 +1,5 @@
-//! The connections that wait: for a request or the rest of one, for a client to read its answer, or to be closed gracefully. No thread is spent on them.
+//! The connections that wait: for a request or the rest of one, for a client to read its answer, or to be closed
+//! gracefully. No thread is spent on them.
 
 pub mod deadline;
 pub mod keep;
@@ -34,8 +35,8 @@ pub enum State {
     Body(Box<Upload>),
     /// The application is done, and the client has not read all of its answer.
     Sending(Box<Leftover>),
-    /// The last answer is sent. What the client still sends is read and dropped, or closing would take the answer with it
-    /// (RFC 9112 §9.6).
+    /// The last answer is sent. What the client still sends is read and dropped, or closing would take the answer with
+    /// it (RFC 9112 §9.6).
     Lingering,
 }
 

@@ -1,5 +1,5 @@
-//! The connection table of a worker: its connections on which no request runs, and the epoll that watches them. No thread is
-//! spent on them.
+//! The connection table of a worker: its connections on which no request runs, and the epoll that watches them. No
+//! thread is spent on them.
 
 use super::Conn;
 use super::deadline::Limits;
@@ -109,8 +109,8 @@ impl ConnTable {
         self.watch(conn, wanted)
     }
 
-    /// Takes one that has something for a core of which its socket knows nothing. There is room in the socket, so that the
-    /// next wait returns with it.
+    /// Takes one that has something for a core of which its socket knows nothing. There is room in the socket, so that
+    /// the next wait returns with it.
     pub fn leave_to_core(&self, conn: Conn) -> RequestMemory {
         self.watch(conn, epoll::READ | epoll::WRITE)
     }

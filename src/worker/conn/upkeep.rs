@@ -1,5 +1,5 @@
-//! What the connection table needs of the worker around it: room for what comes, answers for those that have waited too long
-//! or take too much memory, and who looks after them.
+//! What the connection table needs of the worker around it: room for what comes, answers for those that have waited too
+//! long or take too much memory, and who looks after them.
 
 use super::deadline::Overdue;
 use super::stale::{stalest, take_stale};
@@ -89,8 +89,8 @@ fn drop_overdue(shared: &Shared, conn: Conn, trickles: bool) {
 
 // ── memory: what requests that have begun and not ended may take together (`http-request-memory`) ──
 
-/// Requests in the table take more memory than they may. Gives up those that have waited longest for a byte, until there is
-/// some room again.
+/// Requests in the table take more memory than they may. Gives up those that have waited longest for a byte, until
+/// there is some room again.
 #[cold]
 fn shed_requests(shared: &Shared) {
     // Closing puts connections into the table, too.

@@ -16,8 +16,8 @@ const AWAITS_PROXY: u8 = 2;
 const IDLE: u8 = 4;
 const HAS_PEER: u8 = 8;
 
-/// May a connection change its worker? One that is in the middle of a body or an answer may not, nor one with a TLS session:
-/// its state cannot leave the process.
+/// May a connection change its worker? One that is in the middle of a body or an answer may not, nor one with a TLS
+/// session: its state cannot leave the process.
 pub fn is_movable(conn: &Conn) -> bool {
     conn.protocol == Protocol::Http
         && conn.awaits_head()

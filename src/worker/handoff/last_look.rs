@@ -1,6 +1,6 @@
-//! Who looks last into a mailbox: the worker that leaves, or who has given it a connection. Both say what they do, one on
-//! the scoreboard and one in the mailbox, before they look at what the other has said, so that at least one sees the other and
-//! no message stays unread. tests/loom/mailbox.rs holds it to that.
+//! Who looks last into a mailbox: the worker that leaves, or who has given it a connection. Both say what they do, one
+//! on the scoreboard and one in the mailbox, before they look at what the other has said, so that at least one sees the
+//! other and no message stays unread. tests/loom/mailbox.rs holds it to that.
 
 use crate::base::sync::{Ordering::SeqCst, fence};
 

@@ -1,5 +1,5 @@
-//! Mailboxes: a socket pair for each slot of the scoreboard, made before the first fork, through which any process gives the
-//! worker in a slot a connection. What a worker has not read can be taken back by everybody.
+//! Mailboxes: a socket pair for each slot of the scoreboard, made before the first fork, through which any process
+//! gives the worker in a slot a connection. What a worker has not read can be taken back by everybody.
 
 use super::encode::{MAX_MESSAGE, encode, is_movable};
 use super::last_look;

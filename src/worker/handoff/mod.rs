@@ -1,5 +1,5 @@
-//! Connections that go from one worker to another: from a busy one to an idle one, and from one that leaves to those that
-//! stay.
+//! Connections that go from one worker to another: from a busy one to an idle one, and from one that leaves to those
+//! that stay.
 
 pub mod encode;
 pub mod give;

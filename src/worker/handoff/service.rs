@@ -1,8 +1,9 @@
-//! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends on
-//! what slow readers have not taken yet, takes what comes of bodies and TLS handshakes, and gives those that have a request
-//! to a worker that is idle. It knows nothing of Python, and of requests only how long they have run: while they are short,
-//! and there are pauses between them, it does nothing. Where threads wait in shared lines, nobody but it looks at the table. And it answers TLS
-//! clients in the worker's last moment (`harakiri`), since the signal handler cannot.
+//! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends
+//! on what slow readers have not taken yet, takes what comes of bodies and TLS handshakes, and gives those that have a
+//! request to a worker that is idle. It knows nothing of Python, and of requests only how long they have run: while
+//! they are short, and there are pauses between them, it does nothing. Where threads wait in shared lines, nobody but
+//! it looks at the table. And it answers TLS clients in the worker's last moment (`harakiri`), since the signal handler
+//! cannot.
 
 use super::encode::is_movable;
 use super::{give, work};
@@ -154,8 +155,8 @@ fn has_neighbour_at_rest(shared: &Shared) -> bool {
     }
 }
 
-/// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for new
-/// connections, too, in place of another worker.
+/// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
+/// new connections, too, in place of another worker.
 fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) {
     if shared.handoff.idle_neighbour(&shared.context).is_none() && !shared.table.has_serviceable() {
         return;

@@ -16,9 +16,9 @@ impl Sleeper {
         Sleeper { asleep: AtomicBool::new(false), called: AtomicBool::new(false), wake }
     }
 
-    /// Sleeps until it is woken or called, unless there is work. It says that it sleeps before it looks for work; who makes
-    /// work makes it before [`Sleeper::is_asleep`]. One of the two sees the other. `is_over` is asked again whenever somebody
-    /// has notified the event.
+    /// Sleeps until it is woken or called, unless there is work. It says that it sleeps before it looks for work; who
+    /// makes work makes it before [`Sleeper::is_asleep`]. One of the two sees the other. `is_over` is asked again
+    /// whenever somebody has notified the event.
     pub fn sleep(&self, has_work: impl FnOnce() -> bool, is_over: impl Fn() -> bool) {
         self.asleep.store(true, Relaxed);
         fence(SeqCst);

@@ -1,6 +1,6 @@
-//! The stack-dump signal runs this, inside the handler: clients without TLS are answered here. TLS is not for handlers: where
-//! it is spoken, the handler wakes the standby poller, which answers those clients; the application's threads may be
-//! anywhere.
+//! The stack-dump signal runs this, inside the handler: clients without TLS are answered here. TLS is not for handlers:
+//! where it is spoken, the handler wakes the standby poller, which answers those clients; the application's threads may
+//! be anywhere.
 
 use crate::proto::http::status::Plain;
 use crate::shm::scoreboard::{CoreSlot, ENCRYPTED, Phase, Scoreboard, WorkerSlot};
@@ -23,8 +23,8 @@ struct Answers {
 
 static ANSWERS: OnceLock<Answers> = OnceLock::new();
 
-/// Readies the answers. `mark` gets one NUL byte after each dump, so that its reader knows where the dump ends. `standby`
-/// has been started: a handler cannot start a thread.
+/// Readies the answers. `mark` gets one NUL byte after each dump, so that its reader knows where the dump ends.
+/// `standby` has been started: a handler cannot start a thread.
 pub fn prepare(context: &Context, standby: Option<Arc<StandbyPoller>>, mark: RawFd) {
     let plain = |status| {
         let mut out = Vec::new();

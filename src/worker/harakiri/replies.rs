@@ -41,8 +41,8 @@ impl HarakiriReplies {
         left.retain(|(core, _)| core.client().load(Acquire) & ENCRYPTED != 0);
         try_to_answer(&mut left);
         for (core, _) in &left {
-            // Nobody holds an exchange while it waits, so this one takes a long step: it reads a large body, or a file. What
-            // it reads ends here, and its thread gives the answer.
+            // Nobody holds an exchange while it waits, so this one takes a long step: it reads a large body, or a file.
+            // What it reads ends here, and its thread gives the answer.
             if core.expire() {
                 io::shutdown_receive((core.client().load(Acquire) & !ENCRYPTED) as RawFd - 1);
             }

@@ -39,28 +39,27 @@ pub fn finish(core: &mut Core) {
     core.in_flight.is_running = false;
     let Finished { released, outcome } = core.exchange.finish();
     core.slot.end();
-    let shared = core.shared.clone();
     if core.in_flight.is_counted {
-        shared.acceptor.note_progress(clock::monotonic_us());
+        core.shared.acceptor.note_progress(clock::monotonic_us());
         core.unclaim();
     } else {
-        shared.context.slot.in_flight().store(0, Relaxed);
+        core.shared.context.slot.in_flight().store(0, Relaxed);
     }
     bump(core.slot.requests(), 1);
     let served = count(core, &outcome);
     // Who sees the end of the answer finds the request counted.
-    if shared.context.settings.log.requests {
+    if core.shared.context.settings.log.requests {
         access::log(core, &outcome, served);
     }
     access::note_trouble(core, &outcome);
     match (core.current.take(), released) {
         (Some(conn), Some(released)) => after_http(core, conn, released),
-        (Some(conn), None) => shared.table.forget(&conn),
+        (Some(conn), None) => core.shared.table.forget(&conn),
         (None, Some(released)) => after_packet(core, released),
         (None, None) => {}
     }
-    if shared.context.limit.is_some_and(|limit| served >= limit) {
-        shared.lifeline.request_restart(RestartRequest::MaxRequests);
+    if core.shared.context.limit.is_some_and(|limit| served >= limit) {
+        core.shared.lifeline.request_restart(RestartRequest::MaxRequests);
     }
 }
 

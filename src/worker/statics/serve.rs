@@ -8,9 +8,11 @@ use crate::worker::core::Core;
 
 /// Answers the request of a core from a file. `false`: it names none.
 pub fn answer(core: &mut Core) -> bool {
+    let Some(statics) = &core.shared.statics else { return false };
     // Other methods are the application's, as in uWSGI.
-    let is_read = matches!(core.request.get(core.request.known.method), b"GET" | b"HEAD");
-    let Some(statics) = core.shared.statics.as_ref().filter(|_| is_read) else { return false };
+    if !matches!(core.request.get(core.request.known.method), b"GET" | b"HEAD") {
+        return false;
+    }
     let lookup = statics.find(&core.request, &mut core.buffers.path);
     let mut exchange = core.exchange.lock();
     let failed = |_| 500;
