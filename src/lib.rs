@@ -11,6 +11,7 @@ pub mod net;
 pub mod policy;
 pub mod process;
 pub mod proto;
+pub mod report;
 pub mod shm;
 pub mod sys;
 pub mod worker;
