@@ -13,5 +13,6 @@ pub mod process;
 pub mod proto;
 pub mod report;
 pub mod shm;
+pub mod supervise;
 pub mod sys;
 pub mod worker;

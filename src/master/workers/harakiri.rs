@@ -1,0 +1,110 @@
+//! Harakiri: requests that run longer than they may.
+
+use crate::config::Settings;
+use crate::master::action::{Action, Dump, Then};
+use crate::master::context::Context;
+use crate::master::service::Service;
+use crate::shm::scoreboard::{CoreSlot, Phase, Scoreboard};
+use crate::supervise::{Child, Children, Leaving, Role};
+use std::sync::atomic::Ordering::*;
+use std::time::Duration;
+
+/// After a longer break between two looks the machine was suspended.
+const SUSPENDED_US: u64 = 5_000_000;
+
+pub struct Harakiri {
+    last_look_us: u64,
+}
+
+/// A request whose time is up.
+struct Late {
+    core: usize,
+    deadline: u64,
+}
+
+impl Harakiri {
+    pub fn starting(now: u64) -> Harakiri {
+        Harakiri { last_look_us: now }
+    }
+}
+
+impl Service for Harakiri {
+    fn tick(&mut self, now: u64, context: &Context, children: &mut Children) -> Vec<Action> {
+        // After a suspend every deadline looks missed: let one round pass.
+        let was_away = now.saturating_sub(self.last_look_us) > SUSPENDED_US;
+        self.last_look_us = now;
+        let Some(limit) = context.settings().harakiri.timeout.filter(|_| !was_away) else {
+            return Vec::new();
+        };
+        let may_run = |child: &&mut Child| child.was_ready && child.leaving() != Some(Leaving::Harakiri);
+        let workers = children.of_mut(Role::Worker).filter(may_run);
+        workers.filter_map(|child| check(context, child, limit, now)).collect()
+    }
+
+    /// Often enough that nobody is late by more than a quarter.
+    fn deadline(&self, now: u64, context: &Context) -> Option<u64> {
+        Some(now + interval_us(context.settings()))
+    }
+}
+
+fn interval_us(settings: &Settings) -> u64 {
+    let quarter = settings.harakiri.timeout.map_or(1_000_000, |time| time.as_micros() as u64 / 4);
+    quarter.clamp(50_000, 1_000_000)
+}
+
+fn check(context: &Context, child: &mut Child, limit: Duration, now: u64) -> Option<Action> {
+    let scoreboard = context.scoreboard();
+    let late = latest(scoreboard, child.slot, now)?;
+    let core = scoreboard.core(child.slot, late.core);
+    let grace = context.settings().harakiri.graceful_timeout.map_or(0, |time| time.as_micros() as u64);
+    let is_gentle = grace > 0 && now < late.deadline + grace;
+    let title = sentence(scoreboard, child, late.core, is_gentle, now, limit.as_secs_f32());
+    if is_gentle && !warn_once(core) {
+        return None;
+    }
+    if !is_gentle {
+        child.leave(Leaving::Harakiri, None);
+    }
+    let then = if is_gentle { Then::Expire } else { Then::Kill };
+    Some(Action::DumpStacks(Dump { slot: child.slot, title, then }))
+}
+
+/// The request that is late by most: it decides about its worker.
+fn latest(scoreboard: Scoreboard, slot: usize, now: u64) -> Option<Late> {
+    let late = scoreboard.cores(slot).enumerate().filter_map(|(core, slot)| {
+        let deadline = slot.deadline_us().load(Acquire);
+        let is_late = deadline != 0 && deadline <= now && slot.phase() != Phase::Idle;
+        is_late.then_some(Late { core, deadline })
+    });
+    late.min_by_key(|late| (late.deadline, late.core))
+}
+
+/// The gentle step is taken once for each request.
+fn warn_once(core: CoreSlot) -> bool {
+    let started = core.started_us().load(Relaxed);
+    core.warned_us().swap(started, Relaxed) != started
+}
+
+fn sentence(
+    scoreboard: Scoreboard,
+    child: &Child,
+    core: usize,
+    is_gentle: bool,
+    now: u64,
+    limit: f32,
+) -> String {
+    let current = scoreboard.core(child.slot, core).current_request();
+    let (what, age) = current.map_or_else(
+        || ("a request that has just ended".to_owned(), 0.0),
+        |current| {
+            let age = now.saturating_sub(current.started_us) as f32 / 1e6;
+            (format!("{} {}", current.method, current.target), age)
+        },
+    );
+    format!(
+        "*** HARAKIRI ON WORKER {} (pid: {}, core: {core}): {what} has run for {age:.1} s, harakiri = {limit} s; {} ***",
+        child.id,
+        child.pid.unwrap_or(0),
+        if is_gentle { "raising HarakiriTimeout in it" } else { "the worker is killed" }
+    )
+}
