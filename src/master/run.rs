@@ -295,7 +295,11 @@ impl<'h, R: Application> Master<'h, R> {
 
     fn on_notice(&mut self, zygote: i32, notice: Notice) {
         match notice {
-            Notice::Ready => self.on_zygote_ready(zygote),
+            Notice::Ready => {
+                if self.spawner.set_zygote_ready(zygote, &mut self.children) {
+                    self.start_workers();
+                }
+            }
             Notice::Forked { assignment, pid } => {
                 self.spawner.on_forked(zygote, (assignment, pid), &self.context, &mut self.children);
             }
@@ -311,12 +315,6 @@ impl<'h, R: Application> Master<'h, R> {
         self.context.slot(child).unassign();
         self.recycler.forget(child.slot, now);
         self.children.start_at(Role::Worker, child.id, now + RETRY_US);
-    }
-
-    fn on_zygote_ready(&mut self, zygote: i32) {
-        if self.spawner.set_zygote_ready(zygote, &mut self.children) {
-            self.start_workers();
-        }
     }
 
     // ── ends ──

@@ -63,3 +63,48 @@ pub fn toggle_pause(context: &mut Context, children: &Children, cause: &str) {
 pub fn wake_all(children: &Children) {
     children.of(Role::Worker).filter(|child| child.is_up()).for_each(|child| child.signal(signal::wake()));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::master::context::tests::{add_worker, serving};
+
+    fn server() -> (Context, Children) {
+        let (context, mut children) = (serving(Settings::default()), Children::default());
+        (0..3).for_each(|slot| add_worker(&context, &mut children, 1, slot));
+        (context, children)
+    }
+
+    fn told(context: &Context) -> Vec<Command> {
+        (0..3).map(|slot| context.scoreboard().worker(slot).command()).collect()
+    }
+
+    #[test]
+    fn who_leaves_is_told_how_and_not_paused() {
+        let (mut context, mut children) = server();
+        let mut of = |slot, why| retire(&context, children.get_mut(Role::Worker, slot).unwrap(), why);
+        of(0, Leaving::Reloaded);
+        of(1, Leaving::Stopped);
+        toggle_pause(&mut context, &children, "test");
+        assert_eq!(told(&context), [Command::Retire, Command::Drain, Command::Pause]);
+        toggle_pause(&mut context, &children, "test");
+        assert_eq!(told(&context), [Command::Retire, Command::Drain, Command::Serve]);
+    }
+
+    #[test]
+    fn who_boots_is_killed_and_who_is_killed_by_harakiri_stays_so() {
+        let (context, mut children) = server();
+        context.scoreboard().worker(0).set_stage(Stage::Booting);
+        let now = clock::monotonic_us();
+        let booting = children.get_mut(Role::Worker, 0).unwrap();
+        retire(&context, booting, Leaving::Discarded);
+        assert!(booting.kill_at.unwrap() <= clock::monotonic_us() && booting.kill_at.unwrap() >= now);
+        let late = children.get_mut(Role::Worker, 1).unwrap();
+        late.leave(Leaving::Harakiri, None);
+        retire(&context, late, Leaving::Stopped);
+        assert_eq!((late.leaving(), late.kill_at), (Some(Leaving::Harakiri), None));
+        assert_eq!(told(&context), [Command::Retire, Command::Serve, Command::Serve]);
+        assert_eq!(context.scoreboard().worker(0).stage(), Stage::Gone);
+    }
+}

@@ -108,3 +108,68 @@ fn sentence(
         if is_gentle { "raising HarakiriTimeout in it" } else { "the worker is killed" }
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master::context::tests::{add_worker, serving};
+
+    const SECOND: u64 = 1_000_000;
+
+    /// One worker whose request has been late since the first second.
+    fn server(graceful_timeout: Option<Duration>) -> (Context, Children) {
+        let mut settings = Settings::default();
+        settings.harakiri.timeout = Some(Duration::from_secs(1));
+        settings.harakiri.graceful_timeout = graceful_timeout;
+        let (context, mut children) = (serving(settings), Children::default());
+        add_worker(&context, &mut children, 1, 2);
+        context.scoreboard().core(2, 0).begin(8, 1, SECOND, b"GET", b"/slow");
+        (context, children)
+    }
+
+    fn then(actions: &[Action]) -> Option<Then> {
+        match actions {
+            [Action::DumpStacks(dump)] => Some(dump.then),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_late_request_ends_its_worker_once() {
+        let (context, mut children) = server(None);
+        let mut harakiri = Harakiri::starting(0);
+        assert_eq!(harakiri.tick(SECOND - 1, &context, &mut children), []);
+        let actions = harakiri.tick(SECOND, &context, &mut children);
+        let Some(Action::DumpStacks(dump)) = actions.first() else { panic!("{actions:?}") };
+        let title = "*** HARAKIRI ON WORKER 1 (pid: 0, core: 0): GET /slow has run for 1.0 s, harakiri = 1 s; the worker is \
+                     killed ***";
+        assert_eq!((dump.slot, dump.title.as_str(), dump.then), (2, title, Then::Kill));
+        assert_eq!(children.get(Role::Worker, 2).unwrap().leaving(), Some(Leaving::Harakiri));
+        assert_eq!(harakiri.tick(SECOND, &context, &mut children), []);
+    }
+
+    #[test]
+    fn grace_comes_first_and_once() {
+        let (context, mut children) = server(Some(Duration::from_secs(2)));
+        let mut harakiri = Harakiri::starting(0);
+        assert_eq!(then(&harakiri.tick(SECOND, &context, &mut children)), Some(Then::Expire));
+        assert_eq!(harakiri.tick(2 * SECOND, &context, &mut children), []);
+        assert_eq!(then(&harakiri.tick(3 * SECOND, &context, &mut children)), Some(Then::Kill));
+    }
+
+    #[test]
+    fn a_machine_that_was_suspended_gets_another_round() {
+        let (context, mut children) = server(None);
+        let mut harakiri = Harakiri::starting(0);
+        let woken = 100 * SECOND;
+        assert_eq!(harakiri.tick(woken, &context, &mut children), []);
+        assert_eq!(then(&harakiri.tick(woken + 1, &context, &mut children)), Some(Then::Kill));
+    }
+
+    #[test]
+    fn nobody_is_late_by_more_than_a_quarter() {
+        let (context, _) = server(None);
+        assert_eq!(Harakiri::starting(0).deadline(7, &context), Some(7 + SECOND / 4));
+        assert_eq!(interval_us(&Settings::default()), SECOND);
+    }
+}

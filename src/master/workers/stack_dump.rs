@@ -155,3 +155,77 @@ fn core_of(scoreboard: Scoreboard, slot: usize, line: &str) -> Option<usize> {
     let ident = u64::from_str_radix(&digits, 16).ok()?;
     scoreboard.cores(slot).position(|core| core.ident().load(Relaxed) == ident)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::master::context::tests::{add_worker, serving};
+
+    /// Two workers, the pipe that they dump into, and who reads it.
+    fn server() -> (Context, Children, OwnedFd, StackDumps) {
+        let (context, mut children) = (serving(Settings::default()), Children::default());
+        add_worker(&context, &mut children, 1, 0);
+        add_worker(&context, &mut children, 2, 1);
+        let (reading, writing) = io::pipe(true).unwrap();
+        (context, children, writing, StackDumps::new(reading))
+    }
+
+    fn dump(slot: usize, then: Then) -> Dump {
+        Dump { slot, title: "title".to_owned(), then }
+    }
+
+    #[test]
+    fn one_worker_dumps_at_a_time() {
+        let (context, mut children, pipe, mut dumps) = server();
+        dumps.ask_all("SIGUSR2", &children);
+        dumps.ask_all("SIGUSR2", &children);
+        assert_eq!(dumps.deadline(0, &context), None);
+        dumps.tick(5, &context, &mut children);
+        assert_eq!((dumps.queue.len(), dumps.deadline(5, &context)), (1, Some(5 + PATIENCE_US)));
+        io::write_now(pipe.as_fd(), b"stacks\n").unwrap();
+        dumps.tick(6, &context, &mut children);
+        assert_eq!(dumps.queue.len(), 1);
+        io::write_now(pipe.as_fd(), b"more\n\0").unwrap();
+        dumps.tick(7, &context, &mut children);
+        assert_eq!((dumps.queue.len(), dumps.deadline(7, &context)), (0, Some(7 + PATIENCE_US)));
+    }
+
+    #[test]
+    fn nobody_waits_long_for_who_does_not_answer_or_is_gone() {
+        let (context, mut children, _pipe, mut dumps) = server();
+        dumps.ask(dump(0, Then::Nothing));
+        dumps.ask(dump(1, Then::Nothing));
+        dumps.tick(0, &context, &mut children);
+        dumps.tick(PATIENCE_US, &context, &mut children);
+        assert_eq!(dumps.current.as_ref().unwrap().0.slot, 1);
+        dumps.forget(1);
+        dumps.tick(PATIENCE_US + 1, &context, &mut children);
+        assert!(dumps.current.is_none());
+    }
+
+    #[test]
+    fn who_is_to_die_takes_no_more_and_dies_after_its_dump() {
+        let (context, mut children, _pipe, mut dumps) = server();
+        dumps.ask(dump(1, Then::Kill));
+        dumps.tick(0, &context, &mut children);
+        let slot = context.scoreboard().worker(1);
+        assert_eq!((slot.command(), slot.rescue().load(Relaxed)), (Command::Pause, 1));
+        assert!(!children.get(Role::Worker, 1).unwrap().was_killed);
+        dumps.tick(PATIENCE_US, &context, &mut children);
+        assert!(children.get(Role::Worker, 1).unwrap().was_killed);
+    }
+
+    #[test]
+    fn threads_are_named_by_their_cores() {
+        let (context, ..) = server();
+        let core = context.scoreboard().core(1, 0);
+        core.ident().store(0x7f01, Relaxed);
+        let text =
+            "Current thread 0x00007f01 (most recent call first):\n  File \"a.py\"\nThread 0x09 (most\n";
+        let named = name_cores(context.scoreboard(), 1, text);
+        assert_eq!(named, text.replace("first):", "first): [core 0: idle]"));
+        core.begin(8, 0, 0, b"GET", b"/a");
+        assert!(name_cores(context.scoreboard(), 1, text).contains("first): [core 0: GET /a]\n"));
+    }
+}
