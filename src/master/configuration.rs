@@ -1,6 +1,6 @@
 //! A reload reads the configuration again. What only a restart can change stays as it is, and is named.
 
-use super::context::Context;
+use super::server::Server;
 use crate::base::reason::reason;
 use crate::config::{Action, ConfigError, Loaded, ProcNames, Settings};
 use crate::log;
@@ -62,9 +62,9 @@ impl Configuration {
 
     /// The settings as they are now, as far as a running server can take them on. `None`: they are not valid, and the log
     /// says why.
-    pub fn read_again(&mut self, cause: &str, context: &Context) -> Option<Arc<Settings>> {
+    pub fn read_again(&mut self, cause: &str, server: &Server) -> Option<Arc<Settings>> {
         let refused = |error: String| {
-            let generation = context.generation;
+            let generation = server.generation;
             log::say(&format!(
                 "{cause}: the configuration is not valid: {error}; generation {generation} serves on"
             ));
@@ -72,7 +72,7 @@ impl Configuration {
         let loaded = self.load().map_err(refused).ok()?;
         self.warn(&loaded);
         let mut settings = loaded.settings;
-        let kept = settings.keep_fixed(context.settings());
+        let kept = settings.keep_fixed(server.settings());
         if !kept.is_empty() {
             let names = kept.join(", ");
             log::say(&format!("{cause}: {names} cannot change in a running server; restart it for that"));
@@ -82,13 +82,13 @@ impl Configuration {
 }
 
 /// From now on these settings hold for what is started.
-pub fn take_on(settings: Arc<Settings>, context: &mut Context) {
+pub fn take_on(settings: Arc<Settings>, server: &mut Server) {
     log::set_date_format(settings.log.date.as_deref());
-    if settings.procnames != context.settings().procnames {
+    if settings.procnames != server.settings().procnames {
         let title = master_title(&settings.procnames);
         proctitle::set(&title.unwrap_or_else(|| proctitle::command_line().to_owned()));
     }
-    context.setup.settings = settings;
+    server.setup.settings = settings;
 }
 
 /// `None`: the configuration names no process.

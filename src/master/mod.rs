@@ -4,9 +4,9 @@
 
 pub mod action;
 pub mod configuration;
-mod context;
 mod log_file;
 mod run;
+mod server;
 mod service;
 mod services;
 mod sources;

@@ -3,8 +3,8 @@
 
 use super::action::{self, Action};
 use super::configuration::{self, Configuration};
-use super::context::{Context, Phase};
 use super::log_file;
+use super::server::{Phase, Server};
 use super::services::Services;
 use super::sources::{Event, Sources};
 use super::startup::readiness::Readiness;
@@ -36,7 +36,7 @@ const SAME_US: u64 = 200_000;
 const RETRY_US: u64 = 1_000_000;
 
 pub struct Master<'h, R: Application> {
-    context: Context,
+    server: Server,
     sources: Sources,
     children: Children,
     spawner: Spawner<'h, R>,
@@ -54,7 +54,7 @@ pub struct Master<'h, R: Application> {
 impl<'h, R: Application> Master<'h, R> {
     pub fn new(
         runtime: &'h mut R,
-        context: Context,
+        server: Server,
         sources: Sources,
         services: Services,
         configuration: Configuration,
@@ -62,8 +62,8 @@ impl<'h, R: Application> Master<'h, R> {
     ) -> Master<'h, R> {
         let zygotes = Zygotes::new(sources.epoll.clone());
         Master {
-            proven: context.setup.settings.clone(),
-            context,
+            proven: server.setup.settings.clone(),
+            server,
             sources,
             children: Children::default(),
             spawner: Spawner { runtime, zygotes, private: Vec::new() },
@@ -77,14 +77,14 @@ impl<'h, R: Application> Master<'h, R> {
     }
 
     pub fn settings(&self) -> &Settings {
-        self.context.settings()
+        self.server.settings()
     }
 
     /// Runs until every child is gone; returns the exit status.
     pub fn run(&mut self) -> i32 {
         self.note_private();
         self.begin_generation();
-        while self.context.phase != Phase::Stopping || !self.children.is_empty() {
+        while self.server.phase != Phase::Stopping || !self.children.is_empty() {
             self.sources.wait(self.spawner.runtime, self.timeout());
             self.take_in_events();
             self.tick();
@@ -96,7 +96,7 @@ impl<'h, R: Application> Master<'h, R> {
     fn timeout(&self) -> Duration {
         let now = clock::monotonic_us();
         let log = log::pause().map(|pause| now + pause.as_micros() as u64);
-        let deadlines = [log, self.services.deadline(now, &self.context), self.children.deadline()];
+        let deadlines = [log, self.services.deadline(now, &self.server), self.children.deadline()];
         let until = deadlines.into_iter().flatten().fold(now + LONGEST_SLEEP_US, u64::min);
         Duration::from_micros(until.saturating_sub(now))
     }
@@ -113,7 +113,7 @@ impl<'h, R: Application> Master<'h, R> {
         self.read_notices();
         self.reap();
         self.dispatch(Event::Signals(signal::take_noted()));
-        for slot in generation::newly_ready(&self.context, &self.children) {
+        for slot in generation::newly_ready(&self.server, &self.children) {
             self.dispatch(Event::WorkerReady(slot));
         }
     }
@@ -154,14 +154,14 @@ impl<'h, R: Application> Master<'h, R> {
 
     fn tick(&mut self) {
         let now = clock::monotonic_us();
-        let context = &self.context;
-        self.children.kill_overdue(now, context.mercy(), |child| commands::give_up_boot(context, child));
-        for action in self.services.tick(now, &self.context, &mut self.children) {
+        let server = &self.server;
+        self.children.kill_overdue(now, server.mercy(), |child| commands::give_up_boot(server, child));
+        for action in self.services.tick(now, &self.server, &mut self.children) {
             self.execute(action);
         }
         log::flush();
-        self.recycler.start_successors(&mut self.spawner, &self.context, &mut self.children, now);
-        self.spawner.start_due(&self.context, &mut self.children, now);
+        self.recycler.start_successors(&mut self.spawner, &self.server, &mut self.children, now);
+        self.spawner.start_due(&self.server, &mut self.children, now);
     }
 
     // ── actions ──
@@ -170,9 +170,9 @@ impl<'h, R: Application> Master<'h, R> {
         match action {
             Action::Reload(cause) => self.reload(&cause),
             Action::Stop(cause) => self.stop(&cause),
-            Action::TogglePause(cause) => commands::toggle_pause(&mut self.context, &self.children, &cause),
-            Action::ReopenLog(cause) => log_file::reopen(&mut self.context, &self.children, &cause),
-            Action::LogStatus => log::say(&text::render(&status::of(&self.context, &self.children))),
+            Action::TogglePause(cause) => commands::toggle_pause(&mut self.server, &self.children, &cause),
+            Action::ReopenLog(cause) => log_file::reopen(&mut self.server, &self.children, &cause),
+            Action::LogStatus => log::say(&text::render(&status::of(&self.server, &self.children))),
             Action::DumpStacks(dump) => self.services.dumps.ask(dump),
             Action::DumpAllStacks(cause) => self.services.dumps.ask_all(&cause, &self.children),
             Action::Recycle(slot, why) => self.recycler.mark(slot, why),
@@ -182,7 +182,7 @@ impl<'h, R: Application> Master<'h, R> {
     // ── reload ──
 
     fn reload(&mut self, cause: &str) {
-        match self.context.phase {
+        match self.server.phase {
             Phase::Stopping => {}
             Phase::Starting | Phase::Reloading => {
                 log::say(&format!("{cause}: a generation is on its way already; another reload follows it"));
@@ -198,41 +198,41 @@ impl<'h, R: Application> Master<'h, R> {
 
     fn start_reload(&mut self, cause: &str) {
         self.readiness.manager.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::monotonic_us()));
-        let Some(settings) = self.configuration.read_again(cause, &self.context) else {
+        let Some(settings) = self.configuration.read_again(cause, &self.server) else {
             return self.readiness.manager.tell("READY=1");
         };
         self.take_on(settings);
         if self.settings().log.reopen {
-            log_file::reopen(&mut self.context, &self.children, cause);
+            log_file::reopen(&mut self.server, &self.children, cause);
         }
-        log::say(&format!("{cause}: starting generation {}", self.context.generation + 1));
-        self.context.phase = Phase::Reloading;
+        log::say(&format!("{cause}: starting generation {}", self.server.generation + 1));
+        self.server.phase = Phase::Reloading;
         self.begin_generation();
     }
 
     fn take_on(&mut self, settings: Arc<Settings>) {
         self.services.configure(&settings);
-        configuration::take_on(settings, &mut self.context);
+        configuration::take_on(settings, &mut self.server);
     }
 
     /// Starts what the next generation needs.
     fn begin_generation(&mut self) {
-        self.context.generation += 1;
+        self.server.generation += 1;
         self.children.cancel(Role::Worker);
         if self.settings().instance.lazy_apps {
             return self.start_workers();
         }
-        self.spawner.release_zygote(Leaving::Reloaded, &self.context, &mut self.children);
-        self.spawner.start_zygote(&self.context, &mut self.children);
+        self.spawner.release_zygote(Leaving::Reloaded, &self.server, &mut self.children);
+        self.spawner.start_zygote(&self.server, &mut self.children);
     }
 
     /// The application is loaded, or each worker loads it by itself.
     fn start_workers(&mut self) {
-        if self.settings().instance.no_server && self.context.phase == Phase::Starting {
+        if self.settings().instance.no_server && self.server.phase == Phase::Starting {
             log::say("no-server: everything is in order; stopping before the workers start");
             return self.begin_stop(0);
         }
-        self.spawner.start_missing(&self.context, &mut self.children);
+        self.spawner.start_missing(&self.server, &mut self.children);
     }
 
     /// A worker serves: its predecessor may go, or the generation may be complete.
@@ -241,28 +241,28 @@ impl<'h, R: Application> Master<'h, R> {
         let Some(child) = booting else { return };
         child.set_ready();
         let name = child.name();
-        if self.context.is_paused {
-            commands::command(&self.context, child, Command::Pause);
+        if self.server.is_paused {
+            commands::command(&self.server, child, Command::Pause);
         }
-        let replaces = self.recycler.retire_predecessor(slot, &self.context, &mut self.children);
-        if self.context.phase == Phase::Serving {
+        let replaces = self.recycler.retire_predecessor(slot, &self.server, &mut self.children);
+        if self.server.phase == Phase::Serving {
             if !replaces {
                 log::say(&format!("{name} is ready"));
             }
-        } else if scaling::is_complete(&self.context, &self.children) {
+        } else if scaling::is_complete(&self.server, &self.children) {
             self.complete_generation();
         }
     }
 
     fn complete_generation(&mut self) {
-        let was = std::mem::replace(&mut self.context.phase, Phase::Serving);
-        self.proven = self.context.setup.settings.clone();
-        let generation = self.context.generation;
-        self.context.scoreboard().generation().store(generation, Release);
-        generation::retire_older(&self.context, &mut self.children);
+        let was = std::mem::replace(&mut self.server.phase, Phase::Serving);
+        self.proven = self.server.setup.settings.clone();
+        let generation = self.server.generation;
+        self.server.scoreboard().generation().store(generation, Release);
+        generation::retire_older(&self.server, &mut self.children);
         self.readiness.manager.tell("READY=1");
         if was == Phase::Starting {
-            self.readiness.announce(&self.context);
+            self.readiness.announce(&self.server);
             self.note_private();
         } else {
             log::say(&format!("generation {generation} serves; the old workers finish"));
@@ -274,21 +274,21 @@ impl<'h, R: Application> Master<'h, R> {
 
     /// A generation that cannot boot. The first ends the server, a later one is dropped.
     fn fail_generation(&mut self, why: &str, status: i32) {
-        if self.context.phase == Phase::Starting {
+        if self.server.phase == Phase::Starting {
             log::say(&format!("{why}; nothing to serve, stopping"));
             return self.begin_stop(status);
         }
-        let (newest, serving) = (self.context.generation, generation::serving(&self.context));
+        let (newest, serving) = (self.server.generation, generation::serving(&self.server));
         log::say(&format!("{why}; generation {newest} is given up, generation {serving} serves on"));
-        generation::discard_newest(&self.context, &mut self.children);
-        self.spawner.release_zygote(Leaving::Discarded, &self.context, &mut self.children);
-        self.context.phase = Phase::Serving;
+        generation::discard_newest(&self.server, &mut self.children);
+        self.spawner.release_zygote(Leaving::Discarded, &self.server, &mut self.children);
+        self.server.phase = Phase::Serving;
         self.readiness.manager.tell("READY=1");
         self.reload_again = None;
         self.take_on(self.proven.clone());
         // Old workers that have died meanwhile get successors of the code that is on disk, as soon as it loads again.
-        self.context.generation = serving;
-        generation::start_missing_anew(&self.context, &mut self.children, clock::monotonic_us());
+        self.server.generation = serving;
+        generation::start_missing_anew(&self.server, &mut self.children, clock::monotonic_us());
     }
 
     // ── the zygote ──
@@ -301,7 +301,7 @@ impl<'h, R: Application> Master<'h, R> {
                 }
             }
             Notice::Forked { assignment, pid } => {
-                self.spawner.on_forked(zygote, (assignment, pid), &self.context, &mut self.children);
+                self.spawner.on_forked(zygote, (assignment, pid), &self.server, &mut self.children);
             }
             Notice::NotForked { assignment } => {
                 let not_forked = self.children.take_assigned(assignment);
@@ -312,7 +312,7 @@ impl<'h, R: Application> Master<'h, R> {
 
     fn on_not_forked(&mut self, child: &Child) {
         let now = clock::monotonic_us();
-        self.context.slot(child).unassign();
+        self.server.slot(child).unassign();
         self.recycler.forget(child.slot, now);
         self.children.start_at(Role::Worker, child.id, now + RETRY_US);
     }
@@ -321,7 +321,7 @@ impl<'h, R: Application> Master<'h, R> {
 
     fn on_ended(&mut self, child: &Child, ended: Ended) {
         // What it had not written yet.
-        log::inherit(&self.context.setup.lines.slot(child.slot));
+        log::inherit(&self.server.setup.lines.slot(child.slot));
         let consequence = match child.role {
             Role::Worker => self.on_worker_ended(child, ended),
             Role::Zygote => self.on_zygote_ended(child, ended),
@@ -332,32 +332,32 @@ impl<'h, R: Application> Master<'h, R> {
             Consequence::Failed(why, status) => self.fail_generation(&why, status),
             Consequence::ZygoteLost(why) => {
                 log::say(&format!("{why}; it is loaded again when a worker has to be replaced"));
-                generation::start_missing_later(&self.context, &mut self.children, clock::monotonic_us());
+                generation::start_missing_later(&self.server, &mut self.children, clock::monotonic_us());
             }
         }
     }
 
     fn on_worker_ended(&mut self, child: &Child, ended: Ended) -> Consequence {
         let now = clock::monotonic_us();
-        let is_stopping = self.context.phase == Phase::Stopping;
+        let is_stopping = self.server.phase == Phase::Stopping;
         self.services.dumps.forget(child.slot);
-        let served = generation::vacate(&self.context, child);
-        self.services.messages.empty_mailbox(child.slot, &self.context);
+        let served = generation::vacate(&self.server, child);
+        self.services.messages.empty_mailbox(child.slot, &self.server);
         if let Some(message) = exit::message(child, ended, Circumstances { served, is_stopping }) {
             log::say(&message);
         }
         self.recycler.forget(child.slot, now);
         match is_stopping {
             true => Consequence::Nothing,
-            false => generation::after_worker(&self.context, &mut self.children, child, ended, now),
+            false => generation::after_worker(&self.server, &mut self.children, child, ended, now),
         }
     }
 
     fn on_zygote_ended(&mut self, child: &Child, ended: Ended) -> Consequence {
-        for slot in self.spawner.remove_zygote(child, &self.context, &mut self.children) {
+        for slot in self.spawner.remove_zygote(child, &self.server, &mut self.children) {
             self.recycler.forget(slot, clock::monotonic_us());
         }
-        generation::after_zygote(&self.context, child, ended)
+        generation::after_zygote(&self.server, child, ended)
     }
 
     fn restart(&mut self, child: &Child, wait: Duration) {
@@ -370,7 +370,7 @@ impl<'h, R: Application> Master<'h, R> {
     // ── stop ──
 
     fn stop(&mut self, cause: &str) {
-        if self.context.phase == Phase::Stopping {
+        if self.server.phase == Phase::Stopping {
             let since_us = self.services.messages.closing.since_us();
             if clock::monotonic_us().saturating_sub(since_us) >= SAME_US {
                 log::say(&format!("{cause} again: stopping at once"));
@@ -382,18 +382,18 @@ impl<'h, R: Application> Master<'h, R> {
         // Whoever reads this may rely on it.
         log::say(&format!(
             "{cause}: stopping; requests in flight have {} s (worker-reload-mercy)",
-            self.context.mercy().as_secs()
+            self.server.mercy().as_secs()
         ));
     }
 
     /// Lets every child finish and leaves with this status.
     fn begin_stop(&mut self, status: i32) {
         self.readiness.manager.tell("STOPPING=1");
-        self.context.phase = Phase::Stopping;
+        self.server.phase = Phase::Stopping;
         self.exit_status = status;
         self.children.cancel(Role::Worker);
         self.spawner.end_zygotes(&mut self.children);
-        self.services.messages.begin_closing(clock::monotonic_us(), &self.context);
-        generation::retire_all(&self.context, &mut self.children);
+        self.services.messages.begin_closing(clock::monotonic_us(), &self.server);
+        generation::retire_all(&self.server, &mut self.children);
     }
 }

@@ -1,7 +1,7 @@
 //! A part of the master that does something by itself from time to time.
 
 use super::action::Action;
-use super::context::Context;
+use super::server::Server;
 use crate::config::Settings;
 use crate::supervise::Children;
 use crate::sys::epoll::Epoll;
@@ -17,10 +17,10 @@ pub trait Service {
     fn configure(&mut self, _: &Settings) {}
 
     /// Does what is due, in each turn of the loop; returns what the master is to do.
-    fn tick(&mut self, now: u64, context: &Context, children: &mut Children) -> Vec<Action>;
+    fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action>;
 
     /// When it needs another turn at the latest; `None`: one each second is enough.
-    fn deadline(&self, _now: u64, _: &Context) -> Option<u64> {
+    fn deadline(&self, _now: u64, _: &Server) -> Option<u64> {
         None
     }
 }

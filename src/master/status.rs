@@ -1,25 +1,25 @@
 //! What everybody does, for SIGUSR1.
 
-use super::context::Context;
+use super::server::Server;
 use crate::report::{ListenerStatus, Status, WorkerStatus};
 use crate::shm::scoreboard::Snapshot;
 use crate::supervise::{Child, Children, Role};
 use crate::sys::{clock, socket};
 use std::os::fd::AsFd;
 
-pub fn of(context: &Context, children: &Children) -> Status {
-    let snapshot = context.scoreboard().snapshot();
-    let listeners = context.setup.listeners.iter().map(|listener| ListenerStatus {
+pub fn of(server: &Server, children: &Children) -> Status {
+    let snapshot = server.scoreboard().snapshot();
+    let listeners = server.setup.listeners.iter().map(|listener| ListenerStatus {
         name: listener.name.clone(),
         waiting: socket::backlog(listener.fd.as_fd()).map(|queue| queue.waiting),
     });
     let mut workers: Vec<_> = children.of(Role::Worker).collect();
     workers.sort_by_key(|child| (child.id, child.generation));
     Status {
-        phase: format!("{:?}", context.phase),
-        is_paused: context.is_paused,
-        generation: context.generation,
-        started_us: context.started_us,
+        phase: format!("{:?}", server.phase),
+        is_paused: server.is_paused,
+        generation: server.generation,
+        started_us: server.started_us,
         now_us: clock::monotonic_us(),
         listeners: listeners.collect(),
         workers: workers.into_iter().filter_map(|child| worker(child, &snapshot)).collect(),

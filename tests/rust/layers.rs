@@ -171,7 +171,7 @@ fn the_master_has_one_thread() {
 #[test]
 fn one_file_of_the_master_knows_how_many_workers_there_are() {
     let may = |name: &str| !name.starts_with("master/") || name == "master/workers/scaling.rs";
-    let hits = outside(&sources(), "processes", may);
+    let hits = outside(sources(), "processes", may);
     let offences = hits.into_iter().filter(|hit| hit.contains("instance.processes"));
     none(offences.collect(), "ask scaling::target() how many workers there are to be");
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{Settings, Watch};
 use crate::master::action::{Action, OfCause};
-use crate::master::context::{Context, Phase};
+use crate::master::server::{Phase, Server};
 use crate::master::service::{EachSecond, Service};
 use crate::shm::scoreboard::RestartRequest;
 use crate::supervise::{Children, Role};
@@ -25,9 +25,9 @@ impl Service for Files {
         self.touches = Touches::new(&settings.watch);
     }
 
-    fn tick(&mut self, now: u64, context: &Context, children: &mut Children) -> Vec<Action> {
+    fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
         let mut actions = Vec::new();
-        if take_module_changes(context, children) {
+        if take_module_changes(server, children) {
             actions.push(Action::Reload("py-autoreload".to_owned()));
         }
         if self.second.pass(now) {
@@ -48,12 +48,12 @@ fn once(found: Vec<Action>) -> Vec<Action> {
 }
 
 /// Has a worker found a changed module? It is told once.
-fn take_module_changes(context: &Context, children: &Children) -> bool {
-    if context.phase != Phase::Serving || context.settings().watch.python.is_none() {
+fn take_module_changes(server: &Server, children: &Children) -> bool {
+    if server.phase != Phase::Serving || server.settings().watch.python.is_none() {
         return false;
     }
     let up = children.of(Role::Worker).filter(|child| child.is_up());
-    up.filter(|child| context.slot(child).take_restart_request(RestartRequest::Reload)).count() > 0
+    up.filter(|child| server.slot(child).take_restart_request(RestartRequest::Reload)).count() > 0
 }
 
 #[derive(Debug)]

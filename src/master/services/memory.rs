@@ -3,7 +3,7 @@
 use crate::config::Recycle;
 use crate::log;
 use crate::master::action::{Action, Why};
-use crate::master::context::Context;
+use crate::master::server::Server;
 use crate::master::service::{EachSecond, Service};
 use crate::supervise::{Child, Children, Leaving, Role};
 use crate::sys::process;
@@ -20,25 +20,25 @@ impl Memory {
 }
 
 impl Service for Memory {
-    fn tick(&mut self, now: u64, context: &Context, children: &mut Children) -> Vec<Action> {
-        let recycle = &context.settings().recycle;
+    fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
+        let recycle = &server.settings().recycle;
         let limits =
             [recycle.resident, recycle.address_space, recycle.evil_resident, recycle.evil_address_space];
         if !self.second.pass(now) || limits == [0; 4] {
             return Vec::new();
         }
         let workers = children.of_mut(Role::Worker).filter(|child| child.is_up());
-        workers.filter_map(|child| check(context, recycle, child, now)).collect()
+        workers.filter_map(|child| check(server, recycle, child, now)).collect()
     }
 }
 
-fn check(context: &Context, recycle: &Recycle, child: &mut Child, now: u64) -> Option<Action> {
+fn check(server: &Server, recycle: &Recycle, child: &mut Child, now: u64) -> Option<Action> {
     let memory = process::memory(child.pid?)?;
     if let Some((bytes, option)) = beyond(memory, recycle.evil_resident, recycle.evil_address_space) {
         kill(child, bytes, &format!("evil-{option}"), now);
         return None;
     }
-    let has_served = context.slot(child).requests().load(Relaxed) > 0;
+    let has_served = server.slot(child).requests().load(Relaxed) > 0;
     let (bytes, option) = beyond(memory, recycle.resident, recycle.address_space).filter(|_| has_served)?;
     Some(Action::Recycle(child.slot, Why::Memory(bytes, option)))
 }

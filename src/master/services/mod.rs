@@ -6,7 +6,7 @@ mod memory;
 mod messages;
 
 use super::action::Action;
-use super::context::Context;
+use super::server::Server;
 use super::service::Service;
 use super::workers::harakiri::Harakiri;
 use super::workers::stack_dump::StackDumps;
@@ -55,11 +55,11 @@ impl Services {
         self.all_mut().into_iter().for_each(|service| service.configure(settings));
     }
 
-    pub fn tick(&mut self, now: u64, context: &Context, children: &mut Children) -> Vec<Action> {
-        self.all_mut().into_iter().flat_map(|service| service.tick(now, context, children)).collect()
+    pub fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
+        self.all_mut().into_iter().flat_map(|service| service.tick(now, server, children)).collect()
     }
 
-    pub fn deadline(&self, now: u64, context: &Context) -> Option<u64> {
-        self.all().iter().filter_map(|service| service.deadline(now, context)).min()
+    pub fn deadline(&self, now: u64, server: &Server) -> Option<u64> {
+        self.all().iter().filter_map(|service| service.deadline(now, server)).min()
     }
 }

@@ -5,8 +5,8 @@ use crate::config::{Protocol, Settings};
 use crate::log::lines::Lines;
 use crate::master::action::SIGNALS;
 use crate::master::configuration::Configuration;
-use crate::master::context::{Context, Phase};
 use crate::master::run::Master;
+use crate::master::server::{Phase, Server};
 use crate::master::services::Services;
 use crate::master::sources::Sources;
 use crate::master::workers::scaling;
@@ -85,8 +85,8 @@ pub fn master<R: Application>(
         id: 0,
         assignment: Assignment::default(),
     };
-    let context = Context { setup, phase: Phase::Starting, is_paused: false, generation: 0, started_us: now };
-    Ok(Master::new(runtime, context, sources, services, configuration, readiness))
+    let server = Server { setup, phase: Phase::Starting, is_paused: false, generation: 0, started_us: now };
+    Ok(Master::new(runtime, server, sources, services, configuration, readiness))
 }
 
 fn accepting(settings: &Settings, bound: &[Bound], alive: &OwnedFd, only_uwsgi: bool) -> Result<Accepting> {

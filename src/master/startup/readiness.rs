@@ -3,7 +3,7 @@
 use super::pidfile::{PidFile, When};
 use crate::config::{AppSource, Protocol, Settings};
 use crate::log;
-use crate::master::context::Context;
+use crate::master::server::Server;
 use crate::master::workers::scaling;
 use crate::net::listener::Bound;
 use crate::sys::{io, process};
@@ -32,8 +32,8 @@ impl Readiness {
     }
 
     /// The first generation serves.
-    pub fn announce(&mut self, context: &Context) {
-        log::say(&announcement(context));
+    pub fn announce(&mut self, server: &Server) {
+        log::say(&announcement(server));
         for file in self.pidfiles.iter().filter(|file| file.when == When::Ready) {
             if let Err(message) = file.write() {
                 log::say(&message);
@@ -46,10 +46,10 @@ impl Readiness {
 }
 
 /// The one line that says what is served and where.
-fn announcement(context: &Context) -> String {
-    let settings = context.settings();
+fn announcement(server: &Server) -> String {
+    let settings = server.settings();
     let apps: Vec<String> = settings.apps.mounts.iter().map(describe).collect();
-    let places: Vec<String> = context.setup.listeners.iter().map(|bound| address(bound, settings)).collect();
+    let places: Vec<String> = server.setup.listeners.iter().map(|bound| address(bound, settings)).collect();
     let (workers, threads) = (scaling::target(settings), settings.instance.threads);
     format!(
         "rwsgi {} serves {} on {} (master {}, {workers} worker{} × {threads} thread{})",

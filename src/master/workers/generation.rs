@@ -2,7 +2,7 @@
 //! that does not get ready leaves the old one serving.
 
 use super::{commands, scaling};
-use crate::master::context::{Context, Phase};
+use crate::master::server::{Phase, Server};
 use crate::process::exit::EXIT_NO_APP;
 use crate::shm::scoreboard::Stage;
 use crate::supervise::{Child, Children, Ended, Leaving, Role, exit};
@@ -28,63 +28,63 @@ pub enum Consequence {
 
 /// Workers that have written on the scoreboard that they are ready. Not before their pid is known: who is ready is
 /// signalled.
-pub fn newly_ready(context: &Context, children: &Children) -> Vec<usize> {
+pub fn newly_ready(server: &Server, children: &Children) -> Vec<usize> {
     let is_ready = |child: &&Child| {
-        child.is_booting() && child.pid.is_some() && context.slot(child).stage() == Stage::Ready
+        child.is_booting() && child.pid.is_some() && server.slot(child).stage() == Stage::Ready
     };
     children.of(Role::Worker).filter(is_ready).map(|child| child.slot).collect()
 }
 
 /// The generation that serves.
-pub fn serving(context: &Context) -> u64 {
-    context.scoreboard().generation().load(Acquire)
+pub fn serving(server: &Server) -> u64 {
+    server.scoreboard().generation().load(Acquire)
 }
 
 /// Every worker of older generations may go.
-pub fn retire_older(context: &Context, children: &mut Children) {
-    let is_old = |child: &&mut Child| child.generation != context.generation && child.leaving().is_none();
+pub fn retire_older(server: &Server, children: &mut Children) {
+    let is_old = |child: &&mut Child| child.generation != server.generation && child.leaving().is_none();
     for child in children.of_mut(Role::Worker).filter(is_old) {
-        commands::retire(context, child, Leaving::Reloaded);
+        commands::retire(server, child, Leaving::Reloaded);
     }
 }
 
 /// The newest generation is given up.
-pub fn discard_newest(context: &Context, children: &mut Children) {
-    for child in children.of_mut(Role::Worker).filter(|child| child.generation == context.generation) {
-        commands::retire(context, child, Leaving::Discarded);
+pub fn discard_newest(server: &Server, children: &mut Children) {
+    for child in children.of_mut(Role::Worker).filter(|child| child.generation == server.generation) {
+        commands::retire(server, child, Leaving::Discarded);
     }
 }
 
-pub fn retire_all(context: &Context, children: &mut Children) {
-    children.of_mut(Role::Worker).for_each(|child| commands::retire(context, child, Leaving::Stopped));
+pub fn retire_all(server: &Server, children: &mut Children) {
+    children.of_mut(Role::Worker).for_each(|child| commands::retire(server, child, Leaving::Stopped));
 }
 
 /// Workers that are missing are started in a while, unless they are due already.
-pub fn start_missing_later(context: &Context, children: &mut Children, now: u64) {
-    for id in scaling::missing(context, children) {
+pub fn start_missing_later(server: &Server, children: &mut Children, now: u64) {
+    for id in scaling::missing(server, children) {
         children.start_unless_due(Role::Worker, id, now + RETRY_US);
     }
 }
 
 /// The same, whenever they were due.
-pub fn start_missing_anew(context: &Context, children: &mut Children, now: u64) {
-    for id in scaling::missing(context, children) {
+pub fn start_missing_anew(server: &Server, children: &mut Children, now: u64) {
+    for id in scaling::missing(server, children) {
         children.start_at(Role::Worker, id, now + RETRY_US);
     }
 }
 
 pub fn after_worker(
-    context: &Context,
+    server: &Server,
     children: &mut Children,
     child: &Child,
     ended: Ended,
     now: u64,
 ) -> Consequence {
     // A retired worker whose successor serves already leaves no gap.
-    if child.generation != context.generation || !scaling::lacks(context, children, child.id) {
+    if child.generation != server.generation || !scaling::lacks(server, children, child.id) {
         return Consequence::Nothing;
     }
-    let is_new = !child.was_ready && context.phase != Phase::Serving;
+    let is_new = !child.was_ready && server.phase != Phase::Serving;
     if is_new && ended == Ended::Exited(EXIT_NO_APP) {
         return Consequence::Failed("the application cannot be loaded".to_owned(), EXIT_NO_APP);
     }
@@ -96,21 +96,21 @@ pub fn after_worker(
 }
 
 /// Nobody is in the slot of a worker that has ended; returns how many requests it has answered.
-pub fn vacate(context: &Context, child: &Child) -> u64 {
-    let slot = context.slot(child);
+pub fn vacate(server: &Server, child: &Child) -> u64 {
+    let slot = server.slot(child);
     let served = slot.requests().load(Relaxed);
     slot.unassign();
     slot.pid().store(0, Release);
-    context.scoreboard().cores(child.slot).for_each(|core| core.end());
+    server.scoreboard().cores(child.slot).for_each(|core| core.end());
     served
 }
 
-pub fn after_zygote(context: &Context, zygote: &Child, ended: Ended) -> Consequence {
+pub fn after_zygote(server: &Server, zygote: &Child, ended: Ended) -> Consequence {
     let why = match ended {
         Ended::Exited(EXIT_NO_APP) => "the application cannot be loaded".to_owned(),
         _ => exit::cause("the process that loads the application", ended),
     };
-    match context.phase {
+    match server.phase {
         // It was let go.
         _ if zygote.leaving().is_some() => Consequence::Nothing,
         Phase::Stopping => Consequence::Nothing,
@@ -124,60 +124,60 @@ pub fn after_zygote(context: &Context, zygote: &Child, ended: Ended) -> Conseque
 mod tests {
     use super::*;
     use crate::config::Settings;
-    use crate::master::context::tests::{add_worker, serving};
+    use crate::master::server::tests::{add_worker, serving};
 
-    fn booting(context: &Context) -> Child {
-        Child { pid: Some(9), ..Child::new(Role::Worker, 1, 0, context.generation) }
+    fn booting(server: &Server) -> Child {
+        Child { pid: Some(9), ..Child::new(Role::Worker, 1, 0, server.generation) }
     }
 
-    fn after(context: &Context, children: &mut Children, child: &Child, status: i32) -> Consequence {
-        after_worker(context, children, child, Ended::Exited(status), child.spawned_us + 1000)
+    fn after(server: &Server, children: &mut Children, child: &Child, status: i32) -> Consequence {
+        after_worker(server, children, child, Ended::Exited(status), child.spawned_us + 1000)
     }
 
     #[test]
     fn a_new_generation_fails_where_an_old_one_starts_workers_again() {
-        let (mut context, mut children) = (serving(Settings::default()), Children::default());
-        let child = booting(&context);
-        assert!(matches!(after(&context, &mut children, &child, EXIT_NO_APP), Consequence::Restart(_)));
-        context.phase = Phase::Reloading;
+        let (mut server, mut children) = (serving(Settings::default()), Children::default());
+        let child = booting(&server);
+        assert!(matches!(after(&server, &mut children, &child, EXIT_NO_APP), Consequence::Restart(_)));
+        server.phase = Phase::Reloading;
         let no_app = Consequence::Failed("the application cannot be loaded".to_owned(), EXIT_NO_APP);
-        assert_eq!(after(&context, &mut children, &child, EXIT_NO_APP), no_app);
-        assert!(matches!(after(&context, &mut children, &child, 3), Consequence::Restart(_)));
+        assert_eq!(after(&server, &mut children, &child, EXIT_NO_APP), no_app);
+        assert!(matches!(after(&server, &mut children, &child, 3), Consequence::Restart(_)));
         let failed = Consequence::Failed("workers die before they are ready".to_owned(), 1);
-        assert_eq!(after(&context, &mut children, &child, 3), failed);
+        assert_eq!(after(&server, &mut children, &child, 3), failed);
     }
 
     #[test]
     fn nobody_takes_the_place_of_who_is_replaced_already() {
-        let (mut context, mut children) = (serving(Settings::default()), Children::default());
-        let child = booting(&context);
-        add_worker(&context, &mut children, 1, 1);
-        assert_eq!(after(&context, &mut children, &child, 0), Consequence::Nothing);
-        context.generation = 2;
-        assert_eq!(after(&context, &mut children, &child, 0), Consequence::Nothing);
+        let (mut server, mut children) = (serving(Settings::default()), Children::default());
+        let child = booting(&server);
+        add_worker(&server, &mut children, 1, 1);
+        assert_eq!(after(&server, &mut children, &child, 0), Consequence::Nothing);
+        server.generation = 2;
+        assert_eq!(after(&server, &mut children, &child, 0), Consequence::Nothing);
     }
 
     #[test]
     fn a_zygote_that_ends_by_itself_stops_a_reload_and_no_server() {
-        let mut context = serving(Settings::default());
+        let mut server = serving(Settings::default());
         let mut zygote = Child::new(Role::Zygote, 0, 9, 1);
         let lost = "the process that loads the application ended with status 3".to_owned();
         let ended = Ended::Exited(3);
-        assert_eq!(after_zygote(&context, &zygote, ended), Consequence::ZygoteLost(lost.clone()));
-        context.phase = Phase::Starting;
-        assert_eq!(after_zygote(&context, &zygote, ended), Consequence::Failed(lost, 1));
+        assert_eq!(after_zygote(&server, &zygote, ended), Consequence::ZygoteLost(lost.clone()));
+        server.phase = Phase::Starting;
+        assert_eq!(after_zygote(&server, &zygote, ended), Consequence::Failed(lost, 1));
         zygote.leave(Leaving::Reloaded, None);
-        assert_eq!(after_zygote(&context, &zygote, ended), Consequence::Nothing);
+        assert_eq!(after_zygote(&server, &zygote, ended), Consequence::Nothing);
     }
 
     #[test]
     fn a_worker_is_ready_when_its_pid_is_known() {
-        let (context, mut children) = (serving(Settings::default()), Children::default());
-        context.scoreboard().worker(2).assign(1, 1, context.scoreboard().next_assignment());
-        context.scoreboard().worker(2).set_stage(Stage::Ready);
+        let (server, mut children) = (serving(Settings::default()), Children::default());
+        server.scoreboard().worker(2).assign(1, 1, server.scoreboard().next_assignment());
+        server.scoreboard().worker(2).set_stage(Stage::Ready);
         children.expect(Child::new(Role::Worker, 1, 2, 1));
-        assert!(newly_ready(&context, &children).is_empty());
+        assert!(newly_ready(&server, &children).is_empty());
         children.get_mut(Role::Worker, 2).unwrap().set_pid(i32::MAX, 0);
-        assert_eq!(newly_ready(&context, &children), [2]);
+        assert_eq!(newly_ready(&server, &children), [2]);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::Settings;
 use crate::master::action::{Action, Dump, Then};
-use crate::master::context::Context;
+use crate::master::server::Server;
 use crate::master::service::Service;
 use crate::shm::scoreboard::{CoreSlot, Phase, Scoreboard};
 use crate::supervise::{Child, Children, Leaving, Role};
@@ -29,21 +29,21 @@ impl Harakiri {
 }
 
 impl Service for Harakiri {
-    fn tick(&mut self, now: u64, context: &Context, children: &mut Children) -> Vec<Action> {
+    fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
         // After a suspend every deadline looks missed: let one round pass.
         let was_away = now.saturating_sub(self.last_look_us) > SUSPENDED_US;
         self.last_look_us = now;
-        let Some(limit) = context.settings().harakiri.timeout.filter(|_| !was_away) else {
+        let Some(limit) = server.settings().harakiri.timeout.filter(|_| !was_away) else {
             return Vec::new();
         };
         let may_run = |child: &&mut Child| child.was_ready && child.leaving() != Some(Leaving::Harakiri);
         let workers = children.of_mut(Role::Worker).filter(may_run);
-        workers.filter_map(|child| check(context, child, limit, now)).collect()
+        workers.filter_map(|child| check(server, child, limit, now)).collect()
     }
 
     /// Often enough that nobody is late by more than a quarter.
-    fn deadline(&self, now: u64, context: &Context) -> Option<u64> {
-        Some(now + interval_us(context.settings()))
+    fn deadline(&self, now: u64, server: &Server) -> Option<u64> {
+        Some(now + interval_us(server.settings()))
     }
 }
 
@@ -52,11 +52,11 @@ fn interval_us(settings: &Settings) -> u64 {
     quarter.clamp(50_000, 1_000_000)
 }
 
-fn check(context: &Context, child: &mut Child, limit: Duration, now: u64) -> Option<Action> {
-    let scoreboard = context.scoreboard();
+fn check(server: &Server, child: &mut Child, limit: Duration, now: u64) -> Option<Action> {
+    let scoreboard = server.scoreboard();
     let late = latest(scoreboard, child.slot, now)?;
     let core = scoreboard.core(child.slot, late.core);
-    let grace = context.settings().harakiri.graceful_timeout.map_or(0, |time| time.as_micros() as u64);
+    let grace = server.settings().harakiri.graceful_timeout.map_or(0, |time| time.as_micros() as u64);
     let is_gentle = grace > 0 && now < late.deadline + grace;
     let title = sentence(scoreboard, child, late.core, is_gentle, now, limit.as_secs_f32());
     if is_gentle && !warn_once(core) {
@@ -112,19 +112,19 @@ fn sentence(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::master::context::tests::{add_worker, serving};
+    use crate::master::server::tests::{add_worker, serving};
 
     const SECOND: u64 = 1_000_000;
 
     /// One worker whose request has been late since the first second.
-    fn server(graceful_timeout: Option<Duration>) -> (Context, Children) {
+    fn server(graceful_timeout: Option<Duration>) -> (Server, Children) {
         let mut settings = Settings::default();
         settings.harakiri.timeout = Some(Duration::from_secs(1));
         settings.harakiri.graceful_timeout = graceful_timeout;
-        let (context, mut children) = (serving(settings), Children::default());
-        add_worker(&context, &mut children, 1, 2);
-        context.scoreboard().core(2, 0).begin(8, 1, SECOND, b"GET", b"/slow");
-        (context, children)
+        let (server, mut children) = (serving(settings), Children::default());
+        add_worker(&server, &mut children, 1, 2);
+        server.scoreboard().core(2, 0).begin(8, 1, SECOND, b"GET", b"/slow");
+        (server, children)
     }
 
     fn then(actions: &[Action]) -> Option<Then> {
@@ -136,40 +136,40 @@ mod tests {
 
     #[test]
     fn a_late_request_ends_its_worker_once() {
-        let (context, mut children) = server(None);
+        let (server, mut children) = server(None);
         let mut harakiri = Harakiri::starting(0);
-        assert_eq!(harakiri.tick(SECOND - 1, &context, &mut children), []);
-        let actions = harakiri.tick(SECOND, &context, &mut children);
+        assert_eq!(harakiri.tick(SECOND - 1, &server, &mut children), []);
+        let actions = harakiri.tick(SECOND, &server, &mut children);
         let Some(Action::DumpStacks(dump)) = actions.first() else { panic!("{actions:?}") };
         let title = "*** HARAKIRI ON WORKER 1 (pid: 0, core: 0): GET /slow has run for 1.0 s, harakiri = 1 s; the worker is \
                      killed ***";
         assert_eq!((dump.slot, dump.title.as_str(), dump.then), (2, title, Then::Kill));
         assert_eq!(children.get(Role::Worker, 2).unwrap().leaving(), Some(Leaving::Harakiri));
-        assert_eq!(harakiri.tick(SECOND, &context, &mut children), []);
+        assert_eq!(harakiri.tick(SECOND, &server, &mut children), []);
     }
 
     #[test]
     fn grace_comes_first_and_once() {
-        let (context, mut children) = server(Some(Duration::from_secs(2)));
+        let (server, mut children) = server(Some(Duration::from_secs(2)));
         let mut harakiri = Harakiri::starting(0);
-        assert_eq!(then(&harakiri.tick(SECOND, &context, &mut children)), Some(Then::Expire));
-        assert_eq!(harakiri.tick(2 * SECOND, &context, &mut children), []);
-        assert_eq!(then(&harakiri.tick(3 * SECOND, &context, &mut children)), Some(Then::Kill));
+        assert_eq!(then(&harakiri.tick(SECOND, &server, &mut children)), Some(Then::Expire));
+        assert_eq!(harakiri.tick(2 * SECOND, &server, &mut children), []);
+        assert_eq!(then(&harakiri.tick(3 * SECOND, &server, &mut children)), Some(Then::Kill));
     }
 
     #[test]
     fn a_machine_that_was_suspended_gets_another_round() {
-        let (context, mut children) = server(None);
+        let (server, mut children) = server(None);
         let mut harakiri = Harakiri::starting(0);
         let woken = 100 * SECOND;
-        assert_eq!(harakiri.tick(woken, &context, &mut children), []);
-        assert_eq!(then(&harakiri.tick(woken + 1, &context, &mut children)), Some(Then::Kill));
+        assert_eq!(harakiri.tick(woken, &server, &mut children), []);
+        assert_eq!(then(&harakiri.tick(woken + 1, &server, &mut children)), Some(Then::Kill));
     }
 
     #[test]
     fn nobody_is_late_by_more_than_a_quarter() {
-        let (context, _) = server(None);
-        assert_eq!(Harakiri::starting(0).deadline(7, &context), Some(7 + SECOND / 4));
+        let (server, _) = server(None);
+        assert_eq!(Harakiri::starting(0).deadline(7, &server), Some(7 + SECOND / 4));
         assert_eq!(interval_us(&Settings::default()), SECOND);
     }
 }

@@ -6,7 +6,7 @@ use super::{commands, scaling};
 use crate::config::Recycle;
 use crate::log;
 use crate::master::action::Why;
-use crate::master::context::{Context, Phase};
+use crate::master::server::{Phase, Server};
 use crate::shm::scoreboard::RestartRequest;
 use crate::supervise::{Child, Children, Leaving, Role};
 use crate::worker::application::Application;
@@ -48,11 +48,11 @@ impl Recycler {
     }
 
     /// May one more worker be replaced now?
-    fn has_room(&self, context: &Context, children: &Children) -> bool {
+    fn has_room(&self, server: &Server, children: &Children) -> bool {
         let leaves = |child: &&Child| {
             self.successor(child.slot).is_some() || child.leaving() == Some(Leaving::Recycled)
         };
-        children.of(Role::Worker).filter(leaves).count() < scaling::at_once(context.settings())
+        children.of(Role::Worker).filter(leaves).count() < scaling::at_once(server.settings())
     }
 
     fn successor(&self, slot: usize) -> Option<usize> {
@@ -63,39 +63,39 @@ impl Recycler {
     pub fn start_successors<R: Application>(
         &mut self,
         spawner: &mut Spawner<'_, R>,
-        context: &Context,
+        server: &Server,
         children: &mut Children,
         now: u64,
     ) {
-        for (slot, id, why) in self.candidates(context, children, now) {
-            if !self.has_room(context, children) {
+        for (slot, id, why) in self.candidates(server, children, now) {
+            if !self.has_room(server, children) {
                 return;
             }
-            if let Some(successor) = spawner.start_worker(id, context, children) {
+            if let Some(successor) = spawner.start_worker(id, server, children) {
                 self.set_successor(slot, why, successor);
             }
         }
     }
 
     /// Workers whose time has come: slot, number, why.
-    fn candidates(&self, context: &Context, children: &Children, now: u64) -> Vec<(usize, u32, Why)> {
-        if context.phase != Phase::Serving {
+    fn candidates(&self, server: &Server, children: &Children, now: u64) -> Vec<(usize, u32, Why)> {
+        if server.phase != Phase::Serving {
             return Vec::new();
         }
-        let candidate = |child: &Child| Some((child.slot, child.id, self.reason(context, child, now)?));
+        let candidate = |child: &Child| Some((child.slot, child.id, self.reason(server, child, now)?));
         children.of(Role::Worker).filter_map(candidate).collect()
     }
 
-    fn reason(&self, context: &Context, child: &Child, now: u64) -> Option<Why> {
+    fn reason(&self, server: &Server, child: &Child, now: u64) -> Option<Why> {
         let plan = self.plan(child.slot);
         let waits = plan.is_some_and(|plan| plan.successor.is_some() || now < plan.not_before_us);
         if !child.is_up() || waits {
             return None;
         }
-        let recycle = &context.settings().recycle;
+        let recycle = &server.settings().recycle;
         let age = Duration::from_micros(now.saturating_sub(child.spawned_us));
         let old = is_old(recycle, child.id, age).then_some(Why::Lifetime);
-        let why = requested(context, child).or(plan.map(|plan| plan.why)).or(old)?;
+        let why = requested(server, child).or(plan.map(|plan| plan.why)).or(old)?;
         (age >= shortest_life(recycle, why)).then_some(why)
     }
 
@@ -108,13 +108,13 @@ impl Recycler {
     }
 
     /// The worker in this slot serves. If it takes another's place, that one is told to leave.
-    pub fn retire_predecessor(&self, successor: usize, context: &Context, children: &mut Children) -> bool {
+    pub fn retire_predecessor(&self, successor: usize, server: &Server, children: &mut Children) -> bool {
         let Some(plan) = self.plans.iter().find(|plan| plan.successor == Some(successor)) else {
             return false;
         };
         if let Some(old) = children.get_mut(Role::Worker, plan.slot) {
-            say_why(context, old, plan.why);
-            commands::retire(context, old, Leaving::Recycled);
+            say_why(server, old, plan.why);
+            commands::retire(server, old, Leaving::Recycled);
         }
         true
     }
@@ -129,8 +129,8 @@ impl Recycler {
 }
 
 /// What the worker itself has asked for.
-fn requested(context: &Context, child: &Child) -> Option<Why> {
-    match context.slot(child).restart_request() {
+fn requested(server: &Server, child: &Child) -> Option<Why> {
+    match server.slot(child).restart_request() {
         RestartRequest::MaxRequests => Some(Why::Requests),
         RestartRequest::Exception => Some(Why::Exception),
         RestartRequest::Leave => Some(Why::Told),
@@ -153,9 +153,9 @@ fn is_old(recycle: &Recycle, id: u32, age: Duration) -> bool {
 }
 
 /// Says of a worker whose successor is ready why it is replaced.
-fn say_why(context: &Context, child: &Child, why: Why) {
+fn say_why(server: &Server, child: &Child, why: Why) {
     let text = match why {
-        Why::Requests => format!("has served {} requests", context.slot(child).requests().load(Relaxed)),
+        Why::Requests => format!("has served {} requests", server.slot(child).requests().load(Relaxed)),
         Why::Exception => "has raised an exception that asks for it (reload-on-exception)".to_owned(),
         Why::Told => "was told to leave".to_owned(),
         Why::Broken => "cannot take connections any more".to_owned(),
@@ -168,7 +168,7 @@ fn say_why(context: &Context, child: &Child, why: Why) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::master::context::tests::{add_worker, serving};
+    use crate::master::server::tests::{add_worker, serving};
 
     #[test]
     fn later_workers_live_longer() {
@@ -180,51 +180,51 @@ mod tests {
         assert!(!is_old(&Recycle::default(), 1, seconds(1 << 40)));
     }
 
-    fn server(workers: u32) -> (Context, Children) {
-        let (context, mut children) = (serving(scaling::tests::settings(workers)), Children::default());
-        (1..=workers).for_each(|id| add_worker(&context, &mut children, id, id as usize - 1));
-        (context, children)
+    fn server(workers: u32) -> (Server, Children) {
+        let (server, mut children) = (serving(scaling::tests::settings(workers)), Children::default());
+        (1..=workers).for_each(|id| add_worker(&server, &mut children, id, id as usize - 1));
+        (server, children)
     }
 
     #[test]
     fn a_worker_is_replaced_when_it_asks_and_its_successor_is_there() {
-        let (context, mut children) = server(2);
+        let (server, mut children) = server(2);
         let mut recycler = Recycler::default();
-        assert_eq!(recycler.candidates(&context, &children, 0), []);
-        context.scoreboard().worker(1).set_restart_request(RestartRequest::MaxRequests);
-        assert_eq!(recycler.candidates(&context, &children, 0), [(1, 2, Why::Requests)]);
+        assert_eq!(recycler.candidates(&server, &children, 0), []);
+        server.scoreboard().worker(1).set_restart_request(RestartRequest::MaxRequests);
+        assert_eq!(recycler.candidates(&server, &children, 0), [(1, 2, Why::Requests)]);
         recycler.set_successor(1, Why::Requests, 3);
-        assert_eq!(recycler.candidates(&context, &children, 0), []);
-        assert!(!recycler.has_room(&context, &children));
-        assert!(!recycler.retire_predecessor(0, &context, &mut children));
-        assert!(recycler.retire_predecessor(3, &context, &mut children));
+        assert_eq!(recycler.candidates(&server, &children, 0), []);
+        assert!(!recycler.has_room(&server, &children));
+        assert!(!recycler.retire_predecessor(0, &server, &mut children));
+        assert!(recycler.retire_predecessor(3, &server, &mut children));
         assert_eq!(children.get(Role::Worker, 1).unwrap().leaving(), Some(Leaving::Recycled));
-        assert!(!recycler.has_room(&context, &children));
+        assert!(!recycler.has_room(&server, &children));
     }
 
     #[test]
     fn a_successor_that_does_not_come_is_tried_again_later() {
-        let (context, children) = server(1);
+        let (server, children) = server(1);
         let mut recycler = Recycler::default();
         recycler.mark(0, Why::Lifetime);
         recycler.mark(0, Why::Memory(1, "reload-on-rss"));
-        assert_eq!(recycler.candidates(&context, &children, 0), [(0, 1, Why::Lifetime)]);
+        assert_eq!(recycler.candidates(&server, &children, 0), [(0, 1, Why::Lifetime)]);
         recycler.set_successor(0, Why::Lifetime, 2);
         recycler.forget(2, 5);
-        assert_eq!(recycler.candidates(&context, &children, RETRY_US + 4), []);
-        assert_eq!(recycler.candidates(&context, &children, RETRY_US + 5), [(0, 1, Why::Lifetime)]);
+        assert_eq!(recycler.candidates(&server, &children, RETRY_US + 4), []);
+        assert_eq!(recycler.candidates(&server, &children, RETRY_US + 5), [(0, 1, Why::Lifetime)]);
         recycler.forget(0, 5);
-        assert_eq!(recycler.candidates(&context, &children, RETRY_US + 5), []);
+        assert_eq!(recycler.candidates(&server, &children, RETRY_US + 5), []);
     }
 
     #[test]
     fn memory_that_is_exceeded_at_once_replaces_nobody_at_once() {
-        let (context, children) = server(1);
+        let (server, children) = server(1);
         let mut recycler = Recycler::default();
         let why = Why::Memory(1, "reload-on-rss");
         recycler.mark(0, why);
         let shortest = SHORTEST_LIFE.as_micros() as u64;
-        assert_eq!(recycler.candidates(&context, &children, shortest - 1), []);
-        assert_eq!(recycler.candidates(&context, &children, shortest), [(0, 1, why)]);
+        assert_eq!(recycler.candidates(&server, &children, shortest - 1), []);
+        assert_eq!(recycler.candidates(&server, &children, shortest), [(0, 1, why)]);
     }
 }

@@ -1,7 +1,7 @@
 //! How many workers there are to be. Nobody else in the master asks the configuration for that.
 
 use crate::config::Settings;
-use crate::master::context::Context;
+use crate::master::server::Server;
 use crate::policy::recycle;
 use crate::supervise::{Child, Children, Role};
 
@@ -26,29 +26,29 @@ pub fn slots(settings: &Settings) -> usize {
 }
 
 /// Numbers of workers of the newest generation that are to serve and neither do so nor boot.
-pub fn missing(context: &Context, children: &Children) -> Vec<u32> {
-    (1..=target(context.settings())).filter(|&id| lacks(context, children, id)).collect()
+pub fn missing(server: &Server, children: &Children) -> Vec<u32> {
+    (1..=target(server.settings())).filter(|&id| lacks(server, children, id)).collect()
 }
 
 /// Does no worker of the newest generation with this number serve or boot?
-pub fn lacks(context: &Context, children: &Children, id: u32) -> bool {
-    !has(context, children, id, |child| child.leaving().is_none())
+pub fn lacks(server: &Server, children: &Children, id: u32) -> bool {
+    !has(server, children, id, |child| child.leaving().is_none())
 }
 
 /// Does every worker of the newest generation serve?
-pub fn is_complete(context: &Context, children: &Children) -> bool {
-    (1..=target(context.settings())).all(|id| has(context, children, id, Child::is_up))
+pub fn is_complete(server: &Server, children: &Children) -> bool {
+    (1..=target(server.settings())).all(|id| has(server, children, id, Child::is_up))
 }
 
-fn has(context: &Context, children: &Children, id: u32, is_so: impl Fn(&Child) -> bool) -> bool {
+fn has(server: &Server, children: &Children, id: u32, is_so: impl Fn(&Child) -> bool) -> bool {
     let mut workers = children.of(Role::Worker);
-    workers.any(|child| child.id == id && child.generation == context.generation && is_so(child))
+    workers.any(|child| child.id == id && child.generation == server.generation && is_so(child))
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::master::context::tests::{add_worker, serving};
+    use crate::master::server::tests::{add_worker, serving};
     use crate::supervise::Leaving;
 
     pub fn settings(processes: u32) -> Settings {
@@ -59,17 +59,17 @@ pub mod tests {
 
     #[test]
     fn who_is_missing_is_of_the_newest_generation() {
-        let (mut context, mut children) = (serving(settings(3)), Children::default());
-        add_worker(&context, &mut children, 1, 0);
-        add_worker(&context, &mut children, 3, 4);
-        assert_eq!(missing(&context, &children), [2]);
-        assert!(!is_complete(&context, &children));
-        add_worker(&context, &mut children, 2, 1);
-        assert!(is_complete(&context, &children));
+        let (mut server, mut children) = (serving(settings(3)), Children::default());
+        add_worker(&server, &mut children, 1, 0);
+        add_worker(&server, &mut children, 3, 4);
+        assert_eq!(missing(&server, &children), [2]);
+        assert!(!is_complete(&server, &children));
+        add_worker(&server, &mut children, 2, 1);
+        assert!(is_complete(&server, &children));
         children.get_mut(Role::Worker, 4).unwrap().leave(Leaving::Recycled, None);
-        assert_eq!(missing(&context, &children), [3]);
-        context.generation = 2;
-        assert_eq!(missing(&context, &children), [1, 2, 3]);
+        assert_eq!(missing(&server, &children), [3]);
+        server.generation = 2;
+        assert_eq!(missing(&server, &children), [1, 2, 3]);
     }
 
     #[test]

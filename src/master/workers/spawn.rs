@@ -6,7 +6,7 @@ use super::zygote::protocol::ForkRequest;
 use super::{generation, scaling};
 use crate::base::reason::reason;
 use crate::log;
-use crate::master::context::{Context, Phase};
+use crate::master::server::{Phase, Server};
 use crate::shm::scoreboard::Assignment;
 use crate::supervise::{Child, Children, Leaving, Role};
 use crate::sys::{clock, io, signal, user};
@@ -30,20 +30,20 @@ pub struct Spawner<'h, R: Application> {
 
 impl<R: Application> Spawner<'_, R> {
     /// Loads the application in a process of its own, of which the workers will be forked.
-    pub fn start_zygote(&mut self, context: &Context, children: &mut Children) {
-        if let Err(error) = self.fork_zygote(context, children) {
-            cannot_start("a zygote", &error, context, children);
+    pub fn start_zygote(&mut self, server: &Server, children: &mut Children) {
+        if let Err(error) = self.fork_zygote(server, children) {
+            cannot_start("a zygote", &error, server, children);
         }
     }
 
-    fn fork_zygote(&mut self, context: &Context, children: &mut Children) -> Result<()> {
+    fn fork_zygote(&mut self, server: &Server, children: &mut Children) -> Result<()> {
         let (ours, theirs) = io::packet_pair()?;
         let mut private = self.private();
         private.push(ours.as_raw_fd());
-        let slot = self.zygotes.next_log_slot(context.scoreboard());
-        let setup = Setup { slot, ..context.setup.clone() };
-        let mut child = Child::new(Role::Zygote, 0, slot, context.generation);
-        let boot_timeout = context.settings().supervise.boot_timeout;
+        let slot = self.zygotes.next_log_slot(server.scoreboard());
+        let setup = Setup { slot, ..server.setup.clone() };
+        let mut child = Child::new(Role::Zygote, 0, slot, server.generation);
+        let boot_timeout = server.settings().supervise.boot_timeout;
         let (hooks, runtime) = (self.runtime.hooks(), &mut *self.runtime);
         child.begin(clock::monotonic_us(), boot_timeout);
         let pid = children.fork(child, hooks, &private, || zygote::live(runtime, &setup, theirs))?;
@@ -56,42 +56,42 @@ impl<R: Application> Spawner<'_, R> {
     }
 
     /// Starts every worker that is missing.
-    pub fn start_missing(&mut self, context: &Context, children: &mut Children) {
+    pub fn start_missing(&mut self, server: &Server, children: &mut Children) {
         children.cancel(Role::Worker);
-        for id in scaling::missing(context, children) {
-            self.start_worker(id, context, children);
+        for id in scaling::missing(server, children) {
+            self.start_worker(id, server, children);
         }
     }
 
     /// Starts a worker of the newest generation; returns its slot. `None`: not now, it is put off.
-    pub fn start_worker(&mut self, id: u32, context: &Context, children: &mut Children) -> Option<usize> {
-        let Some(slot) = free_slot(context, children) else {
+    pub fn start_worker(&mut self, id: u32, server: &Server, children: &mut Children) -> Option<usize> {
+        let Some(slot) = free_slot(server, children) else {
             // Workers of several generations are busy still: one of them goes, at the latest when its mercy is over.
             put_off(id, children);
             return None;
         };
-        let started = if context.settings().instance.lazy_apps {
-            self.fork_worker(assign(context, id, slot), context, children)
+        let started = if server.settings().instance.lazy_apps {
+            self.fork_worker(assign(server, id, slot), server, children)
         } else {
-            let zygote = self.ready_zygote(id, context, children)?;
-            self.ask_zygote(zygote, assign(context, id, slot), children)
+            let zygote = self.ready_zygote(id, server, children)?;
+            self.ask_zygote(zygote, assign(server, id, slot), children)
         };
         if let Err(error) = started {
-            context.scoreboard().worker(slot).unassign();
-            cannot_start(&format!("worker {id}"), &error, context, children);
+            server.scoreboard().worker(slot).unassign();
+            cannot_start(&format!("worker {id}"), &error, server, children);
             return None;
         }
         Some(slot)
     }
 
     /// `None`: worker `id` is put off until there is one.
-    fn ready_zygote(&mut self, id: u32, context: &Context, children: &mut Children) -> Option<i32> {
+    fn ready_zygote(&mut self, id: u32, server: &Server, children: &mut Children) -> Option<i32> {
         match newest_zygote(children) {
             Some(zygote) if zygote.is_up() => return zygote.pid,
             Some(_) => put_off(id, children),
             None => {
                 put_off(id, children);
-                self.start_zygote(context, children);
+                self.start_zygote(server, children);
             }
         }
         None
@@ -105,23 +105,23 @@ impl<R: Application> Spawner<'_, R> {
         Ok(())
     }
 
-    fn fork_worker(&mut self, child: Child, context: &Context, children: &mut Children) -> Result<()> {
+    fn fork_worker(&mut self, child: Child, server: &Server, children: &mut Children) -> Result<()> {
         let Child { slot, id, assignment, .. } = child;
-        let setup = Setup { slot, id, assignment, ..context.setup.clone() };
+        let setup = Setup { slot, id, assignment, ..server.setup.clone() };
         let private = self.private();
         let (hooks, runtime) = (self.runtime.hooks(), &mut *self.runtime);
         children.fork(child, hooks, &private, || run::live(runtime, &setup, None)).map(drop)
     }
 
     /// Starts the workers whose time has come.
-    pub fn start_due(&mut self, context: &Context, children: &mut Children, now: u64) {
-        if context.phase == Phase::Stopping {
+    pub fn start_due(&mut self, server: &Server, children: &mut Children, now: u64) {
+        if server.phase == Phase::Stopping {
             return;
         }
         for due in children.take_due(now) {
             match due.role {
-                Role::Worker if scaling::lacks(context, children, due.id) => {
-                    self.start_worker(due.id, context, children);
+                Role::Worker if scaling::lacks(server, children, due.id) => {
+                    self.start_worker(due.id, server, children);
                 }
                 // A zygote is started when a worker is and there is none.
                 Role::Worker | Role::Zygote => {}
@@ -145,10 +145,10 @@ impl<R: Application> Spawner<'_, R> {
         &self,
         zygote: i32,
         (assignment, pid): (Assignment, i32),
-        context: &Context,
+        server: &Server,
         children: &mut Children,
     ) {
-        let instance = &context.settings().instance;
+        let instance = &server.settings().instance;
         let is_privileged = instance.master_as_root && instance.uid.is_some() && user::is_root();
         if is_privileged && !self.zygotes.may_have_forked(zygote, pid) {
             return distrust(zygote, pid, children);
@@ -159,8 +159,8 @@ impl<R: Application> Spawner<'_, R> {
     }
 
     /// The zygote of the newest generation is not needed any more: it ends when its socket closes, or is killed.
-    pub fn release_zygote(&mut self, why: Leaving, context: &Context, children: &mut Children) {
-        let grace_us = context.settings().supervise.reload_mercy.as_micros() as u64;
+    pub fn release_zygote(&mut self, why: Leaving, server: &Server, children: &mut Children) {
+        let grace_us = server.settings().supervise.reload_mercy.as_micros() as u64;
         for zygote in children.of_mut(Role::Zygote).filter(|zygote| zygote.leaving().is_none()) {
             zygote.leave(why, Some(clock::monotonic_us() + grace_us));
             zygote.pid.into_iter().for_each(|pid| self.zygotes.release(pid));
@@ -179,16 +179,11 @@ impl<R: Application> Spawner<'_, R> {
 
     /// A zygote has ended. Workers that it was asked for will not come; one that it has forked and not told of finds that its
     /// slot is not its own. Returns their slots.
-    pub fn remove_zygote(
-        &mut self,
-        zygote: &Child,
-        context: &Context,
-        children: &mut Children,
-    ) -> Vec<usize> {
+    pub fn remove_zygote(&mut self, zygote: &Child, server: &Server, children: &mut Children) -> Vec<usize> {
         let Some(pid) = zygote.pid else { return Vec::new() };
         self.zygotes.remove(pid);
         let unforked = children.take_unforked(pid);
-        unforked.iter().for_each(|child| context.slot(child).unassign());
+        unforked.iter().for_each(|child| server.slot(child).unassign());
         unforked.into_iter().map(|child| child.slot).collect()
     }
 }
@@ -209,17 +204,17 @@ pub fn newest_zygote(children: &Children) -> Option<&Child> {
 }
 
 /// A slot that no worker sits in.
-fn free_slot(context: &Context, children: &Children) -> Option<usize> {
-    (0..context.scoreboard().slots()).find(|&slot| children.get(Role::Worker, slot).is_none())
+fn free_slot(server: &Server, children: &Children) -> Option<usize> {
+    (0..server.scoreboard().slots()).find(|&slot| children.get(Role::Worker, slot).is_none())
 }
 
 /// A worker of the newest generation, which sits in this slot from now on.
-fn assign(context: &Context, id: u32, slot: usize) -> Child {
-    let scoreboard = context.scoreboard();
+fn assign(server: &Server, id: u32, slot: usize) -> Child {
+    let scoreboard = server.scoreboard();
     let assignment: Assignment = scoreboard.next_assignment();
-    scoreboard.worker(slot).assign(id.into(), context.generation, assignment);
-    let mut child = Child { assignment, ..Child::new(Role::Worker, id, slot, context.generation) };
-    child.begin(clock::monotonic_us(), context.settings().supervise.boot_timeout);
+    scoreboard.worker(slot).assign(id.into(), server.generation, assignment);
+    let mut child = Child { assignment, ..Child::new(Role::Worker, id, slot, server.generation) };
+    child.begin(clock::monotonic_us(), server.settings().supervise.boot_timeout);
     child
 }
 
@@ -227,7 +222,7 @@ fn put_off(id: u32, children: &mut Children) {
     children.start_at(Role::Worker, id, clock::monotonic_us() + PUT_OFF_US);
 }
 
-fn cannot_start(what: &str, error: &Error, context: &Context, children: &mut Children) {
+fn cannot_start(what: &str, error: &Error, server: &Server, children: &mut Children) {
     log::say(&format!("cannot start {what}: {}; trying again in a second", reason(error)));
-    generation::start_missing_later(context, children, clock::monotonic_us());
+    generation::start_missing_later(server, children, clock::monotonic_us());
 }

@@ -2,7 +2,7 @@
 
 use crate::log;
 use crate::master::action::{Action, Dump, Then};
-use crate::master::context::Context;
+use crate::master::server::Server;
 use crate::master::service::Service;
 use crate::master::sources::OTHER;
 use crate::shm::scoreboard::{Command, Scoreboard};
@@ -63,13 +63,13 @@ impl StackDumps {
         self.text.contains(&0)
     }
 
-    fn start(&mut self, dump: Dump, now: u64, context: &Context, children: &Children) {
+    fn start(&mut self, dump: Dump, now: u64, server: &Server, children: &Children) {
         let Some(child) = children.get(Role::Worker, dump.slot) else { return };
         // What a dump that came too late may have left behind.
         self.receive();
         self.text.clear();
         if dump.then == Then::Kill {
-            let slot = context.slot(child);
+            let slot = server.slot(child);
             slot.rescue().store(1, Release);
             // Until it is dead, others take what comes.
             slot.set_command(Command::Pause);
@@ -110,22 +110,22 @@ impl Service for StackDumps {
         epoll.add(&self.pipe, epoll::READ, OTHER)
     }
 
-    fn tick(&mut self, now: u64, context: &Context, children: &mut Children) -> Vec<Action> {
+    fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
         loop {
             if let Some(deadline) = self.current.as_ref().map(|(_, deadline)| *deadline) {
                 if !self.receive() && now < deadline {
                     return Vec::new();
                 }
                 if let Some((dump, _)) = self.current.take() {
-                    self.finish(&dump, context.scoreboard(), children);
+                    self.finish(&dump, server.scoreboard(), children);
                 }
             }
             let Some(dump) = self.queue.pop_front() else { return Vec::new() };
-            self.start(dump, now, context, children);
+            self.start(dump, now, server, children);
         }
     }
 
-    fn deadline(&self, _now: u64, _: &Context) -> Option<u64> {
+    fn deadline(&self, _now: u64, _: &Server) -> Option<u64> {
         self.current.as_ref().map(|(_, deadline)| *deadline)
     }
 }
@@ -160,15 +160,15 @@ fn core_of(scoreboard: Scoreboard, slot: usize, line: &str) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::config::Settings;
-    use crate::master::context::tests::{add_worker, serving};
+    use crate::master::server::tests::{add_worker, serving};
 
     /// Two workers, the pipe that they dump into, and who reads it.
-    fn server() -> (Context, Children, OwnedFd, StackDumps) {
-        let (context, mut children) = (serving(Settings::default()), Children::default());
-        add_worker(&context, &mut children, 1, 0);
-        add_worker(&context, &mut children, 2, 1);
+    fn server() -> (Server, Children, OwnedFd, StackDumps) {
+        let (server, mut children) = (serving(Settings::default()), Children::default());
+        add_worker(&server, &mut children, 1, 0);
+        add_worker(&server, &mut children, 2, 1);
         let (reading, writing) = io::pipe(true).unwrap();
-        (context, children, writing, StackDumps::new(reading))
+        (server, children, writing, StackDumps::new(reading))
     }
 
     fn dump(slot: usize, then: Then) -> Dump {
@@ -177,55 +177,55 @@ mod tests {
 
     #[test]
     fn one_worker_dumps_at_a_time() {
-        let (context, mut children, pipe, mut dumps) = server();
+        let (server, mut children, pipe, mut dumps) = server();
         dumps.ask_all("SIGUSR2", &children);
         dumps.ask_all("SIGUSR2", &children);
-        assert_eq!(dumps.deadline(0, &context), None);
-        dumps.tick(5, &context, &mut children);
-        assert_eq!((dumps.queue.len(), dumps.deadline(5, &context)), (1, Some(5 + PATIENCE_US)));
+        assert_eq!(dumps.deadline(0, &server), None);
+        dumps.tick(5, &server, &mut children);
+        assert_eq!((dumps.queue.len(), dumps.deadline(5, &server)), (1, Some(5 + PATIENCE_US)));
         io::write_now(pipe.as_fd(), b"stacks\n").unwrap();
-        dumps.tick(6, &context, &mut children);
+        dumps.tick(6, &server, &mut children);
         assert_eq!(dumps.queue.len(), 1);
         io::write_now(pipe.as_fd(), b"more\n\0").unwrap();
-        dumps.tick(7, &context, &mut children);
-        assert_eq!((dumps.queue.len(), dumps.deadline(7, &context)), (0, Some(7 + PATIENCE_US)));
+        dumps.tick(7, &server, &mut children);
+        assert_eq!((dumps.queue.len(), dumps.deadline(7, &server)), (0, Some(7 + PATIENCE_US)));
     }
 
     #[test]
     fn nobody_waits_long_for_who_does_not_answer_or_is_gone() {
-        let (context, mut children, _pipe, mut dumps) = server();
+        let (server, mut children, _pipe, mut dumps) = server();
         dumps.ask(dump(0, Then::Nothing));
         dumps.ask(dump(1, Then::Nothing));
-        dumps.tick(0, &context, &mut children);
-        dumps.tick(PATIENCE_US, &context, &mut children);
+        dumps.tick(0, &server, &mut children);
+        dumps.tick(PATIENCE_US, &server, &mut children);
         assert_eq!(dumps.current.as_ref().unwrap().0.slot, 1);
         dumps.forget(1);
-        dumps.tick(PATIENCE_US + 1, &context, &mut children);
+        dumps.tick(PATIENCE_US + 1, &server, &mut children);
         assert!(dumps.current.is_none());
     }
 
     #[test]
     fn who_is_to_die_takes_no_more_and_dies_after_its_dump() {
-        let (context, mut children, _pipe, mut dumps) = server();
+        let (server, mut children, _pipe, mut dumps) = server();
         dumps.ask(dump(1, Then::Kill));
-        dumps.tick(0, &context, &mut children);
-        let slot = context.scoreboard().worker(1);
+        dumps.tick(0, &server, &mut children);
+        let slot = server.scoreboard().worker(1);
         assert_eq!((slot.command(), slot.rescue().load(Relaxed)), (Command::Pause, 1));
         assert!(!children.get(Role::Worker, 1).unwrap().was_killed);
-        dumps.tick(PATIENCE_US, &context, &mut children);
+        dumps.tick(PATIENCE_US, &server, &mut children);
         assert!(children.get(Role::Worker, 1).unwrap().was_killed);
     }
 
     #[test]
     fn threads_are_named_by_their_cores() {
-        let (context, ..) = server();
-        let core = context.scoreboard().core(1, 0);
+        let (server, ..) = server();
+        let core = server.scoreboard().core(1, 0);
         core.ident().store(0x7f01, Relaxed);
         let text =
             "Current thread 0x00007f01 (most recent call first):\n  File \"a.py\"\nThread 0x09 (most\n";
-        let named = name_cores(context.scoreboard(), 1, text);
+        let named = name_cores(server.scoreboard(), 1, text);
         assert_eq!(named, text.replace("first):", "first): [core 0: idle]"));
         core.begin(8, 0, 0, b"GET", b"/a");
-        assert!(name_cores(context.scoreboard(), 1, text).contains("first): [core 0: GET /a]\n"));
+        assert!(name_cores(server.scoreboard(), 1, text).contains("first): [core 0: GET /a]\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! What all parts of the master may know: what the server is doing, and what its children get.
+//! The server as all parts of the master may know it: what it is doing, and what its children get.
 
 use crate::config::Settings;
 use crate::shm::scoreboard::{Scoreboard, WorkerSlot};
@@ -17,7 +17,7 @@ pub enum Phase {
     Stopping,
 }
 
-pub struct Context {
+pub struct Server {
     /// What each child gets, the settings of the newest generation among it.
     pub setup: Setup,
     pub phase: Phase,
@@ -27,7 +27,7 @@ pub struct Context {
     pub started_us: u64,
 }
 
-impl Context {
+impl Server {
     pub fn settings(&self) -> &Settings {
         &self.setup.settings
     }
@@ -58,8 +58,8 @@ pub mod tests {
     use crate::worker::accept::Accepting;
     use std::sync::Arc;
 
-    /// The context of a server whose generation 1 serves.
-    pub fn serving(settings: Settings) -> Context {
+    /// A server whose generation 1 serves.
+    pub fn serving(settings: Settings) -> Server {
         let slots = scaling::slots(&settings);
         let (alive, news) = io::pipe(true).unwrap();
         let news = Arc::new(news);
@@ -80,15 +80,15 @@ pub mod tests {
             assignment: Assignment::default(),
             settings: Arc::new(settings),
         };
-        Context { setup, phase: Phase::Serving, is_paused: false, generation: 1, started_us: 0 }
+        Server { setup, phase: Phase::Serving, is_paused: false, generation: 1, started_us: 0 }
     }
 
     /// A worker of the newest generation that serves, without a process.
-    pub fn add_worker(context: &Context, children: &mut Children, id: u32, slot: usize) {
-        let assignment = context.scoreboard().next_assignment();
-        context.scoreboard().worker(slot).assign(id.into(), context.generation, assignment);
-        context.scoreboard().worker(slot).set_stage(Stage::Ready);
-        let mut child = Child { assignment, ..Child::new(Role::Worker, id, slot, context.generation) };
+    pub fn add_worker(server: &Server, children: &mut Children, id: u32, slot: usize) {
+        let assignment = server.scoreboard().next_assignment();
+        server.scoreboard().worker(slot).assign(id.into(), server.generation, assignment);
+        server.scoreboard().worker(slot).set_stage(Stage::Ready);
+        let mut child = Child { assignment, ..Child::new(Role::Worker, id, slot, server.generation) };
         child.set_ready();
         children.expect(child);
     }
