@@ -3,7 +3,7 @@
 use crate::config::{self, Action, Loaded, Settings, Sources, check};
 use crate::log;
 use crate::master;
-use crate::master::reread::{Read, Reread};
+use crate::master::configuration::{Configuration, Read};
 use crate::worker::application::Application;
 use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -69,9 +69,9 @@ fn serve_loaded(mut loaded: Loaded, sources: Sources, object: Option<Py<PyAny>>)
     if loaded.settings.instance.show_config {
         print(&config::show(&loaded.settings));
     }
-    let mut reread = Reread::new(reader(sources, &loaded));
-    reread.has_said(&loaded);
-    master::start::serve(&mut Interpreter::new(object), loaded.settings, reread)
+    let mut configuration = Configuration::new(reader(sources, &loaded));
+    configuration.set_said(&loaded);
+    master::startup::serve::serve(&mut Interpreter::new(object), loaded.settings, configuration)
 }
 
 fn print(text: &str) {
@@ -183,7 +183,7 @@ pub fn serve(app: Option<Bound<'_, PyAny>>, options: &Bound<'_, PyDict>) -> PyRe
         Sources { environment: environment(), keywords, object: object.is_some(), ..Sources::default() };
     let loaded = config::load(&sources).map_err(|error| config_error(options.py(), &error))?;
     let status = serve_loaded(loaded, sources, object);
-    master::start::reset_signals();
+    master::startup::serve::reset_signals();
     match status {
         0 => Ok(()),
         status => Err(BootError::new_err(format!("the server ended with status {status}; its log says why"))),

@@ -11,6 +11,8 @@ pub mod net;
 pub mod policy;
 pub mod process;
 pub mod proto;
+pub mod report;
 pub mod shm;
+pub mod supervise;
 pub mod sys;
 pub mod worker;

@@ -1,63 +1,37 @@
-//! SIGUSR1: what everybody does, into the log.
+//! What everybody does, for SIGUSR1.
 
-use super::Master;
-use crate::log;
-use crate::shm::scoreboard::Stage;
+use super::server::Server;
+use crate::report::{ListenerStatus, Status, WorkerStatus};
+use crate::shm::scoreboard::Snapshot;
+use crate::supervise::{Child, Children, Role};
 use crate::sys::{clock, socket};
-use crate::worker::application::Application;
-use std::fmt::Write;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::*;
 
-impl<R: Application> Master<'_, R> {
-    pub(super) fn log_status(&self) {
-        log::say(&self.status());
+pub fn of(server: &Server, children: &Children) -> Status {
+    let snapshot = server.scoreboard().snapshot();
+    let listeners = server.setup.listeners.iter().map(|listener| ListenerStatus {
+        name: listener.name.clone(),
+        waiting: socket::backlog(listener.fd.as_fd()).map(|queue| queue.waiting),
+    });
+    let mut workers: Vec<_> = children.of(Role::Worker).collect();
+    workers.sort_by_key(|child| (child.id, child.generation));
+    Status {
+        phase: format!("{:?}", server.phase),
+        is_paused: server.is_paused,
+        generation: server.generation,
+        started_us: server.started_us,
+        now_us: clock::monotonic_us(),
+        listeners: listeners.collect(),
+        workers: workers.into_iter().filter_map(|child| worker(child, &snapshot)).collect(),
     }
+}
 
-    fn status(&self) -> String {
-        let now = clock::monotonic_us();
-        let age = |since: u64| now.saturating_sub(since) / 1_000_000;
-        let mut out = format!(
-            "status: {:?}, generation {}, up {} s{}",
-            self.phase,
-            self.generation,
-            age(self.started_us),
-            if self.paused { ", paused" } else { "" }
-        );
-        for listener in self.base.listeners.iter() {
-            let waiting = socket::backlog(listener.fd.as_fd()).map(|queue| queue.waiting);
-            let queue = waiting.map_or_else(String::new, |waiting| format!(", {waiting} waiting"));
-            let _ = write!(out, "\nlistens on {}{queue}", listener.name);
-        }
-        let mut children: Vec<_> = self.children.iter().collect();
-        children.sort_by_key(|child| (child.id, child.generation));
-        for child in children {
-            let slot = child.on(&self.scoreboard);
-            let stage = match (slot.stage(), child.leaving) {
-                (Stage::Ready, None) => "ready".to_owned(),
-                (Stage::Booting, None) => "booting".to_owned(),
-                (_, Some(why)) => format!("leaving ({why:?})").to_lowercase(),
-                (stage, None) => format!("{stage:?}").to_lowercase(),
-            };
-            let _ = write!(
-                out,
-                "\n{}: {stage}, generation {}, {} requests, {} exceptions, {} clients gone, {} refused, up {} s",
-                child.name(),
-                child.generation,
-                slot.requests().load(Relaxed),
-                slot.exceptions().load(Relaxed),
-                slot.gone_clients().load(Relaxed),
-                slot.refused().load(Relaxed),
-                age(child.spawned_us)
-            );
-            for (index, core) in self.scoreboard.cores(child.slot).enumerate() {
-                if let Some(current) = core.current_request() {
-                    let ms = now.saturating_sub(current.started_us) / 1000;
-                    let _ =
-                        write!(out, "\n  core {index}: {} {} for {ms} ms", current.method, current.target);
-                }
-            }
-        }
-        out
-    }
+fn worker(child: &Child, snapshot: &Snapshot) -> Option<WorkerStatus> {
+    let on_scoreboard = snapshot.workers.iter().find(|worker| worker.slot == child.slot)?.clone();
+    Some(WorkerStatus {
+        name: child.name(),
+        started_us: child.spawned_us,
+        leaving: child.leaving().map(|why| format!("{why:?}").to_lowercase()),
+        on_scoreboard,
+    })
 }

@@ -20,6 +20,7 @@ const MODULES: &[(&str, u8, &[&str])] = &[
     ("net", 4, &["base", "config", "proto", "sys", "shm"]),
     ("process", 4, &["base", "config", "sys", "shm", "log"]),
     ("aio", 4, &["base", "sys"]),
+    ("supervise", 5, &["base", "sys", "shm", "policy", "log", "process"]),
     ("worker", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process"]),
     (
         "gateway",
@@ -35,8 +36,20 @@ const MODULES: &[(&str, u8, &[&str])] = &[
         "master",
         6,
         &[
-            "base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process", "worker",
-            "gateway", "cluster",
+            "base",
+            "config",
+            "proto",
+            "sys",
+            "shm",
+            "policy",
+            "report",
+            "log",
+            "net",
+            "process",
+            "supervise",
+            "worker",
+            "gateway",
+            "cluster",
         ],
     ),
 ];
@@ -112,7 +125,9 @@ fn system_calls_stay_in_their_module() {
 fn who_writes_to_a_client_goes_through_its_session() {
     // A zygote and its master speak over a socket pair.
     let may = |name: &str| {
-        ["sys/", "net/client.rs", "net/tls/", "master/zygote.rs"].iter().any(|part| name.starts_with(part))
+        ["sys/", "net/client.rs", "net/tls/", "master/workers/zygote/"]
+            .iter()
+            .any(|part| name.starts_with(part))
     };
     for word in ["send", "send_two", "send_with_more", "send_parts", "sendfile", "recv", "recv_slice"] {
         let offences = outside(sources(), &format!("io::{word}"), may);
@@ -143,13 +158,22 @@ fn only_the_top_prints() {
 #[test]
 fn the_master_has_one_thread() {
     let sources = sources();
-    let master = || sources.iter().filter(|source| source.module() == "master");
+    let master = || sources.iter().filter(|source| ["master", "supervise"].contains(&source.module()));
     let offences = ["thread", "rayon", "tokio", "JoinHandle"].iter().flat_map(|word| {
         master()
             .flat_map(|source| source.find(word))
             .filter(|hit| *word != "thread" || hit.contains("thread::"))
     });
     none(offences.collect(), "a thread in the master would hold locks that its children never get");
+}
+
+/// `cheaper` will change how many workers there are to be in one place.
+#[test]
+fn one_file_of_the_master_knows_how_many_workers_there_are() {
+    let may = |name: &str| !name.starts_with("master/") || name == "master/workers/scaling.rs";
+    let hits = outside(sources(), "processes", may);
+    let offences = hits.into_iter().filter(|hit| hit.contains("instance.processes"));
+    none(offences.collect(), "ask scaling::target() how many workers there are to be");
 }
 
 #[test]

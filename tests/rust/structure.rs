@@ -16,28 +16,19 @@ use std::path::Path;
 const ACYCLIC: &[&str] = &["worker", "master", "supervise"];
 
 /// Files that are part of an import cycle.
-const CYCLIC: &[&str] = &[
-    "master/child.rs",
-    "master/dump.rs",
-    "master/mod.rs",
-    "master/recycle.rs",
-    "master/reread.rs",
-    "master/start.rs",
-    "master/stopping.rs",
-    "master/watch.rs",
-];
+const CYCLIC: &[&str] = &[];
 
 const MAX_FUNCTION: usize = 60;
 const MAX_MEDIAN: usize = 9;
 /// Functions that are longer.
-const LONG_FUNCTIONS: &[&str] = &["master/start.rs build"];
+const LONG_FUNCTIONS: &[&str] = &[];
 
 /// The types that everything else is built around: few fields, and all methods in one file.
 const CENTRAL: &[&str] =
     &["Acceptor", "ConnTable", "Context", "Core", "Master", "Places", "Shared", "Thread"];
 const MAX_FIELDS: usize = 12;
 /// Those that are larger: how many fields they have at most, and in how many files their methods are.
-const LARGE_TYPES: &[(&str, usize, usize)] = &[("Master", 30, 13)];
+const LARGE_TYPES: &[(&str, usize, usize)] = &[];
 
 /// Lines of a file without its tests.
 const MAX_FILE: usize = 420;

@@ -138,11 +138,13 @@ fn sockets_keep_their_order() {
 #[test]
 fn what_only_the_start_reads_is_fixed() {
     let sources = [
-        include_str!("../../../src/master/start.rs"),
-        include_str!("../../../src/master/bind.rs"),
-        include_str!("../../../src/master/pidfile.rs"),
+        include_str!("../../../src/master/startup/serve.rs"),
+        include_str!("../../../src/master/startup/limits.rs"),
+        include_str!("../../../src/master/startup/build.rs"),
+        include_str!("../../../src/master/startup/listeners.rs"),
+        include_str!("../../../src/master/startup/pidfile.rs"),
     ];
-    // Read again when a reload takes on its settings (reread.rs) or when the server ends, by workers, or for messages.
+    // Read again when a reload takes on its settings (configuration.rs) or when the server ends, by workers, or for messages.
     let read_again = [
         "procnames",
         "watch",

@@ -1,20 +1,19 @@
 //! A reload reads the configuration again. What only a restart can change stays as it is, and is named.
 
-use super::watch::Touches;
-use super::{Master, start};
+use super::server::Server;
 use crate::base::reason::reason;
-use crate::config::{Action, ConfigError, Loaded, Settings};
+use crate::config::{Action, ConfigError, Loaded, ProcNames, Settings};
 use crate::log;
+use crate::process::title;
 use crate::sys::proctitle;
-use crate::worker::application::Application;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Reads every source of the configuration from the beginning.
 pub type Read = Box<dyn Fn() -> Result<Loaded, ConfigError>>;
 
-/// How the configuration is read again.
-pub struct Reread {
+/// The configuration, and how it is read again.
+pub struct Configuration {
     read: Read,
     /// Where the server was started: names of files may be relative to it.
     dir: Option<PathBuf>,
@@ -22,10 +21,10 @@ pub struct Reread {
     said: Vec<String>,
 }
 
-impl Reread {
+impl Configuration {
     /// To be made before the server changes its directory.
-    pub fn new(read: Read) -> Reread {
-        Reread { read, dir: std::env::current_dir().ok(), said: Vec::new() }
+    pub fn new(read: Read) -> Configuration {
+        Configuration { read, dir: std::env::current_dir().ok(), said: Vec::new() }
     }
 
     fn load(&self) -> Result<Loaded, String> {
@@ -57,44 +56,42 @@ impl Reread {
     }
 
     /// The log has these already.
-    pub fn has_said(&mut self, loaded: &Loaded) {
+    pub fn set_said(&mut self, loaded: &Loaded) {
         self.said.extend(loaded.warnings.iter().map(ToString::to_string));
     }
-}
 
-impl<R: Application> Master<'_, R> {
-    /// Takes on the configuration as it is now. `false`: it is not valid, and the log says why.
-    pub(super) fn read_again(&mut self, cause: &str) -> bool {
-        let loaded = match self.reread.load() {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                let generation = self.generation;
-                log::say(&format!(
-                    "{cause}: the configuration is not valid: {error}; generation {generation} serves on"
-                ));
-                return false;
-            }
+    /// The settings as they are now, as far as a running server can take them on. `None`: they are not valid, and the log
+    /// says why.
+    pub fn read_again(&mut self, cause: &str, server: &Server) -> Option<Arc<Settings>> {
+        let refused = |error: String| {
+            let generation = server.generation;
+            log::say(&format!(
+                "{cause}: the configuration is not valid: {error}; generation {generation} serves on"
+            ));
         };
-        self.reread.warn(&loaded);
+        let loaded = self.load().map_err(refused).ok()?;
+        self.warn(&loaded);
         let mut settings = loaded.settings;
-        let kept = settings.keep_fixed(&self.settings);
+        let kept = settings.keep_fixed(server.settings());
         if !kept.is_empty() {
             let names = kept.join(", ");
             log::say(&format!("{cause}: {names} cannot change in a running server; restart it for that"));
         }
-        self.take_on(Arc::new(settings));
-        true
+        Some(Arc::new(settings))
     }
+}
 
-    /// From now on these settings hold for what is started.
-    pub(super) fn take_on(&mut self, settings: Arc<Settings>) {
-        self.touches = Touches::new(&settings.watch);
-        log::set_date_format(settings.log.date.as_deref());
-        if settings.procnames != self.settings.procnames {
-            let title = start::title(&settings.procnames);
-            proctitle::set(&title.unwrap_or_else(|| proctitle::command_line().to_owned()));
-        }
-        self.base.settings = settings.clone();
-        self.settings = settings;
+/// From now on these settings hold for what is started.
+pub fn take_on(settings: Arc<Settings>, server: &mut Server) {
+    log::set_date_format(settings.log.date.as_deref());
+    if settings.procnames != server.settings().procnames {
+        let title = master_title(&settings.procnames);
+        proctitle::set(&title.unwrap_or_else(|| proctitle::command_line().to_owned()));
     }
+    server.setup.settings = settings;
+}
+
+/// `None`: the configuration names no process.
+pub fn master_title(names: &ProcNames) -> Option<String> {
+    title::of(names, names.master.as_ref().or(names.all.as_ref()), "master")
 }

@@ -1,0 +1,75 @@
+//! The listeners of a server that stops. First nobody can connect any more; each is closed when nobody waits there.
+
+use crate::net::listener::Bound;
+use crate::sys::socket;
+use std::os::fd::AsFd;
+
+/// How often the backlogs are looked at until the listeners are closed.
+const LOOK_US: u64 = 10_000;
+/// Where the kernel cannot keep new connections out, the backlog is not waited for any longer.
+const UNFILTERED_US: u64 = 500_000;
+/// How long a listener that takes no new connections stays open for handshakes that had begun.
+const HANDSHAKE_US: u64 = 1_000_000;
+
+#[derive(Default)]
+pub struct Closing {
+    /// When the server began to stop.
+    since_us: u64,
+    open: Vec<Open>,
+}
+
+/// A listener that is not closed yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    pub index: usize,
+    /// When it is closed at the latest.
+    until: Option<u64>,
+}
+
+impl Open {
+    pub fn is_overdue(&self, now: u64) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl Closing {
+    /// An inherited socket is left as it is: whoever has made it (systemd, supervisor) holds it for the next server.
+    pub fn begin(&mut self, now: u64, listeners: &[Bound]) {
+        self.since_us = now;
+        let own = listeners.iter().enumerate().filter(|(_, bound)| !bound.inherited);
+        let refuse = |bound: &Bound| socket::refuse_new(bound.fd.as_fd()).err().map(|_| now + UNFILTERED_US);
+        self.open = own.map(|(index, bound)| Open { index, until: refuse(bound) }).collect();
+    }
+
+    pub fn since_us(&self) -> u64 {
+        self.since_us
+    }
+
+    pub fn open(&self) -> Vec<Open> {
+        self.open.clone()
+    }
+
+    pub fn count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Is nobody about to be connected any more?
+    pub fn is_settled(&self, bound: &Bound, now: u64) -> bool {
+        now.saturating_sub(self.since_us) > HANDSHAKE_US || !has_handshakes(bound)
+    }
+
+    pub fn close(&mut self, index: usize, bound: &Bound) {
+        // It may be closed already: nothing is left to do then.
+        let _ = socket::end_listening(bound.fd.as_fd());
+        self.open.retain(|open| open.index != index);
+    }
+
+    pub fn deadline(&self, now: u64) -> Option<u64> {
+        (!self.open.is_empty()).then_some(now + LOOK_US)
+    }
+}
+
+/// Is somebody about to be connected?
+fn has_handshakes(bound: &Bound) -> bool {
+    bound.port.parse().is_ok_and(socket::has_handshakes) && !bound.name.starts_with(['/', '@'])
+}

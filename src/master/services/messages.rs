@@ -1,0 +1,139 @@
+//! Connections in the master's hands: those that lie unread in the mailbox of a worker that is dead, stopped or stuck, and,
+//! when the server stops, those that wait in the backlog of a listener. They go to workers that have room.
+
+use super::closing::Closing;
+use crate::config::Protocol;
+use crate::master::action::Action;
+use crate::master::server::{Phase, Server};
+use crate::master::service::Service;
+use crate::net::client::Client;
+use crate::net::listener::{Bound, is_shortage};
+use crate::shm::scoreboard::{Command, Stage};
+use crate::supervise::Children;
+use crate::sys::{epoll, process, socket};
+use crate::worker::conn::Conn;
+use crate::worker::handoff::mailbox::{self, Message, TAKE_BACK_US};
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// How often they are looked at while there are any.
+const LOOK_US: u64 = 50_000;
+
+#[derive(Default)]
+pub struct Messages {
+    /// Connections whose worker is gone and that no other has had room for.
+    undelivered: Vec<Message>,
+    pub closing: Closing,
+}
+
+impl Messages {
+    /// Nobody connects any more; who waits in a backlog is taken as soon as there is room.
+    pub fn begin_closing(&mut self, now: u64, server: &Server) {
+        self.closing.begin(now, &server.setup.listeners);
+        self.close_listeners(now, server);
+    }
+
+    /// Closes the listeners that nobody waits at any more. On those of HTTP the master itself takes what waits and gives it to
+    /// the workers, all of which may be busy for long.
+    fn close_listeners(&mut self, now: u64, server: &Server) {
+        for open in self.closing.open() {
+            let bound = &server.setup.listeners[open.index];
+            // First: a handshake that ends meanwhile is in the backlog when that is looked at.
+            let is_settled = self.closing.is_settled(bound, now);
+            let is_drained = self.drain(open.index, bound, now, server);
+            if is_drained && is_settled || open.is_overdue(now) {
+                self.closing.close(open.index, bound);
+            }
+            self.publish_held(server);
+        }
+    }
+
+    /// Takes who waits at a listener, where workers do not. `true`: nobody waits there any more.
+    fn drain(&mut self, index: usize, bound: &Bound, now: u64, server: &Server) -> bool {
+        if server.setup.mailboxes.is_empty() || bound.protocol != Protocol::Http {
+            // Of a unix socket the kernel does not tell; nobody can connect to it any more, and the workers take what waits.
+            return socket::backlog(bound.fd.as_fd()).is_none_or(|queue| queue.waiting == 0);
+        }
+        self.hold(server);
+        let is_empty = self.take_backlog(index, bound, server);
+        self.deliver(now, server);
+        is_empty
+    }
+
+    /// What no worker has room for waits here, so that the listener can be closed and who comes later is refused. `true`:
+    /// nothing waits there any more.
+    fn take_backlog(&mut self, index: usize, bound: &Bound, server: &Server) -> bool {
+        let limit = process::descriptor_limit().unwrap_or(1024) / 2;
+        while (self.undelivered.len() as u64) < limit {
+            let (socket, peer) = match bound.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => return !is_shortage(&error),
+            };
+            let conn = Conn::accepted(Client::plain(socket), bound, index, peer, &server.settings().http);
+            self.undelivered.extend(Message::of(conn));
+        }
+        false
+    }
+
+    /// Takes back what a worker has left unread for too long, and gives it to others.
+    fn deliver(&mut self, now: u64, server: &Server) {
+        for slot in 0..server.setup.mailboxes.len() {
+            let unread = mailbox::unread_for(server.scoreboard(), slot, now);
+            if unread.is_some_and(|time| time >= TAKE_BACK_US) {
+                self.empty_mailbox(slot, server);
+            }
+        }
+        for message in std::mem::take(&mut self.undelivered) {
+            let takes = |slot| takes_messages(server, slot);
+            let left = mailbox::deliver(server.scoreboard(), &server.setup.mailboxes, message, takes);
+            self.undelivered.extend(left.err());
+        }
+        self.publish_held(server);
+    }
+
+    /// Workers that stop stay for connections in the master's hands, and for those that listeners may still bring.
+    fn publish_held(&self, server: &Server) {
+        let held = self.undelivered.len() + self.closing.count();
+        server.scoreboard().held().store(held as u64, SeqCst);
+    }
+
+    /// Workers that stop stay for what the master takes into its hands from here on, until [`Messages::deliver`] has found a
+    /// place for it.
+    fn hold(&self, server: &Server) {
+        server.scoreboard().held().store(1, SeqCst);
+    }
+
+    /// What lies in the mailbox of a slot goes to others.
+    pub fn empty_mailbox(&mut self, slot: usize, server: &Server) {
+        let (scoreboard, mailboxes) = (server.scoreboard(), &server.setup.mailboxes);
+        let Some(mailbox) = mailboxes.get(slot) else { return };
+        self.hold(server);
+        let takes = |slot| takes_messages(server, slot);
+        let left = mailbox::forward_undelivered(scoreboard, mailboxes, slot, takes);
+        if !epoll::is_readable(&mailbox.taking) {
+            mailbox::recount(scoreboard, slot);
+        }
+        self.undelivered.extend(left);
+    }
+}
+
+fn takes_messages(server: &Server, slot: usize) -> bool {
+    let worker = server.scoreboard().worker(slot);
+    let command = worker.command();
+    let serves = command == Command::Serve || (server.phase == Phase::Stopping && command == Command::Drain);
+    worker.stage() == Stage::Ready && serves
+}
+
+impl Service for Messages {
+    fn tick(&mut self, now: u64, server: &Server, _: &mut Children) -> Vec<Action> {
+        self.close_listeners(now, server);
+        self.deliver(now, server);
+        Vec::new()
+    }
+
+    fn deadline(&self, now: u64, server: &Server) -> Option<u64> {
+        let has_unread = |slot| mailbox::unread_for(server.scoreboard(), slot, 0).is_some();
+        let waits = !self.undelivered.is_empty() || (0..server.setup.mailboxes.len()).any(has_unread);
+        [waits.then_some(now + LOOK_US), self.closing.deadline(now)].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,65 @@
+//! What the master does beside its children, each part in a file of its own.
+
+mod closing;
+mod files;
+mod memory;
+mod messages;
+
+use super::action::Action;
+use super::server::Server;
+use super::service::Service;
+use super::workers::harakiri::Harakiri;
+use super::workers::stack_dump::StackDumps;
+use crate::config::Settings;
+use crate::supervise::Children;
+use crate::sys::epoll::Epoll;
+use files::Files;
+use memory::Memory;
+use messages::Messages;
+use std::io::Result;
+use std::os::fd::OwnedFd;
+
+pub struct Services {
+    pub dumps: StackDumps,
+    pub messages: Messages,
+    memory: Memory,
+    files: Files,
+    harakiri: Harakiri,
+}
+
+impl Services {
+    pub fn new(settings: &Settings, dump_pipe: OwnedFd, now: u64) -> Services {
+        Services {
+            dumps: StackDumps::new(dump_pipe),
+            messages: Messages::default(),
+            memory: Memory::starting(now),
+            files: Files::new(settings, now),
+            harakiri: Harakiri::starting(now),
+        }
+    }
+
+    /// In the order of their turns.
+    fn all(&self) -> [&dyn Service; 5] {
+        [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages]
+    }
+
+    fn all_mut(&mut self) -> [&mut dyn Service; 5] {
+        [&mut self.dumps, &mut self.memory, &mut self.files, &mut self.harakiri, &mut self.messages]
+    }
+
+    pub fn watch(&self, epoll: &Epoll) -> Result<()> {
+        self.all().iter().try_for_each(|service| service.watch(epoll))
+    }
+
+    pub fn configure(&mut self, settings: &Settings) {
+        self.all_mut().into_iter().for_each(|service| service.configure(settings));
+    }
+
+    pub fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
+        self.all_mut().into_iter().flat_map(|service| service.tick(now, server, children)).collect()
+    }
+
+    pub fn deadline(&self, now: u64, server: &Server) -> Option<u64> {
+        self.all().iter().filter_map(|service| service.deadline(now, server)).min()
+    }
+}

@@ -1,0 +1,10 @@
+//! The worker processes of a server, and the zygotes that they are forks of.
+
+pub mod commands;
+pub mod generation;
+pub mod harakiri;
+pub mod recycle;
+pub mod scaling;
+pub mod spawn;
+pub mod stack_dump;
+pub mod zygote;

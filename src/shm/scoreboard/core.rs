@@ -1,0 +1,128 @@
+//! The slot of one core: the request that a thread runs, if any.
+
+use super::words::words;
+use crate::shm::phase::{self, Phase};
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+/// The words that hold the method and the target of a request, and the longest of each that is shown.
+const METHOD_WORDS: usize = 4;
+const TARGET_WORDS: usize = 35;
+pub const METHOD_LEN: usize = METHOD_WORDS * 8;
+pub const TARGET_LEN: usize = TARGET_WORDS * 8;
+
+/// Beside a client's descriptor: what is sent to it has to be encrypted.
+pub const ENCRYPTED: u64 = 1 << 32;
+
+/// A request as the scoreboard shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CurrentRequest {
+    pub method: String,
+    pub target: String,
+    pub started_us: u64,
+}
+
+words! {
+    /// One core's slot.
+    pub struct CoreSlot in Core {
+        request: Request {
+            phase_word,
+            /// The client's descriptor plus 1, and perhaps [`ENCRYPTED`], while the core runs a request; 0 otherwise.
+            client,
+            started_us,
+            /// When harakiri is due on the monotonic clock; 0: never.
+            deadline_us,
+            requests,
+            /// The thread's number as Python's `threading.get_ident()` gives it.
+            ident,
+            lengths,
+            tid,
+            /// The start of the request that harakiri has warned already.
+            warned_us,
+            [method_text: METHOD_WORDS],
+            [target_text: TARGET_WORDS],
+        }
+    }
+}
+
+impl CoreSlot {
+    /// Marks the core busy. The text is written first: who sees `Running` sees it whole.
+    pub fn begin(&self, client: u64, now_us: u64, deadline_us: u64, method: &[u8], target: &[u8]) {
+        let method = &method[..method.len().min(METHOD_LEN)];
+        let target = &target[..target.len().min(TARGET_LEN)];
+        store_text(self.method_text(), method);
+        store_text(self.target_text(), target);
+        self.lengths().store((method.len() | target.len() << 16) as u64, Relaxed);
+        self.client().store(client, Relaxed);
+        self.started_us().store(now_us, Relaxed);
+        self.deadline_us().store(deadline_us, Relaxed);
+        Phase::Running.store(self.phase_word());
+    }
+
+    /// Before the first byte of an answer. `false`: the answer was given by the stack-dump handler; send nothing.
+    #[inline]
+    pub fn answer(&self) -> bool {
+        phase::answer(self.phase_word())
+    }
+
+    /// After an interim answer: the real one has not begun.
+    pub fn resume(&self) {
+        phase::resume(self.phase_word());
+    }
+
+    /// Answers the request in place of its thread, unless that has begun.
+    pub fn answer_instead(&self, send: impl FnOnce(u64) -> bool) {
+        phase::answer_instead(self.phase_word(), self.client(), send);
+    }
+
+    /// Until then the client, without TLS, must not be closed.
+    pub fn await_answer(&self) {
+        phase::await_answer(self.phase_word());
+    }
+
+    /// Takes the client from a request whose answer has not begun.
+    pub fn expire(&self) -> bool {
+        phase::expire(self.phase_word())
+    }
+
+    #[inline]
+    pub fn end(&self) {
+        self.deadline_us().store(0, Relaxed);
+        Phase::Idle.store(self.phase_word());
+        self.client().store(0, Relaxed);
+    }
+
+    pub fn phase(&self) -> Phase {
+        Phase::of(self.phase_word())
+    }
+
+    /// The request that runs now, or `None`. Torn at worst between two requests, never in memory.
+    pub fn current_request(&self) -> Option<CurrentRequest> {
+        if self.phase() == Phase::Idle {
+            return None;
+        }
+        let lengths = self.lengths().load(Relaxed) as usize;
+        Some(CurrentRequest {
+            method: text(self.method_text(), lengths & 0x3f),
+            target: text(self.target_text(), lengths >> 16),
+            started_us: self.started_us().load(Relaxed),
+        })
+    }
+}
+
+fn store_text(words: &[AtomicU64], text: &[u8]) {
+    let (chunks, rest) = text.as_chunks::<8>();
+    for (word, chunk) in words.iter().zip(chunks) {
+        word.store(u64::from_ne_bytes(*chunk), Relaxed);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        words[chunks.len()].store(u64::from_ne_bytes(last), Relaxed);
+    }
+}
+
+fn text(words: &[AtomicU64], len: usize) -> String {
+    let words = words.iter().take(len.div_ceil(8));
+    let bytes: Vec<u8> = words.flat_map(|word| word.load(Relaxed).to_ne_bytes()).take(len).collect();
+    bytes.escape_ascii().to_string()
+}

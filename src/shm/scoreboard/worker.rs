@@ -1,0 +1,212 @@
+//! The slot of one worker process.
+
+use super::words::words;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+/// How far a worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Stage {
+    Gone = 0,
+    Booting = 1,
+    Ready = 2,
+    Retiring = 3,
+}
+
+/// What the master wants of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Command {
+    Serve = 0,
+    /// Accept nothing new until told to serve again.
+    Pause = 1,
+    /// Finish what was begun, then leave; others take what comes.
+    Retire = 2,
+    /// The same, but nobody else will: serve what waits in the backlog first.
+    Drain = 3,
+}
+
+impl Command {
+    /// Does the worker take requests, and go on doing so?
+    pub fn serves(self) -> bool {
+        self == Command::Serve
+    }
+
+    /// May an answer leave its connection open? A worker that leaves passes plain ones on; a TLS session it cannot.
+    pub fn keeps_connections(self, is_tls: bool) -> bool {
+        self.serves() || (self == Command::Retire && !is_tls)
+    }
+}
+
+/// Names one process in one slot: no two processes of a server ever have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Assignment(u64);
+
+impl Assignment {
+    pub(super) fn new(number: u64) -> Assignment {
+        Assignment(number)
+    }
+
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
+    pub fn from_bytes(bytes: [u8; 8]) -> Assignment {
+        Assignment(u64::from_le_bytes(bytes))
+    }
+}
+
+/// Of the word with the command, the bits of the command itself; above them stands the assignment.
+const COMMAND_BITS: u32 = 8;
+
+/// Why a worker asks to be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum RestartRequest {
+    None = 0,
+    MaxRequests = 1,
+    /// After an exception of the application (`reload-on-exception`).
+    Exception = 2,
+    /// Not the worker alone, everything: a module has changed (`py-autoreload`).
+    Reload = 3,
+    /// A signal told this worker to leave, or the application did.
+    Leave = 4,
+    /// It cannot wait for connections any more.
+    Broken = 5,
+}
+
+words! {
+    /// One worker's slot. Counters belong to the process that sits in it and begin at 0 with each.
+    pub struct WorkerSlot in Worker {
+        process: Process {
+            pid,
+            generation,
+            /// The number people know it by, from 1.
+            id,
+            stage_word,
+            command_word,
+            restart_request_word,
+            /// Signals for which the app has its own handlers, as a set of bits.
+            app_signals,
+        }
+        work: Work {
+            /// Requests that a thread is running now.
+            in_flight,
+            exceptions,
+            /// Clients that went away before their answer was complete.
+            gone_clients,
+            /// Connections refused before they reached the app.
+            refused,
+            bytes_sent,
+            running_us,
+            /// Counts finished stack dumps.
+            dumps,
+            requests,
+            /// What its neighbours had served when it began, so that a newcomer does not have to catch up.
+            served_baseline,
+            /// Not 0: the next stack dump is the worker's last; clients without an answer get one.
+            rescue,
+            /// Not 0: it has no room for connections of others.
+            table_full,
+            /// When it last took a message out of its mailbox, or was given one with none before it.
+            mailbox_us,
+            /// Connections that others have given it and it has not taken yet.
+            mailbox_len,
+        }
+    }
+}
+
+impl WorkerSlot {
+    /// Requests, as far as the order among the workers is concerned.
+    pub fn served(&self) -> u64 {
+        self.requests().load(Relaxed) + self.served_baseline().load(Relaxed)
+    }
+
+    /// Clears the slot for a new process, which has to leave when the slot does not name it any more.
+    pub fn assign(&self, id: u64, generation: u64, assignment: Assignment) {
+        self.words.iter().for_each(|word| word.store(0, Relaxed));
+        self.command_word().store(assignment.0 << COMMAND_BITS, Relaxed);
+        self.id().store(id, Relaxed);
+        self.generation().store(generation, Relaxed);
+        self.stage_word().store(Stage::Booting as u64, Release);
+    }
+
+    pub fn stage(&self) -> Stage {
+        match self.stage_word().load(Acquire) {
+            1 => Stage::Booting,
+            2 => Stage::Ready,
+            3 => Stage::Retiring,
+            _ => Stage::Gone,
+        }
+    }
+
+    pub fn set_stage(&self, stage: Stage) {
+        self.stage_word().store(stage as u64, Release);
+    }
+
+    /// `Ready` by the worker, or `Gone` by the master, which kills it then. `false`: the other one was first.
+    pub fn end_boot(&self, stage: Stage) -> bool {
+        self.stage_word().compare_exchange(Stage::Booting as u64, stage as u64, AcqRel, Acquire).is_ok()
+    }
+
+    pub fn command(&self) -> Command {
+        match self.command_word().load(Acquire) & ((1 << COMMAND_BITS) - 1) {
+            1 => Command::Pause,
+            2 => Command::Retire,
+            3 => Command::Drain,
+            _ => Command::Serve,
+        }
+    }
+
+    /// The command as it holds for one process: one that is not in its slot any more has to leave.
+    #[inline]
+    pub fn command_for(&self, assignment: Assignment) -> Command {
+        if self.is_assigned(assignment) { self.command() } else { Command::Retire }
+    }
+
+    /// Is a process in this slot, whatever its stage is?
+    pub fn is_taken(&self) -> bool {
+        self.command_word().load(Acquire) >> COMMAND_BITS != 0
+    }
+
+    /// Is this slot the one of the process with this assignment?
+    #[inline]
+    pub fn is_assigned(&self, assignment: Assignment) -> bool {
+        self.command_word().load(Acquire) >> COMMAND_BITS == assignment.0
+    }
+
+    /// Only the master gives commands while it lives; a worker without a master gives its own.
+    pub fn set_command(&self, command: Command) {
+        let word = self.command_word();
+        let assigned = word.load(Relaxed) >> COMMAND_BITS << COMMAND_BITS;
+        word.store(assigned | command as u64, Release);
+    }
+
+    /// Nobody is in the slot: a process that still believes it is there leaves.
+    pub fn unassign(&self) {
+        self.command_word().store(0, Release);
+        self.set_stage(Stage::Gone);
+    }
+
+    pub fn restart_request(&self) -> RestartRequest {
+        match self.restart_request_word().load(Acquire) {
+            1 => RestartRequest::MaxRequests,
+            2 => RestartRequest::Exception,
+            3 => RestartRequest::Reload,
+            4 => RestartRequest::Leave,
+            5 => RestartRequest::Broken,
+            _ => RestartRequest::None,
+        }
+    }
+
+    pub fn set_restart_request(&self, request: RestartRequest) {
+        self.restart_request_word().store(request as u64, Release);
+    }
+
+    /// Takes a request off the scoreboard; `false`: it is not this one.
+    pub fn take_restart_request(&self, request: RestartRequest) -> bool {
+        self.restart_request_word()
+            .compare_exchange(request as u64, RestartRequest::None as u64, AcqRel, Acquire)
+            .is_ok()
+    }
+}
