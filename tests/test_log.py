@@ -82,7 +82,7 @@ def test_a_log_that_nobody_reads_holds_up_nothing(start, stream):
 
 
 def test_lines_that_are_lost_are_counted(start, stream):
-    server = serve(start, stream)
+    server, is_terminal = serve(start, stream), os.isatty(stream.reading)
     ask(server, 1500)
     server.signal(Signals.SIGUSR1)
     log = read_again(server, stream)
@@ -93,9 +93,9 @@ def test_lines_that_are_lost_are_counted(start, stream):
     assert server.wait_exit() == 0
     broken = [line for line in log.lines if not is_whole(line)]
     # A terminal takes the writes of two processes in any pieces.
-    assert not broken or os.isatty(stream.writing)
+    assert not broken or is_terminal
     lost = sum(int(re.search(r"(\d+) log lines", line)[1]) for line in log.lines if "log lines were dropped" in line)
-    assert lost + len(log.requests()) == 1501
+    assert lost + len(log.requests()) in range(1501 - len(broken), 1502)
 
 
 def test_a_dead_worker_leaves_its_lines_to_the_master(start, pipe):
