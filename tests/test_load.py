@@ -64,7 +64,7 @@ def weigh(server) -> tuple[list[int], int, int]:
 
 @pytest.mark.parametrize("options", [{"processes": 2}, {"threads": 4}], ids=str)
 def test_ten_thousand_requests_leave_nothing(boot, options):
-    """Answers, refusals, exceptions and clients that go away: no descriptor, no thread, no 100 bytes of memory a request.
+    """Answers, refusals, exceptions, clients that go away: no descriptor, no thread, no 100 bytes of memory a request.
     What is made once (a thread's heap, a buffer) comes at any time: memory that is lost would grow in each round."""
     server = boot("mixed", **options)
     server.log.accept_anything()

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// it closes the connection. Each answer meanwhile says `Connection: close`.
 const SILENT_US: u64 = 5_000_000;
 /// How long a stopping worker waits for the next request of a client that has a connection open: it may be on its way.
-const NEXT_US: u64 = 100_000;
+const NEXT_US: u64 = 500_000;
 /// How long a stopping worker waits for the first byte of a new client.
 const FIRST_BYTE_US: u64 = 1_000_000;
 
