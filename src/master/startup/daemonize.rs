@@ -23,7 +23,11 @@ pub fn daemonize(hooks: &dyn ForkHooks, failed: i32, live: impl FnOnce(OwnedFd) 
         Err(error) => cannot(error),
     });
     match forked {
-        Ok(pid) => wait_for_ready(&ready, pid, failed),
+        Ok(pid) => {
+            // They are the daemon's to act on: who waits for it here may be interrupted.
+            super::serve::reset_signals();
+            wait_for_ready(&ready, pid, failed)
+        }
         Err(error) => cannot(error),
     }
 }
