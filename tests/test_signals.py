@@ -290,7 +290,7 @@ def test_connections_outlast_the_replacement_of_paused_workers(boot, how):
 
 def test_a_server_that_is_told_to_stop_while_it_binds_leaves_no_socket_behind(start, tmp_path):
     """The first of many sockets is there long before the server is."""
-    paths = [tmp_path / f"{number}.sock" for number in range(300)]
+    paths = [tmp_path / f"{number}.sock" for number in range(250)]
     server = start("hello", uwsgi=False, http_socket=[str(path) for path in paths], vacuum=True)
     until(lambda: any(tmp_path.iterdir()), "the first socket")
     server.signal(Signals.SIGTERM)
