@@ -112,10 +112,10 @@ END = 0.3
 
 
 def load_until_the_end(server: Server, endpoint: Endpoint, mode: Mode, number: Signals) -> Books:
-    """The load goes on until everybody was refused."""
+    """The load goes on until everybody was refused, after the signal."""
     with Load(endpoint, mode) as load:
         once = events.signal(server.pid, number, END, times=1)
-        return load.run(events=[once], until=lambda: load.books.refused >= 50)
+        return load.run(events=[once], until=lambda: once.count == 1 and load.books.refused >= 50)
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -288,6 +288,17 @@ def test_connections_outlast_the_replacement_of_paused_workers(boot, how):
         assert [connection.answer().status for connection in (kept, new, half)] == [200] * 3
 
 
+def test_a_server_that_is_told_to_stop_while_it_binds_leaves_no_socket_behind(start, tmp_path):
+    """The first of many sockets is there long before the server is."""
+    paths = [tmp_path / f"{number}.sock" for number in range(250)]
+    server = start("hello", uwsgi=False, http_socket=[str(path) for path in paths], vacuum=True)
+    until(lambda: any(tmp_path.iterdir()), "the first socket")
+    server.signal(Signals.SIGTERM)
+    server.log.wait("SIGTERM: stopping")
+    assert server.wait_exit() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 BLOCKS_ALL = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals());"
 
 

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod epoll;
 pub mod eventfd;
 pub mod files;
+pub mod handshakes;
 pub mod io;
 pub mod listeners;
 pub mod orphan;

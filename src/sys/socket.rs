@@ -195,20 +195,6 @@ pub fn refuse_new(listener: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// Are handshakes under way at a TCP port of this machine? Their clients may believe that they are connected already; with
-/// TCP_DEFER_ACCEPT a handshake lasts until the first byte (tcp(7)).
-pub fn has_handshakes(port: u16) -> bool {
-    const SYN_RECV: &str = "03";
-    let local = format!(":{port:04X}");
-    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
-        let text = std::fs::read_to_string(table).unwrap_or_default();
-        text.lines().any(|line| {
-            let mut fields = line.split_ascii_whitespace().skip(1);
-            fields.next().is_some_and(|address| address.ends_with(&local)) && fields.nth(1) == Some(SYN_RECV)
-        })
-    })
-}
-
 /// Ends a listener for every process that has it. What waits in the backlog of a TCP socket is reset.
 pub fn end_listening(listener: BorrowedFd<'_>) -> Result<()> {
     shutdown(listener, libc::SHUT_RDWR)

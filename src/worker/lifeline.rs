@@ -103,7 +103,7 @@ impl Lifeline {
 
     /// The master is about to kill it: nobody who comes now would get an answer.
     pub fn is_being_killed(&self) -> bool {
-        self.command() == Command::Pause && self.slot.rescue().load(Acquire) != 0
+        self.command() == Command::Pause && self.slot.rescue_us().load(Acquire) != 0
     }
 
     pub fn has_lost_its_master(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The listeners of a server that stops. First nobody can connect any more; each is closed when nobody waits there.
 
 use crate::net::listener::Bound;
-use crate::sys::socket;
+use crate::sys::{handshakes, socket};
 use std::os::fd::AsFd;
 
 /// How often the backlogs are looked at until the listeners are closed.
@@ -69,7 +69,49 @@ impl Closing {
     }
 }
 
-/// Is somebody about to be connected?
+/// Is somebody about to be connected? Where the kernel does not tell, somebody may be.
 fn has_handshakes(bound: &Bound) -> bool {
-    bound.port.parse().is_ok_and(socket::has_handshakes) && !bound.name.starts_with(['/', '@'])
+    tcp_port(bound).is_some_and(|port| handshakes::are_under_way(port).unwrap_or(true))
+}
+
+/// A unix socket has none, though its requests have a SERVER_PORT.
+fn tcp_port(bound: &Bound) -> Option<u16> {
+    if bound.name.starts_with(['/', '@']) {
+        return None;
+    }
+    bound.port.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Protocol;
+    use std::net::TcpListener;
+    use std::os::fd::OwnedFd;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    use std::time::Duration;
+
+    fn bound(fd: OwnedFd, name: String, port: u16) -> Bound {
+        let protocol = Protocol::Http;
+        Bound { fd, protocol, inherited: false, number: 0, to_https: None, name, port: port.to_string() }
+    }
+
+    #[test]
+    fn handshakes_are_waited_for_at_tcp_sockets_alone_and_not_for_long() {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        socket::defer_accept(tcp.as_fd(), Duration::from_secs(30)).unwrap();
+        let address = tcp.local_addr().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let name = SocketAddr::from_abstract_name(format!("rwsgi-closing-{}", std::process::id())).unwrap();
+        let unix = UnixListener::bind_addr(&name).unwrap();
+        let tcp = bound(tcp.into(), address.to_string(), address.port());
+        // The port of its requests may be one at which somebody else listens.
+        let unix = bound(unix.into(), "@x".to_owned(), address.port());
+        assert_eq!((tcp_port(&tcp), tcp_port(&unix)), (Some(address.port()), None));
+        let closing = Closing { since_us: 5, open: Vec::new() };
+        assert!(closing.is_settled(&unix, 6));
+        assert!(!closing.is_settled(&tcp, 6));
+        assert!(closing.is_settled(&tcp, 6 + HANDSHAKE_US));
+    }
 }

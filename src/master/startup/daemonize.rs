@@ -2,8 +2,9 @@
 
 use crate::base::reason::reason;
 use crate::log;
-use crate::sys::io;
+use crate::master::action::SIGNALS;
 use crate::sys::process::{self, Ended, ForkHooks};
+use crate::sys::{io, signal};
 use std::io::Result;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -23,7 +24,11 @@ pub fn daemonize(hooks: &dyn ForkHooks, failed: i32, live: impl FnOnce(OwnedFd) 
         Err(error) => cannot(error),
     });
     match forked {
-        Ok(pid) => wait_for_ready(&ready, pid, failed),
+        Ok(pid) => {
+            // They are the daemon's to act on: who waits for it here may be interrupted.
+            SIGNALS.into_iter().for_each(|signal| _ = signal::reset(signal));
+            wait_for_ready(&ready, pid, failed)
+        }
         Err(error) => cannot(error),
     }
 }

@@ -65,6 +65,9 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
         std::env::set_current_dir(dir)
             .map_err(|error| format!("cannot chdir to {}: {}", dir.display(), reason(error)))?;
     }
+    // Who is told to stop from here on has sockets to remove.
+    signal::note_early(&SIGNALS)
+        .map_err(|error| format!("cannot set the signal handlers: {}", reason(error)))?;
     let sockets = listeners::all(settings, socket_owner)?;
     let settled = drop_privileges(settings, identity, &mut pidfiles)
         .and_then(|()| log_to(second_log.as_deref(), settings));

@@ -70,7 +70,8 @@ impl StackDumps {
         self.text.clear();
         if dump.then == Then::Kill {
             let slot = server.slot(child);
-            slot.rescue().store(1, Release);
+            // Whose time is up by now is late; who takes longer to answer makes nobody else so.
+            slot.rescue_us().store(now.max(1), Release);
             // Until it is dead, others take what comes.
             slot.set_command(Command::Pause);
         }
@@ -125,8 +126,10 @@ impl Service for StackDumps {
         }
     }
 
-    fn deadline(&self, _now: u64, _: &Server) -> Option<u64> {
-        self.current.as_ref().map(|(_, deadline)| *deadline)
+    /// Who is asked for after the service's turn must not wait until something else ends the master's sleep.
+    fn deadline(&self, now: u64, _: &Server) -> Option<u64> {
+        let next = || (!self.queue.is_empty()).then_some(now);
+        self.current.as_ref().map(|(_, deadline)| *deadline).or_else(next)
     }
 }
 
@@ -180,7 +183,7 @@ mod tests {
         let (server, mut children, pipe, mut dumps) = server();
         dumps.ask_all("SIGUSR2", &children);
         dumps.ask_all("SIGUSR2", &children);
-        assert_eq!(dumps.deadline(0, &server), None);
+        assert_eq!(dumps.deadline(3, &server), Some(3));
         dumps.tick(5, &server, &mut children);
         assert_eq!((dumps.queue.len(), dumps.deadline(5, &server)), (1, Some(5 + PATIENCE_US)));
         io::write_now(pipe.as_fd(), b"stacks\n").unwrap();
@@ -207,12 +210,13 @@ mod tests {
     #[test]
     fn who_is_to_die_takes_no_more_and_dies_after_its_dump() {
         let (server, mut children, _pipe, mut dumps) = server();
+        assert_eq!(dumps.deadline(0, &server), None);
         dumps.ask(dump(1, Then::Kill));
-        dumps.tick(0, &server, &mut children);
+        dumps.tick(7, &server, &mut children);
         let slot = server.scoreboard().worker(1);
-        assert_eq!((slot.command(), slot.rescue().load(Relaxed)), (Command::Pause, 1));
+        assert_eq!((slot.command(), slot.rescue_us().load(Relaxed)), (Command::Pause, 7));
         assert!(!children.get(Role::Worker, 1).unwrap().was_killed);
-        dumps.tick(PATIENCE_US, &server, &mut children);
+        dumps.tick(7 + PATIENCE_US, &server, &mut children);
         assert!(children.get(Role::Worker, 1).unwrap().was_killed);
     }
 

@@ -104,8 +104,9 @@ words! {
             requests,
             /// What its neighbours had served when it began, so that a newcomer does not have to catch up.
             served_baseline,
-            /// Not 0: the next stack dump is the worker's last; clients without an answer get one.
-            rescue,
+            /// Not 0: the next stack dump is the worker's last; clients without an answer get one, which says whether their
+            /// time was up at this moment on the monotonic clock.
+            rescue_us,
             /// Not 0: it has no room for connections of others.
             table_full,
             /// When it last took a message out of its mailbox, or was given one with none before it.

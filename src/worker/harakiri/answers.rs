@@ -4,7 +4,7 @@
 
 use crate::proto::http::status::Plain;
 use crate::shm::scoreboard::{CoreSlot, ENCRYPTED, Phase, Scoreboard, WorkerSlot};
-use crate::sys::{clock, io};
+use crate::sys::io;
 use crate::worker::context::Context;
 use crate::worker::handoff::standby::StandbyPoller;
 use std::os::fd::RawFd;
@@ -44,7 +44,7 @@ pub fn prepare(context: &Context, standby: Option<Arc<StandbyPoller>>, mark: Raw
 /// Runs inside a signal handler: atomics, send and write only.
 pub fn after_dump() {
     let Some(answers) = ANSWERS.get() else { return };
-    let is_last = answers.worker().rescue().load(Acquire) != 0;
+    let is_last = answers.worker().rescue_us().load(Acquire) != 0;
     let others_wait = is_last && answers.answer_plain_clients();
     let is_left = others_wait && answers.standby.as_ref().is_some_and(|standby| standby.call());
     if !is_left {
@@ -82,10 +82,11 @@ impl Answers {
         others_wait
     }
 
-    /// 504 for a request whose time is up, 503 for the others, which die with the process.
+    /// 504 for a request whose time was up when the master decided to kill, 503 for the others, which die with the process:
+    /// clients over TLS are answered later than those without.
     fn answer(&self, core: CoreSlot) -> &[u8] {
         let deadline = core.deadline_us().load(Acquire);
-        let is_late = deadline != 0 && deadline <= clock::monotonic_us();
+        let is_late = deadline != 0 && deadline <= self.worker().rescue_us().load(Acquire);
         if is_late { &self.expired } else { &self.bystander }
     }
 
