@@ -151,6 +151,26 @@ def test_another_reload_during_a_reload_follows_it(boot, site, tmp_path):
     assert server.request().body == b"third"
 
 
+def test_another_reload_follows_one_that_fails(boot, site, tmp_path):
+    """The code was mended while it failed."""
+    gate = tmp_path / "gate"
+    server = boot_site(boot, site)
+    site.write_text(f"import os\nos.mkfifo({str(gate)!r})\nopen({str(gate)!r}).read()\n1 / 0\n")
+    server.signal(Signals.SIGHUP)
+    server.notifications.wait("RELOADING=1")
+    until(gate.exists, "the new code to wait")
+    site.write_text(GOOD.format("mended"))
+    server.signal(Signals.SIGHUP)
+    server.log.wait("SIGHUP: a generation is on its way already; another reload follows it")
+    gate.open("w").close()
+    server.log.wait("generation 2 is given up, generation 1 serves on")
+    server.log.accept_anything()
+    for state in ("READY=1", "RELOADING=1", "READY=1"):
+        server.notifications.wait(state)
+    until(lambda: {worker.generation for worker in server.workers()} == {2}, "the old workers to go")
+    assert server.request().body == b"mended"
+
+
 def test_a_stop_during_a_reload(boot, site, tmp_path):
     gate = tmp_path / "gate"
     server = boot_site(boot, site)

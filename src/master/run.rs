@@ -267,9 +267,7 @@ impl<'h, R: Application> Master<'h, R> {
         } else {
             log::say(&format!("generation {generation} serves; the old workers finish"));
         }
-        if let Some(cause) = self.reload_again.take() {
-            self.reload(&cause);
-        }
+        self.follow_up();
     }
 
     /// A generation that cannot boot. The first ends the server, a later one is dropped.
@@ -284,11 +282,18 @@ impl<'h, R: Application> Master<'h, R> {
         self.spawner.release_zygote(Leaving::Discarded, &self.server, &mut self.children);
         self.server.phase = Phase::Serving;
         self.readiness.manager.tell("READY=1");
-        self.reload_again = None;
         self.take_on(self.proven.clone());
         // Old workers that have died meanwhile get successors of the code that is on disk, as soon as it loads again.
         self.server.generation = serving;
         generation::start_missing_anew(&self.server, &mut self.children, clock::monotonic_us());
+        self.follow_up();
+    }
+
+    /// Whoever asked for another reload meanwhile may have mended what this one failed by.
+    fn follow_up(&mut self) {
+        if let Some(cause) = self.reload_again.take() {
+            self.reload(&cause);
+        }
     }
 
     // ── the zygote ──

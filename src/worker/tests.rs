@@ -12,6 +12,7 @@ use super::lifecycle;
 use super::request::mounts::Mounts;
 use super::setup::Setup;
 use super::shared::Shared;
+use super::thread::{Next, Thread};
 use crate::config::{Protocol, Settings};
 use crate::log::lines::Lines;
 use crate::net::client::Client;
@@ -306,6 +307,18 @@ fn a_worker_that_retires_passes_its_connections_on() {
     assert_eq!(old.context.slot.stage(), Stage::Retiring);
     assert!(old.table.is_empty() && old.acceptor.has_stopped_listening());
     assert_eq!((0..4).filter(|_| given(&new).is_some()).count(), clients.len());
+}
+
+#[test]
+fn a_worker_that_retires_takes_what_it_was_woken_for() {
+    let server = Server::http();
+    let (old, _new) = (server.worker(0), server.worker(1));
+    let mut client = TcpStream::connect(server.address).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+    old.lifeline.set_command(Command::Retire);
+    // Another thread was the first to obey.
+    trouble::set_listening(&old, false);
+    assert_eq!(Thread::new(old.clone(), 5).unwrap().advance(), Next::Run);
 }
 
 #[test]

@@ -53,6 +53,7 @@ pub struct Thread {
     pipelined: u32,
     hot: HotListener,
     drain_until_us: Option<u64>,
+    backlogs_looked_at: usize,
 }
 
 impl Thread {
@@ -66,6 +67,7 @@ impl Thread {
             pipelined: 0,
             hot: HotListener::default(),
             drain_until_us: None,
+            backlogs_looked_at: 0,
             shared,
         })
     }
@@ -354,7 +356,7 @@ impl Thread {
 
     /// One step towards the end. `None`: the caller waits once for what comes, or reads on.
     fn wind_down(&mut self, command: Command) -> Option<Next> {
-        if command == Command::Drain && self.drain_backlog() {
+        if (command == Command::Drain && self.drain_backlog()) || self.take_missed() {
             return Some(Next::Run);
         }
         if orphan::is_orphaned() {
@@ -367,6 +369,23 @@ impl Thread {
             return Some(Next::Leave);
         }
         None
+    }
+
+    /// Of several threads one may have been woken for a connection (EPOLLEXCLUSIVE) while another took the listeners out of
+    /// the epoll, where it found nothing: nobody else is woken for it. So each looks once.
+    fn take_missed(&mut self) -> bool {
+        let looks = self.shared.acceptor.watches_table() && self.shared.context.has_threads();
+        let listeners = self.shared.context.listeners.clone();
+        trouble::set_listening(&self.shared, false);
+        for (index, bound) in listeners.iter().enumerate().skip(self.backlogs_looked_at).filter(|_| looks) {
+            self.backlogs_looked_at += 1;
+            self.core.claim();
+            if epoll::is_readable(&bound.fd) && self.accept(index) == Accepted::Request {
+                return true;
+            }
+            self.core.unclaim();
+        }
+        false
     }
 
     /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master
