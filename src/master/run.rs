@@ -321,7 +321,7 @@ impl<'h, R: Application> Master<'h, R> {
 
     fn on_ended(&mut self, child: &Child, ended: Ended) {
         // What it had not written yet.
-        log::inherit(&self.server.setup.lines.slot(child.slot));
+        log::inherit(&self.server.setup.log_buffers.slot(child.slot));
         let consequence = match child.role {
             Role::Worker => self.on_worker_ended(child, ended),
             Role::Zygote => self.on_zygote_ended(child, ended),

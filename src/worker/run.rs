@@ -28,7 +28,7 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
         return EXIT_DONE;
     }
     slot.pid().store(process::pid() as u64, Release);
-    log::enter(&format!("worker {}", setup.id), setup.lines.slot(setup.slot));
+    log::enter(&format!("worker {}", setup.id), setup.log_buffers.slot(setup.slot));
     let names = &setup.settings.procnames;
     title::set(names, names.all.as_ref(), &format!("worker {}", setup.id));
     choose_processors(setup);

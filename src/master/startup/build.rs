@@ -2,7 +2,7 @@
 
 use super::readiness::Readiness;
 use crate::config::{Protocol, Settings};
-use crate::log::lines::Lines;
+use crate::log::buffers::LogBuffers;
 use crate::master::action::SIGNALS;
 use crate::master::configuration::Configuration;
 use crate::master::run::Master;
@@ -54,7 +54,7 @@ pub fn master<R: Application>(
 ) -> Result<Master<'_, R>> {
     let slots = scaling::slots(&settings);
     let scoreboard = Scoreboard::new(slots, settings.instance.threads as usize)?;
-    let lines = Lines::new(slots + LOG_SLOTS)?;
+    let log_buffers = LogBuffers::new(slots + LOG_SLOTS)?;
     let pipes = Pipes::new()?;
     process::adopt_orphans()?;
     signal::note_all(&SIGNALS, pipes.news.as_fd())?;
@@ -71,7 +71,7 @@ pub fn master<R: Application>(
     let setup = Setup {
         settings,
         scoreboard,
-        lines,
+        log_buffers,
         listeners: Arc::new(bound),
         accepting,
         mailboxes: Arc::new(mailboxes),

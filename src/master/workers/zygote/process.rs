@@ -22,7 +22,7 @@ fn tell(socket: BorrowedFd<'_>, notice: Notice) {
 
 /// The body of the zygote process; returns its exit status.
 pub fn live(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd) -> i32 {
-    log::enter("zygote", setup.lines.slot(setup.slot));
+    log::enter("zygote", setup.log_buffers.slot(setup.slot));
     if setup.settings.procnames.auto {
         proctitle::set("rwsgi zygote");
     }

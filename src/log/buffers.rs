@@ -17,13 +17,13 @@ pub const MAX_LINE: usize = 32 * 1024;
 
 /// The line buffers of all slots.
 #[derive(Clone, Copy)]
-pub struct Lines {
+pub struct LogBuffers {
     mapping: Mapping,
 }
 
-impl Lines {
-    pub fn new(slots: usize) -> Result<Lines> {
-        Mapping::new(slots * (HEAD + ROOM)).map(|mapping| Lines { mapping })
+impl LogBuffers {
+    pub fn new(slots: usize) -> Result<LogBuffers> {
+        Mapping::new(slots * (HEAD + ROOM)).map(|mapping| LogBuffers { mapping })
     }
 
     pub fn slot(&self, slot: usize) -> LineBuffer {
