@@ -1,7 +1,6 @@
 //! A thread of a worker: it takes connections from the acceptor and the table, has its core read them until there is a
 //! request to run, and sees to the worker's commands. Python comes in between [`Thread::next`] and the next call of it.
 
-use super::accept::hot::HotListener;
 use super::accept::intake::{Arrival, Intake};
 use super::accept::{Claim, trouble};
 use super::conn::table::SWEEP_US;
@@ -51,7 +50,6 @@ pub struct Thread {
     again: VecDeque<Conn>,
     /// How often in a row such a connection went first.
     pipelined: u32,
-    hot: HotListener,
     drain_until_us: Option<u64>,
 }
 
@@ -64,7 +62,6 @@ impl Thread {
             core: Core::new(shared.clone(), index),
             again: VecDeque::new(),
             pipelined: 0,
-            hot: HotListener::default(),
             drain_until_us: None,
             shared,
         })
@@ -123,9 +120,6 @@ impl Thread {
         if self.may_block() {
             // A signal that came while the application ran has interrupted no wait.
             return if signal::has_noted() { Some(Next::Signal) } else { self.accept_blocking() };
-        }
-        if self.accept_hot() {
-            return Some(Next::Run);
         }
         let arrival = self.wait();
         let next = self.handle(arrival);
@@ -288,20 +282,6 @@ impl Thread {
         true
     }
 
-    /// Looks for a connection without having been woken for one.
-    fn accept_hot(&mut self) -> bool {
-        let Some(listener) = self.hot.take() else { return false };
-        if self.core.claim_alone() == Claim::Refused {
-            return false;
-        }
-        let found = self.accept(listener) == Accepted::Request;
-        if !found {
-            self.core.unclaim();
-        }
-        self.hot.looked(found);
-        found
-    }
-
     /// Accepts from a listener and reads.
     fn accept(&mut self, listener: usize) -> Accepted {
         let shared = &*self.shared;
@@ -312,14 +292,10 @@ impl Thread {
         let (client, peer) = match bound.accept() {
             Ok(accepted) => accepted,
             Err(error) => {
-                self.hot.end_streak();
                 trouble::accept_failed(shared, &error);
                 return Accepted::Nothing;
             }
         };
-        if !shared.acceptor.is_blocking() {
-            self.hot.accepted(listener);
-        }
         let client = shared.context.client(client, listener);
         let conn = Conn::accepted(client, bound, listener, peer, &shared.context.settings.http);
         if self.read(conn) { Accepted::Request } else { Accepted::Connection }
@@ -361,7 +337,6 @@ impl Thread {
             // The port is free for another server.
             listeners::close_all();
         }
-        self.hot.forget();
         if lifecycle::leave(&self.shared, command, &mut self.again) {
             self.shared.lifeline.threads.wake_all();
             return Some(Next::Leave);

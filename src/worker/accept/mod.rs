@@ -1,7 +1,6 @@
 //! How a worker's threads get their next connections, and whether its process may take one. How they wait depends on
 //! what there is to wait for; whoever asks sees one interface.
 
-pub mod hot;
 pub mod intake;
 pub mod listening;
 pub mod queues;
