@@ -9,7 +9,7 @@ use std::io::{Error, ErrorKind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// With nothing to do, request lines wait this long for company.
+/// An idle worker writes its request lines after so long.
 pub const IDLE: Duration = Duration::from_millis(10);
 /// Under load a line waits at most this long.
 const MAX_AGE_US: u64 = 100_000;

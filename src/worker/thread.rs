@@ -1,5 +1,5 @@
 //! A thread of a worker: it takes connections from the acceptor and the table, has its core read them until there is a
-//! request to run, and sees to the worker's commands. Python comes in between [`Thread::next`] and the next call of it.
+//! request to run, and obeys the worker's commands. Python runs between [`Thread::next`] and the next call of it.
 
 use super::accept::intake::{Arrival, Intake};
 use super::accept::{Claim, trouble};
@@ -31,13 +31,13 @@ pub enum Next {
     Leave,
 }
 
-/// Connections in a row that have more to be read before the others get a look.
+/// Requests in a row from connections that have sent several at once, before the acceptor is asked again.
 const STREAK: u32 = 16;
-/// How often a worker that leaves looks over what is left.
+/// How often a worker that leaves looks at its remaining connections.
 const LEAVING: Duration = Duration::from_millis(10);
-/// How long a thread looks away while the table is full.
+/// How long a thread waits while the table is full.
 const TABLE_FULL: Duration = Duration::from_millis(20);
-/// How long a thread that could not accept looks away.
+/// How long a thread waits after an accept that failed.
 const FAILED: Duration = Duration::from_millis(10);
 /// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
 const DRAIN_US: u64 = 500_000;
@@ -46,7 +46,7 @@ pub struct Thread {
     pub shared: Arc<Shared>,
     pub core: Core,
     intake: Intake,
-    /// Connections that have more to be read, of which their sockets know nothing.
+    /// Connections with buffered input, which epoll cannot report.
     again: VecDeque<Conn>,
     /// How often in a row such a connection went first.
     pipelined: u32,
@@ -112,7 +112,7 @@ impl Thread {
                     return None;
                 }
                 if !self.shared.acceptor.watches_table() {
-                    // In the accept queues there are only new connections; the standby poller sees to what is left.
+                    // In the accept queues there are only new connections; the standby poller serves the table.
                     return self.wait_paused();
                 }
             }
@@ -129,7 +129,7 @@ impl Thread {
         next
     }
 
-    /// The next request of a connection that has sent several at once; now and then others get a look first.
+    /// The next request of a connection that has sent several at once; after [`STREAK`] of them events are handled first.
     fn read_again(&mut self) -> Option<Next> {
         self.pipelined += 1;
         if self.pipelined > STREAK {
@@ -184,7 +184,7 @@ impl Thread {
         self.shared.acceptor.wait(&self.shared.table, &mut self.intake, timeout)
     }
 
-    /// Lines are written when there is time for it, at the latest when they have waited a little.
+    /// Request lines are written when the thread is idle, at the latest after a short while.
     fn timeout(&self) -> Option<Duration> {
         let pause = self.shared.log.access.pause();
         match pause {
@@ -193,7 +193,7 @@ impl Thread {
         }
     }
 
-    /// When there may be something to do of which no event tells.
+    /// When there may be something to do without an event.
     fn next_look(&self) -> Option<Duration> {
         let Shared { acceptor, table, lifeline, .. } = &*self.shared;
         if matches!(lifeline.command(), Command::Retire | Command::Drain) {
@@ -303,7 +303,7 @@ impl Thread {
 
     // ── connections ──
 
-    /// Goes on with a connection that has bytes or room for some. `true`: there is a request to run.
+    /// Goes on with a connection that is readable or writable. `true`: there is a request to run.
     fn read(&mut self, conn: Conn) -> bool {
         let taken = dispatch::read(&mut self.core, conn);
         self.see_to_leftovers();

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// Pipes between the master and its children.
 struct Pipes {
-    /// Its end tells the workers of the master's: the master alone holds `alive`.
+    /// Only the master holds `alive`: when it is closed, the workers know that the master has ended.
     alive_reading: OwnedFd,
     alive: OwnedFd,
     wake: OwnedFd,
@@ -95,7 +95,7 @@ fn accepting(settings: &Settings, bound: &[Bound], alive: &OwnedFd, only_uwsgi: 
         socket::set_waiting(bound[0].fd.as_fd(), MAX_ACCEPT_WAIT)?;
         return Ok(Accepting::Blocking);
     }
-    // With one process there is nobody to leave a connection to.
+    // With one process there is no other to leave a connection to.
     if threads > 1 && scaling::limit(settings) > 1 && only_uwsgi {
         return Ok(Accepting::SharedQueues(Arc::new(queues::make(threads, bound, alive)?)));
     }

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 fn tell(socket: BorrowedFd<'_>, notice: Notice) {
-    // The master is gone if it cannot be told; the next read says so.
+    // If this fails the master is gone; the next read says so.
     let _ = io::send(socket, &notice.to_bytes());
 }
 
