@@ -129,7 +129,7 @@ impl Thread {
         next
     }
 
-    /// The next request of a connection that has sent several at once; after [`STREAK`] of them events are handled first.
+    /// The next request of a connection that has sent several at once; after [`STREAK`] of them events come first.
     fn read_again(&mut self) -> Option<Next> {
         self.pipelined += 1;
         if self.pipelined > STREAK {

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::Duration;
 
-/// How long a worker waits in accept() before it checks commands and logs: a signal that comes just before it is not seen earlier,
-/// and request lines are not written earlier.
+/// How long a worker waits in accept() before it checks commands and writes request lines: a signal that comes just before
+/// the wait is not seen earlier.
 pub const MAX_ACCEPT_WAIT: Duration = Duration::from_millis(500);
 /// How long a thread stays parked when nobody wakes it.
 const MAX_PARK: Duration = Duration::from_secs(30);

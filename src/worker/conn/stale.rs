@@ -5,7 +5,8 @@ use super::places::Places;
 use std::cmp::Reverse;
 
 /// A connection that waits for more of its request, in the order in which they are given up: by the seconds that it has
-/// waited, and of those that have waited as long, the one with the most memory first. So a flood does not end connections that make progress.
+/// waited, and of those that have waited as long, the one with the most memory first. So a flood does not end connections
+/// that make progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stale {
     waited_secs: Reverse<u64>,
