@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod buffers;
 mod escape;
 pub mod format;
-pub mod lines;
 mod server;
 pub mod throttle;
 mod writer;
@@ -13,7 +13,7 @@ mod writer;
 use crate::sys::io;
 use crate::sys::output::Output;
 use crate::sys::owned_files::Place;
-use lines::LineBuffer;
+use buffers::LineBuffer;
 use std::io::Result;
 use std::path::Path;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! One process's log: a buffer of lines, and where they go. Nothing here waits for a reader. What is not taken waits in
 //! the buffer; what has no room there is dropped and counted, and the count is said as soon as there is room again.
 
-use super::lines::{LineBuffer, MAX_LINE};
+use super::buffers::{LineBuffer, MAX_LINE};
 use crate::base::reason::reason;
 use crate::sys::output::Output;
 use crate::sys::{clock, process};
@@ -9,7 +9,7 @@ use std::io::{Error, ErrorKind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// With nothing to do, request lines wait this long for company.
+/// An idle worker writes its request lines after so long.
 pub const IDLE: Duration = Duration::from_millis(10);
 /// Under load a line waits at most this long.
 const MAX_AGE_US: u64 = 100_000;

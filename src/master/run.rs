@@ -1,4 +1,4 @@
-//! The master's loop: wait, take in what has happened, do what is due, do what was asked for. The one file that knows all
+//! The master's loop: wait, dispatch events, run services, execute actions. The one file that knows all
 //! parts of the master.
 
 use super::action::{self, Action};
@@ -29,7 +29,7 @@ use std::time::Duration;
 
 /// The loop turns at least so often.
 const LONGEST_SLEEP_US: u64 = 1_000_000;
-/// A signal that comes so soon after the first is the same one told twice: by a supervisor that signals the process and its
+/// A signal that comes so soon after the first is the same one sent twice: by a supervisor that signals the process and its
 /// group, or by a terminal and by what was started there around the server.
 const SAME_US: u64 = 200_000;
 /// Until another try where something failed.
@@ -108,7 +108,7 @@ impl<'h, R: Application> Master<'h, R> {
 
     // ── events ──
 
-    /// What zygotes tell first, then the dead, then signals, then the scoreboard.
+    /// Messages of zygotes first, then children that have ended, then signals, then the scoreboard.
     fn take_in_events(&mut self) {
         self.read_notices();
         self.reap();
@@ -326,7 +326,7 @@ impl<'h, R: Application> Master<'h, R> {
 
     fn on_ended(&mut self, child: &Child, ended: Ended) {
         // What it had not written yet.
-        log::inherit(&self.server.setup.lines.slot(child.slot));
+        log::inherit(&self.server.setup.log_buffers.slot(child.slot));
         let consequence = match child.role {
             Role::Worker => self.on_worker_ended(child, ended),
             Role::Zygote => self.on_zygote_ended(child, ended),

@@ -50,7 +50,7 @@ impl Server {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::log::lines::Lines;
+    use crate::log::buffers::LogBuffers;
     use crate::master::workers::scaling;
     use crate::shm::scoreboard::{Assignment, Stage};
     use crate::supervise::{Children, Role};
@@ -65,7 +65,7 @@ pub mod tests {
         let news = Arc::new(news);
         let setup = Setup {
             scoreboard: Scoreboard::new(slots, 1).unwrap(),
-            lines: Lines::new(slots).unwrap(),
+            log_buffers: LogBuffers::new(slots).unwrap(),
             listeners: Arc::default(),
             accepting: Accepting::PrivateEpoll,
             mailboxes: Arc::default(),

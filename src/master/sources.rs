@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Something has happened.
 #[derive(Debug)]
 pub enum Event {
-    /// The zygote with this pid has told something.
+    /// The zygote with this pid has sent a message.
     Zygote(i32, Notice),
     /// A child has ended, and is reaped.
     Ended(Child, Ended),
@@ -31,7 +31,7 @@ pub struct Sources {
     pub epoll: Rc<Epoll>,
     /// Signal handlers and workers write to the other end.
     wake: OwnedFd,
-    /// Only the master may hold it: its end tells the workers of the master's.
+    /// Only the master may hold it: when it is closed, the workers know that the master has ended.
     alive: OwnedFd,
     events: Events,
 }

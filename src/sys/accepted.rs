@@ -5,7 +5,7 @@ use super::{check, check_len, listeners, socket_name};
 use std::io::Result;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// Where length and name stand in a directory entry (getdents64(2)).
+/// Offsets of length and name in a directory entry (getdents64(2)).
 const ENTRY_LENGTH: usize = 16;
 const ENTRY_NAME: usize = 19;
 

@@ -16,7 +16,7 @@ pub enum Kind {
     Other,
 }
 
-/// What the kernel knows of an open file.
+/// Metadata of an open file.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata {
     pub kind: Kind,
@@ -161,7 +161,7 @@ mod tests {
         assert!(is_absent(&open("sub/in/x").unwrap_err()) && is_absent(&open("none").unwrap_err()));
         let place = place_from(directory.as_fd(), &path("leads-out")).unwrap();
         assert_eq!(real_path(place.as_fd()).unwrap(), top.canonicalize().unwrap().join("out"));
-        // It is what was looked at, not what stands there now.
+        // It is the file that was checked, not the one that has this name now.
         fs::rename(top.join("out"), top.join("moved")).unwrap();
         let mut text = Vec::new();
         let file = open_place(place.as_fd()).unwrap();

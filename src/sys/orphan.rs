@@ -1,5 +1,5 @@
-//! What becomes of a process when its parent dies. The kernel tells it by a signal (PR_SET_PDEATHSIG, prctl(2)), so that the
-//! application's code cannot stand in the way.
+//! The end of a process whose parent has died. The kernel sends it a signal (PR_SET_PDEATHSIG, prctl(2)), so that the
+//! application's code cannot delay it.
 
 use super::{check, listeners, process, signal};
 use std::io::{Error, Result};

@@ -24,7 +24,7 @@ const MAX_TRIES: u32 = 16;
 /// More than a pid.
 const MAX_READ: u64 = 64;
 
-/// Waits for nobody, and becomes nobody's terminal.
+/// Opening does not wait (O_NONBLOCK), and makes no controlling terminal (O_NOCTTY).
 const QUIET: i32 = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
 const DIRECTORY: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 const ANYTHING: i32 = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;

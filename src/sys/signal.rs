@@ -18,7 +18,7 @@ pub fn dump() -> i32 {
     libc::SIGRTMIN() + 2
 }
 
-/// Tells a worker that the time of a request is up (harakiri's first, gentle step).
+/// Tells a worker that a request has reached its time limit (the first step of harakiri).
 pub fn expire() -> i32 {
     libc::SIGRTMIN() + 3
 }
@@ -41,11 +41,11 @@ static WAKE_SELF: AtomicI32 = AtomicI32::new(0);
 static ON_DUMP: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static ON_ORPHANED: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The process whose signals are handled here; 0 while it is on its way. A child of the application's comes into the world
-/// with the same handlers.
+/// The process whose signals are handled here; 0 before it has called [`claim_signals`]. A child that the application forks
+/// inherits the handlers.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
-/// From now on signals of the calling process are its own.
+/// From now on the handlers act on signals that arrive in the calling process.
 pub fn claim_signals() {
     OWNER.store(process::pid(), Ordering::Relaxed);
 }

@@ -52,7 +52,7 @@ pub fn group(name: &str) -> Result<u32> {
 }
 
 /// Gives up root: groups first, the user last, since nothing can be changed after it. Root's own further groups are never
-/// kept; a number that is nobody's keeps root's first one, as in containers.
+/// kept; a uid without an entry in the user database keeps root's first one, as in containers.
 pub fn become_user(user: Option<&User>, gid: Option<u32>) -> Result<()> {
     // SAFETY: numbers, a null group list of length 0, and a NUL-terminated name.
     unsafe {

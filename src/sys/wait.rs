@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How a wait has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The socket is ready, or broken: the next attempt tells.
+    /// The socket is ready, or broken: the next attempt shows which.
     Ready,
     /// Another thread has called [`Waker::wake`].
     Woken,

@@ -19,11 +19,11 @@ const FOREVER: Duration = Duration::from_secs(1 << 30);
 /// The longest wait on kernels without epoll_pwait2.
 const MAX_BLIND_WAIT: Duration = Duration::from_millis(500);
 
-/// One thread's part in its waits and in the handler of its signals. Nobody else writes to it.
+/// What one thread's waits share with the handler of its signals. No other thread writes to it.
 #[derive(Debug, Default)]
 pub struct Waiter {
     thread: AtomicI32,
-    /// The signal came, and no wait has told of it.
+    /// The signal came, and no wait has reported it.
     is_woken: AtomicBool,
     is_waiting: AtomicBool,
     /// struct __kernel_timespec: seconds and nanoseconds.
@@ -33,7 +33,7 @@ pub struct Waiter {
 /// For each core of this worker; the first is the main thread.
 static WAITERS: OnceLock<Box<[Waiter]>> = OnceLock::new();
 
-/// The eventfd of the thread that looks after connections while every core is busy; -1: there is none.
+/// The eventfd of the standby poller; -1: there is none.
 static STANDBY: AtomicI32 = AtomicI32::new(-1);
 
 /// When the wake signal finds the main thread busy, this is notified, too. It must stay open as long as the process lives.
@@ -46,7 +46,7 @@ pub fn prepare(cores: usize) {
     WAITERS.get_or_init(|| std::iter::repeat_with(Waiter::default).take(cores).collect());
 }
 
-/// Makes the calling thread the one of a core. What was signalled before counts as not yet told of.
+/// Makes the calling thread the one of a core. A signal that came before counts as not yet reported.
 ///
 /// # Errors
 /// No room was made for a core of this number.
@@ -59,7 +59,7 @@ pub fn of_core(index: usize) -> Result<&'static Waiter> {
 }
 
 impl Waiter {
-    /// The next wait ends at once, as if the signal had come: what it stands for has not been looked at.
+    /// The next wait ends at once, as if the signal had come again: its cause is not handled yet.
     pub fn remember(&self) {
         self.is_woken.store(true, Relaxed);
     }
@@ -82,7 +82,7 @@ impl Waiter {
         };
         compiler_fence(SeqCst);
         self.is_waiting.store(false, Relaxed);
-        // After any other result the signal is still to be told of.
+        // After any other result the signal is still to be reported.
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
             self.is_woken.store(false, Relaxed);
         }
@@ -103,7 +103,7 @@ impl Waiter {
     }
 }
 
-/// The handler of the wake signal. Orders come to the main thread: when that one runs a request, the others hear of them.
+/// The handler of the wake signal. It is sent to the main thread, which passes it on when it runs a request.
 pub(super) fn woken() {
     let Some([main, others @ ..]) = WAITERS.get().map(|waiters| &**waiters) else { return };
     let me = process::thread_id();

@@ -26,7 +26,7 @@ pub struct Core {
     pub(super) http: Http,
     /// The HTTP connection of the running request.
     pub(super) current: Option<Conn>,
-    /// The connection of the last request, if more of it is to be read, of which its socket knows nothing.
+    /// The connection of the last request, if it has buffered input, which epoll cannot report.
     unread: Option<Conn>,
     pub(super) in_flight: InFlight,
     pub(super) buffers: Buffers,
@@ -114,7 +114,7 @@ impl Core {
         )
     }
 
-    // ── the claim on the scoreboard that the process is at work ──
+    // ── the claim on the scoreboard that the process runs a request ──
 
     pub fn claim_alone(&mut self) -> Claim {
         self.shared.acceptor.claim_alone(&mut self.in_flight.is_claimed)

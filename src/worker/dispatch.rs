@@ -7,7 +7,7 @@ use super::request::Taken;
 use super::uwsgi::packet;
 use crate::config::Protocol;
 
-/// Goes on with a connection that has bytes or room for some.
+/// Goes on with a connection that is readable or writable.
 pub fn read(core: &mut Core, conn: Conn) -> Taken {
     match (&conn.state, conn.protocol) {
         (State::Sending(_), _) => {

@@ -1,4 +1,4 @@
-//! What ties a worker to its master: the command that holds, requests to be replaced, and whether the master lives.
+//! The link of a worker to its master: the current command, restart requests, and whether the master is alive.
 
 use super::setup::Setup;
 use crate::log;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::time::Duration;
 
-/// More often than that the pipe does not tell of an end that comes.
+/// So many reports of the pipe that the master has ended may be false.
 const MAX_FALSE_ALARMS: u64 = 1_000;
 
 /// The threads of a worker that can be woken, by the kernel's numbers.
@@ -42,7 +42,7 @@ pub struct Lifeline {
     pub threads: ThreadSet,
     /// It cannot wait for connections any more.
     broken: AtomicBool,
-    /// How often the pipe to the master has told of its end while the master lived.
+    /// How often the pipe has reported the master's end while the master was alive.
     false_alarms: AtomicU64,
 }
 
@@ -101,7 +101,7 @@ impl Lifeline {
         }
     }
 
-    /// The master is about to kill it: nobody who comes now would get an answer.
+    /// The master is about to kill it: a request that is accepted now would get no answer.
     pub fn is_being_killed(&self) -> bool {
         self.command() == Command::Pause && self.slot.rescue_us().load(Acquire) != 0
     }
@@ -111,7 +111,7 @@ impl Lifeline {
         process::parent() != self.master
     }
 
-    /// The pipe has told of the master's end, and the master lives. Too often: descriptors of the server's were closed.
+    /// The pipe has reported the master's end, and the master is alive. Too often: the server's descriptors were closed.
     pub fn count_false_alarm(&self) {
         if self.false_alarms.fetch_add(1, Relaxed) > MAX_FALSE_ALARMS {
             self.give_up("the application has closed descriptors of the server");

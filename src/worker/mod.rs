@@ -1,4 +1,4 @@
-//! Layer 5: a worker process. Everything but `python/` knows nothing of Python.
+//! A worker process. Only `python/` uses the interpreter.
 
 pub mod accept;
 pub mod application;

@@ -1,4 +1,4 @@
-//! A worker's life: born of a fork, it readies itself, serves, and winds up.
+//! The entry of a worker process after the fork: it prepares, serves and ends.
 
 use super::application::Application;
 use super::context::Context;
@@ -24,11 +24,11 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
     let slot = setup.scoreboard.worker(setup.slot);
     signal::claim_signals();
     if !slot.is_assigned(setup.assignment) {
-        // The zygote died before it could tell of this process, and the master has given the slot to another.
+        // The zygote died before it reported this process, and the master has assigned the slot to another.
         return EXIT_DONE;
     }
     slot.pid().store(process::pid() as u64, Release);
-    log::enter(&format!("worker {}", setup.id), setup.lines.slot(setup.slot));
+    log::enter(&format!("worker {}", setup.id), setup.log_buffers.slot(setup.slot));
     let names = &setup.settings.procnames;
     title::set(names, names.all.as_ref(), &format!("worker {}", setup.id));
     choose_processors(setup);
@@ -83,7 +83,7 @@ fn serve(runtime: &dyn Application, setup: &Setup, mounts: Arc<Mounts>) -> std::
     shared.log.access.flush();
     runtime.wind_up();
     match orphan::is_orphaned() {
-        // Nobody is there to take over what is left.
+        // No other worker takes over the connections that are left.
         true => log::close(),
         false => log::flush(),
     }

@@ -3,7 +3,7 @@
 use super::accept::Accepting;
 use super::handoff::mailbox::Mailbox;
 use crate::config::Settings;
-use crate::log::lines::Lines;
+use crate::log::buffers::LogBuffers;
 use crate::net::listener::Bound;
 use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::process;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct Setup {
     pub settings: Arc<Settings>,
     pub scoreboard: Scoreboard,
-    pub lines: Lines,
+    pub log_buffers: LogBuffers,
     pub listeners: Arc<Vec<Bound>>,
     pub accepting: Accepting,
     /// Through which workers are given connections; empty when there are only uwsgi sockets.

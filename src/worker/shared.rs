@@ -30,7 +30,7 @@ pub struct Shared {
     pub mounts: Arc<Mounts>,
     /// Where files are, if there are any.
     pub statics: Option<Box<Statics>>,
-    /// Held by the thread that gives up requests for want of memory.
+    /// Held by the thread that gives up requests because memory is short.
     pub shedding: Mutex<()>,
 }
 

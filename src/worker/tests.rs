@@ -14,7 +14,7 @@ use super::setup::Setup;
 use super::shared::Shared;
 use super::thread::{Next, Thread};
 use crate::config::{Protocol, Settings};
-use crate::log::lines::Lines;
+use crate::log::buffers::LogBuffers;
 use crate::net::client::Client;
 use crate::net::listener::Bound;
 use crate::shm::scoreboard::{Command, ENCRYPTED, RestartRequest, Scoreboard, Stage};
@@ -65,7 +65,7 @@ impl Server {
         let setup = Setup {
             settings: Arc::new(settings),
             scoreboard: Scoreboard::new(2, THREADS).unwrap(),
-            lines: Lines::new(2).unwrap(),
+            log_buffers: LogBuffers::new(2).unwrap(),
             listeners: Arc::new(listeners),
             accepting,
             mailboxes: Arc::new(mailbox::make(2).unwrap()),

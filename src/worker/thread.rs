@@ -1,7 +1,6 @@
 //! A thread of a worker: it takes connections from the acceptor and the table, has its core read them until there is a
-//! request to run, and sees to the worker's commands. Python comes in between [`Thread::next`] and the next call of it.
+//! request to run, and obeys the worker's commands. Python runs between [`Thread::next`] and the next call of it.
 
-use super::accept::hot::HotListener;
 use super::accept::intake::{Arrival, Intake};
 use super::accept::{Claim, trouble};
 use super::conn::table::SWEEP_US;
@@ -32,13 +31,13 @@ pub enum Next {
     Leave,
 }
 
-/// Connections in a row that have more to be read before the others get a look.
+/// Requests in a row from connections that have sent several at once, before the acceptor is asked again.
 const STREAK: u32 = 16;
-/// How often a worker that leaves looks over what is left.
+/// How often a worker that leaves looks at its remaining connections.
 const LEAVING: Duration = Duration::from_millis(10);
-/// How long a thread looks away while the table is full.
+/// How long a thread waits while the table is full.
 const TABLE_FULL: Duration = Duration::from_millis(20);
-/// How long a thread that could not accept looks away.
+/// How long a thread waits after an accept that failed.
 const FAILED: Duration = Duration::from_millis(10);
 /// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
 const DRAIN_US: u64 = 500_000;
@@ -47,11 +46,10 @@ pub struct Thread {
     pub shared: Arc<Shared>,
     pub core: Core,
     intake: Intake,
-    /// Connections that have more to be read, of which their sockets know nothing.
+    /// Connections with buffered input, which epoll cannot report.
     again: VecDeque<Conn>,
     /// How often in a row such a connection went first.
     pipelined: u32,
-    hot: HotListener,
     drain_until_us: Option<u64>,
     backlogs_looked_at: usize,
 }
@@ -65,7 +63,6 @@ impl Thread {
             core: Core::new(shared.clone(), index),
             again: VecDeque::new(),
             pipelined: 0,
-            hot: HotListener::default(),
             drain_until_us: None,
             backlogs_looked_at: 0,
             shared,
@@ -117,7 +114,7 @@ impl Thread {
                     return None;
                 }
                 if !self.shared.acceptor.watches_table() {
-                    // In the accept queues there are only new connections; the standby poller sees to what is left.
+                    // In the accept queues there are only new connections; the standby poller serves the table.
                     return self.wait_paused();
                 }
             }
@@ -125,9 +122,6 @@ impl Thread {
         if self.may_block() {
             // A signal that came while the application ran has interrupted no wait.
             return if signal::has_noted() { Some(Next::Signal) } else { self.accept_blocking() };
-        }
-        if self.accept_hot() {
-            return Some(Next::Run);
         }
         let arrival = self.wait();
         let next = self.handle(arrival);
@@ -137,7 +131,7 @@ impl Thread {
         next
     }
 
-    /// The next request of a connection that has sent several at once; now and then others get a look first.
+    /// The next request of a connection that has sent several at once; after [`STREAK`] of them events come first.
     fn read_again(&mut self) -> Option<Next> {
         self.pipelined += 1;
         if self.pipelined > STREAK {
@@ -192,7 +186,7 @@ impl Thread {
         self.shared.acceptor.wait(&self.shared.table, &mut self.intake, timeout)
     }
 
-    /// Lines are written when there is time for it, at the latest when they have waited a little.
+    /// Request lines are written when the thread is idle, at the latest after a short while.
     fn timeout(&self) -> Option<Duration> {
         let pause = self.shared.log.access.pause();
         match pause {
@@ -201,7 +195,7 @@ impl Thread {
         }
     }
 
-    /// When there may be something to do of which no event tells.
+    /// When there may be something to do without an event.
     fn next_look(&self) -> Option<Duration> {
         let Shared { acceptor, table, lifeline, .. } = &*self.shared;
         if matches!(lifeline.command(), Command::Retire | Command::Drain) {
@@ -290,20 +284,6 @@ impl Thread {
         true
     }
 
-    /// Looks for a connection without having been woken for one.
-    fn accept_hot(&mut self) -> bool {
-        let Some(listener) = self.hot.take() else { return false };
-        if self.core.claim_alone() == Claim::Refused {
-            return false;
-        }
-        let found = self.accept(listener) == Accepted::Request;
-        if !found {
-            self.core.unclaim();
-        }
-        self.hot.looked(found);
-        found
-    }
-
     /// Accepts from a listener and reads.
     fn accept(&mut self, listener: usize) -> Accepted {
         let shared = &*self.shared;
@@ -314,14 +294,10 @@ impl Thread {
         let (client, peer) = match bound.accept() {
             Ok(accepted) => accepted,
             Err(error) => {
-                self.hot.end_streak();
                 trouble::accept_failed(shared, &error);
                 return Accepted::Nothing;
             }
         };
-        if !shared.acceptor.is_blocking() {
-            self.hot.accepted(listener);
-        }
         let client = shared.context.client(client, listener);
         let conn = Conn::accepted(client, bound, listener, peer, &shared.context.settings.http);
         if self.read(conn) { Accepted::Request } else { Accepted::Connection }
@@ -329,7 +305,7 @@ impl Thread {
 
     // ── connections ──
 
-    /// Goes on with a connection that has bytes or room for some. `true`: there is a request to run.
+    /// Goes on with a connection that is readable or writable. `true`: there is a request to run.
     fn read(&mut self, conn: Conn) -> bool {
         let taken = dispatch::read(&mut self.core, conn);
         self.see_to_leftovers();
@@ -363,7 +339,6 @@ impl Thread {
             // The port is free for another server.
             listeners::close_all();
         }
-        self.hot.forget();
         if lifecycle::leave(&self.shared, command, &mut self.again) {
             self.shared.lifeline.threads.wake_all();
             return Some(Next::Leave);

@@ -19,7 +19,7 @@ pub struct WorkerLog {
     pub not_tls: Throttle,
     /// Answers of the application that set a Transfer-Encoding.
     pub set_codings: Throttle,
-    /// Requests that were given up for want of memory.
+    /// Requests that were given up because memory was short.
     pub shed: Throttle,
 }
 

@@ -3,7 +3,7 @@
 
 mod scan;
 
-use scan::{Source, code, files, has_word, none, paths, root, sources, tokens};
+use scan::{Source, code, files, has_word, imports, none, paths, root, sources, tokens};
 use std::path::PathBuf;
 
 /// Each module of src/, its layer, and the modules that it may import besides itself: of lower layers, or further up in
@@ -54,6 +54,46 @@ const MODULES: &[(&str, u8, &[&str])] = &[
     ),
 ];
 
+/// The layers inside worker/ and master/, from the bottom: folders and files without their ending. A file is part of the
+/// longest name that it begins with, and imports files of lower rows, or of its own folder in its own row.
+const INSIDE: &[(&str, &[&[&str]])] = &[
+    (
+        "worker",
+        &[
+            // What a part holds: a part knows nothing of those that use it.
+            &["context", "leaving", "body", "request/mod", "request/vars", "request/mounts"],
+            &["handoff/last_look", "handoff/sleeper", "handoff/standby"],
+            &["conn", "harakiri/answers"],
+            &["response", "accept", "http/state", "handoff/encode", "handoff/mailbox"],
+            &["statics", "harakiri", "setup"],
+            &["handoff", "lifeline", "worker_log"],
+            &["shared"],
+            // Functions that need several parts.
+            &["application", "accept/trouble", "handoff/work", "conn/keep", "conn/linger", "conn/leftover"],
+            &["request/canned"],
+            &["conn/upkeep"],
+            &["core"],
+            &["statics/serve", "handoff/give"],
+            &["request"],
+            &["http", "uwsgi", "lifecycle"],
+            &["dispatch", "handoff/service"],
+            &["thread", "run"],
+            &["python", "mod"],
+        ],
+    ),
+    (
+        "master",
+        &[
+            &["action", "server", "workers/zygote/protocol"],
+            &["configuration", "service", "sources", "status", "workers/commands", "workers/scaling"],
+            &["log_file", "startup/pidfile", "startup/readiness", "workers"],
+            &["services"],
+            &["run"],
+            &["startup", "mod"],
+        ],
+    ),
+];
+
 /// The top layer, where the modules are wired together.
 const TOP: &[&str] = &["lib.rs", "entry.rs"];
 
@@ -100,6 +140,52 @@ fn nobody_imports_upwards_or_across() {
         }
     }
     none(offences, "imports that the layers do not allow");
+}
+
+/// The row of the file and the first folder of its place there.
+fn place<'a>(rows: &[&[&str]], file: &'a str) -> Option<(usize, &'a str)> {
+    let is_part =
+        |part: &str| file.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let parts = rows.iter().enumerate().flat_map(|(row, parts)| parts.iter().map(move |part| (row, part)));
+    let (row, _) = parts.filter(|(_, part)| is_part(part)).max_by_key(|(_, part)| part.len())?;
+    Some((row, file.split('/').next().unwrap()))
+}
+
+fn inside<'a>(module: &str, file: &'a str) -> &'a str {
+    file.strip_prefix(module).unwrap().trim_start_matches('/').trim_end_matches(".rs")
+}
+
+#[test]
+fn inside_a_module_imports_go_down() {
+    for (module, rows) in INSIDE {
+        let (graph, mut offences) = (imports(sources(), module), Vec::new());
+        for (file, others) in &graph {
+            let Some(from) = place(rows, inside(module, file)) else {
+                offences.push(format!("src/{file} is in no row of INSIDE"));
+                continue;
+            };
+            let targets =
+                others.iter().filter_map(|other| Some((other, place(rows, inside(module, other))?)));
+            let bad = targets.filter(|(_, to)| to.0 > from.0 || to.0 == from.0 && to.1 != from.1);
+            offences.extend(bad.map(|(other, _)| format!("src/{file} → src/{other}")));
+        }
+        none(offences, "imports that the layers inside a module do not allow");
+    }
+}
+
+#[test]
+fn the_rows_name_what_there_is() {
+    for (module, rows) in INSIDE {
+        let graph = imports(sources(), module);
+        let files: Vec<_> = graph.keys().map(|file| inside(module, file)).collect();
+        for part in rows.concat() {
+            let others: Vec<_> =
+                rows.iter().map(|row| row.iter().copied().filter(|&other| other != part).collect()).collect();
+            let others: Vec<&[&str]> = others.iter().map(|row: &Vec<&str>| &row[..]).collect();
+            let matters = files.iter().any(|file| place(rows, file) != place(&others, file));
+            assert!(matters, "{module}/{part}: take it out of INSIDE");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A simple reader of the Rust sources, for the tests about the code itself; each uses its part.
 #![allow(dead_code)]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -293,6 +294,62 @@ fn group<'a>(
         at = path(tokens, at, prefix, found).max(at + 1);
     }
     at + 1
+}
+
+/// Which files each file of a module imports.
+pub type Graph<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// The file of the module at the end of a path, or of the last module on its way.
+fn file_of<'a>(sources: &'a [Source], path: &[&str]) -> Option<&'a str> {
+    let lengths = (1..=path.len()).rev();
+    lengths
+        .filter_map(|length| sources.iter().find(|file| file.path() == path[..length]))
+        .next()
+        .map(|file| file.name.as_str())
+}
+
+/// A path as seen from the root of the crate; `None` for one that begins outside of it.
+fn absolute<'a>(source: &'a Source, path: &[&'a str]) -> Option<Vec<&'a str>> {
+    let ups = path.iter().take_while(|&&word| word == "super").count();
+    let own = source.path();
+    let mut from = match path[0] {
+        "crate" => return Some(path[1..].to_vec()),
+        "super" => own[..own.len().checked_sub(ups)?].to_vec(),
+        "self" => own,
+        child if source.children().contains(&child) => own,
+        _ => return None,
+    };
+    from.extend(path.iter().skip_while(|&&word| matches!(word, "super" | "self")));
+    Some(from)
+}
+
+/// What the imports of a file let it call by one word.
+type Aliases<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+
+/// A path as seen from the root of the crate, or from an import.
+fn resolved<'a>(source: &'a Source, aliases: &Aliases<'a>, path: &[&'a str]) -> Option<Vec<&'a str>> {
+    let imported = || Some([&aliases.get(path[0])?[..], &path[1..]].concat());
+    absolute(source, path).or_else(imported)
+}
+
+/// Who imports whom within a module of src/.
+pub fn imports<'a>(sources: &'a [Source], module: &str) -> Graph<'a> {
+    let inside = |name: &str| name.split('/').next() == Some(module);
+    let mut graph = Graph::new();
+    for source in sources.iter().filter(|source| inside(&source.name)) {
+        let paths: Vec<_> = paths(&source.tokens).into_iter().map(|(path, _)| path).collect();
+        let absolute = paths.iter().filter_map(|path| absolute(source, path));
+        let aliases: Aliases = absolute
+            .map(|mut path| {
+                path.pop_if(|word| *word == "self");
+                path
+            })
+            .filter_map(|path| Some((*path.last()?, path)))
+            .collect();
+        let named = paths.iter().filter_map(|path| file_of(sources, &resolved(source, &aliases, path)?));
+        graph.insert(&source.name, named.filter(|name| inside(name) && *name != source.name).collect());
+    }
+    graph
 }
 
 pub fn none(offences: Vec<String>, rule: &str) {

@@ -6,7 +6,8 @@
 mod scan;
 
 use scan::{
-    Source, Token, code, files, is, is_word, item_end, none, paths, python_code, root, sources, tokens,
+    Graph, Source, Token, code, files, imports, is, is_word, item_end, none, python_code, root, sources,
+    tokens,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -96,44 +97,6 @@ const ACTING_PREDICATES: &[&str] =
 const NAMES_LEFT: &[&str] = &[];
 
 // Import cycles.
-
-type Graph<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
-
-/// The file of the module at the end of a path, or of the last module on its way.
-fn file_of<'a>(sources: &'a [Source], path: &[&str]) -> Option<&'a str> {
-    let lengths = (1..=path.len()).rev();
-    lengths
-        .filter_map(|length| sources.iter().find(|file| file.path() == path[..length]))
-        .next()
-        .map(|file| file.name.as_str())
-}
-
-/// A path as seen from the root of the crate; `None` for one that begins outside of it.
-fn absolute<'a>(source: &'a Source, path: &[&'a str]) -> Option<Vec<&'a str>> {
-    let ups = path.iter().take_while(|&&word| word == "super").count();
-    let own = source.path();
-    let mut from = match path[0] {
-        "crate" => return Some(path[1..].to_vec()),
-        "super" => own[..own.len().checked_sub(ups)?].to_vec(),
-        "self" => own,
-        child if source.children().contains(&child) => own,
-        _ => return None,
-    };
-    from.extend(path.iter().skip_while(|&&word| matches!(word, "super" | "self")));
-    Some(from)
-}
-
-/// Who imports whom within a module of src/.
-fn imports<'a>(sources: &'a [Source], module: &str) -> Graph<'a> {
-    let inside = |name: &str| name.split('/').next() == Some(module);
-    let mut graph = Graph::new();
-    for source in sources.iter().filter(|source| inside(&source.name)) {
-        let paths = paths(&source.tokens).into_iter().filter_map(|(path, _)| absolute(source, &path));
-        let named = paths.filter_map(|path| file_of(sources, &path));
-        graph.insert(&source.name, named.filter(|name| inside(name) && *name != source.name).collect());
-    }
-    graph
-}
 
 /// The shortest way from a file back to itself.
 fn cycle_through<'a>(graph: &Graph<'a>, start: &'a str) -> Option<Vec<&'a str>> {
@@ -334,12 +297,20 @@ fn cycles_are_found() {
         file("worker/mod.rs", "mod conns; mod core; mod http; use conns::Conn; pub struct Shared;"),
         file("worker/conns.rs", "fn f() { super::Shared; } mod stale;"),
         file("worker/conns/stale.rs", "use super::Conns; use crate::worker::core;"),
-        file("worker/core.rs", "use super::{http::{self, Http}, mounts}; pub(in crate::worker) struct A;"),
-        file("worker/http.rs", "use crate::sys::io; #[cfg(test)] mod tests { use super::super::core; }"),
+        file(
+            "worker/core.rs",
+            "use super::{http::{self, Http}, mounts}; pub(in crate::worker) struct A; fn f() { http::state::g() }",
+        ),
+        file("worker/http/state.rs", ""),
+        file(
+            "worker/http.rs",
+            "mod state; use crate::sys::io; #[cfg(test)] mod tests { use super::super::core; }",
+        ),
     ];
     let found = cycles(&imports(&sources, "worker"));
     assert_eq!(found["worker/mod.rs"], ["worker/mod.rs", "worker/conns.rs"]);
     assert_eq!(found.into_keys().collect::<Vec<_>>(), ["worker/conns.rs", "worker/mod.rs"]);
+    assert!(imports(&sources, "worker")["worker/core.rs"].contains("worker/http/state.rs"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Files and modules whose change reloads (`touch-reload`, `py-autoreload` and their kin).
+//! Files and modules whose change reloads (`touch-reload`, `py-autoreload` and similar options).
 
 use crate::config::{Settings, Watch};
 use crate::master::action::{Action, OfCause};
@@ -47,7 +47,7 @@ fn once(found: Vec<Action>) -> Vec<Action> {
     reopen.into_iter().chain(reload).collect()
 }
 
-/// Has a worker found a changed module? It is told once.
+/// Has a worker found a changed module? It is reported once.
 fn take_module_changes(server: &Server, children: &Children) -> bool {
     if server.phase != Phase::Serving || server.settings().watch.python.is_none() {
         return false;

@@ -1,4 +1,4 @@
-//! Connections in the master's hands: those that lie unread in the mailbox of a worker that is dead, stopped or stuck, and,
+//! Connections that the master holds: unread ones from the mailbox of a worker that is dead, stopped or stuck, and,
 //! when the server stops, those that wait in the backlog of a listener. They go to workers that have room.
 
 use super::closing::Closing;
@@ -51,7 +51,7 @@ impl Messages {
     /// Takes who waits at a listener, where workers do not. `true`: nobody waits there any more.
     fn drain(&mut self, index: usize, bound: &Bound, now: u64, server: &Server) -> bool {
         if server.setup.mailboxes.is_empty() || bound.protocol != Protocol::Http {
-            // Of a unix socket the kernel does not tell; nobody can connect to it any more, and the workers take what waits.
+            // The backlog of a unix socket cannot be read; nobody can connect to it any more, and the workers take what waits.
             return socket::backlog(bound.fd.as_fd()).is_none_or(|queue| queue.waiting == 0);
         }
         self.hold(server);
@@ -103,7 +103,7 @@ impl Messages {
         server.scoreboard().held().store(1, SeqCst);
     }
 
-    /// What lies in the mailbox of a slot goes to others.
+    /// Passes the unread messages of a slot's mailbox to other workers.
     pub fn empty_mailbox(&mut self, slot: usize, server: &Server) {
         let (scoreboard, mailboxes) = (server.scoreboard(), &server.setup.mailboxes);
         let Some(mailbox) = mailboxes.get(slot) else { return };

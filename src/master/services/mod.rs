@@ -38,7 +38,7 @@ impl Services {
         }
     }
 
-    /// In the order of their turns.
+    /// In the order in which they run.
     fn all(&self) -> [&dyn Service; 5] {
         [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages]
     }

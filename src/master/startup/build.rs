@@ -2,7 +2,7 @@
 
 use super::readiness::Readiness;
 use crate::config::{Protocol, Settings};
-use crate::log::lines::Lines;
+use crate::log::buffers::LogBuffers;
 use crate::master::action::SIGNALS;
 use crate::master::configuration::Configuration;
 use crate::master::run::Master;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// Pipes between the master and its children.
 struct Pipes {
-    /// Its end tells the workers of the master's: the master alone holds `alive`.
+    /// Only the master holds `alive`: when it is closed, the workers know that the master has ended.
     alive_reading: OwnedFd,
     alive: OwnedFd,
     wake: OwnedFd,
@@ -54,7 +54,7 @@ pub fn master<R: Application>(
 ) -> Result<Master<'_, R>> {
     let slots = scaling::slots(&settings);
     let scoreboard = Scoreboard::new(slots, settings.instance.threads as usize)?;
-    let lines = Lines::new(slots + LOG_SLOTS)?;
+    let log_buffers = LogBuffers::new(slots + LOG_SLOTS)?;
     let pipes = Pipes::new()?;
     process::adopt_orphans()?;
     signal::note_all(&SIGNALS, pipes.news.as_fd())?;
@@ -71,7 +71,7 @@ pub fn master<R: Application>(
     let setup = Setup {
         settings,
         scoreboard,
-        lines,
+        log_buffers,
         listeners: Arc::new(bound),
         accepting,
         mailboxes: Arc::new(mailboxes),
@@ -95,7 +95,7 @@ fn accepting(settings: &Settings, bound: &[Bound], alive: &OwnedFd, only_uwsgi: 
         socket::set_waiting(bound[0].fd.as_fd(), MAX_ACCEPT_WAIT)?;
         return Ok(Accepting::Blocking);
     }
-    // With one process there is nobody to leave a connection to.
+    // With one process there is no other to leave a connection to.
     if threads > 1 && scaling::limit(settings) > 1 && only_uwsgi {
         return Ok(Accepting::SharedQueues(Arc::new(queues::make(threads, bound, alive)?)));
     }

@@ -9,7 +9,7 @@ use std::io::Result;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Runs `live` in a child without a terminal, and waits until the child says through the pipe that it is ready: the exit
-/// status of this process tells the truth. `failed` is the status of a server that cannot start.
+/// status of this process says whether it could. `failed` is the status of a server that cannot start.
 pub fn daemonize(hooks: &dyn ForkHooks, failed: i32, live: impl FnOnce(OwnedFd) -> i32) -> i32 {
     let cannot = |error| {
         log::say(&format!("cannot daemonize: {}", reason(error)));

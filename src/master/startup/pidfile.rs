@@ -41,7 +41,7 @@ fn listed(all: [(&'static str, &Option<PathBuf>, When); 2]) -> Vec<PidFile> {
         .collect()
 }
 
-/// Those that stand under names as they are before `chdir`.
+/// Those whose paths are relative to the directory before `chdir`.
 pub fn before_chdir(settings: &Settings) -> Vec<PidFile> {
     listed([
         ("pidfile", &settings.instance.pidfiles.first, When::Start),

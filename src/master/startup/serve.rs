@@ -1,4 +1,4 @@
-//! The order of a server's life: logs, sockets, privileges, daemon, shared memory, generation, pid file; and its end.
+//! The start of a server, in its order: logs, sockets, privileges, daemon, shared memory, generation, pid file; and its end.
 
 use super::pidfile::{self, PidFile, When};
 use super::readiness::Readiness;

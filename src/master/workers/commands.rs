@@ -1,4 +1,4 @@
-//! What the master tells workers: a word on the scoreboard, and a signal that makes them look at it.
+//! The commands of the master to workers: a word on the scoreboard, and a signal that makes them read it.
 
 use crate::log;
 use crate::master::server::Server;
@@ -33,7 +33,7 @@ pub fn give_up_boot(server: &Server, child: &Child) -> bool {
     child.role != Role::Worker || server.slot(child).end_boot(Stage::Gone)
 }
 
-/// An application with handlers of its own for TERM or HUP hears of it.
+/// The application's own handlers for TERM or HUP run.
 fn forward_signal(server: &Server, child: &Child, why: Leaving) {
     let signal = if why == Leaving::Reloaded { signal::SIGHUP } else { signal::SIGTERM };
     if signal::is_in(server.slot(child).app_signals().load(Relaxed), signal) {
@@ -46,7 +46,7 @@ pub fn command(server: &Server, child: &Child, command: Command) {
     child.signal(signal::wake());
 }
 
-/// Workers accept nothing new, or go on; those that are on their way out are not told.
+/// Workers stop accepting, or go on; those that leave already get no command.
 pub fn toggle_pause(server: &mut Server, children: &Children, cause: &str) {
     server.is_paused = !server.is_paused;
     let (pause, text) = match server.is_paused {

@@ -66,7 +66,7 @@ impl<R: Application> Spawner<'_, R> {
     /// Starts a worker of the newest generation; returns its slot. `None`: not now, it is put off.
     pub fn start_worker(&mut self, id: u32, server: &Server, children: &mut Children) -> Option<usize> {
         let Some(slot) = free_slot(server, children) else {
-            // Workers of several generations are busy still: one of them goes, at the latest when its mercy is over.
+            // Workers of several generations are busy still: one of them ends, at the latest when its mercy is over.
             put_off(id, children);
             return None;
         };
@@ -177,7 +177,7 @@ impl<R: Application> Spawner<'_, R> {
         }
     }
 
-    /// A zygote has ended. Workers that it was asked for will not come; one that it has forked and not told of finds that its
+    /// A zygote has ended. Workers that it was asked for will not come; one that it has forked and not reported finds that its
     /// slot is not its own. Returns their slots.
     pub fn remove_zygote(&mut self, zygote: &Child, server: &Server, children: &mut Children) -> Vec<usize> {
         let Some(pid) = zygote.pid else { return Vec::new() };
@@ -203,12 +203,12 @@ pub fn newest_zygote(children: &Children) -> Option<&Child> {
     children.of(Role::Zygote).find(|zygote| zygote.leaving().is_none())
 }
 
-/// A slot that no worker sits in.
+/// A slot without a worker.
 fn free_slot(server: &Server, children: &Children) -> Option<usize> {
     (0..server.scoreboard().slots()).find(|&slot| children.get(Role::Worker, slot).is_none())
 }
 
-/// A worker of the newest generation, which sits in this slot from now on.
+/// A worker of the newest generation, in this slot from now on.
 fn assign(server: &Server, id: u32, slot: usize) -> Child {
     let scoreboard = server.scoreboard();
     let assignment: Assignment = scoreboard.next_assignment();

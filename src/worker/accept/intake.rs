@@ -1,4 +1,4 @@
-//! One thread's place to wait: what an epoll has told it, and what of that nobody has looked at.
+//! The events that one thread has got from an epoll and not handled yet.
 
 use crate::net::listener::Bound;
 use crate::sys::epoll::{self, Epoll, Events};
@@ -63,7 +63,7 @@ impl Intake {
         self.wakes
     }
 
-    /// What an earlier wait brought and nobody has looked at.
+    /// An event of an earlier wait that is not handled yet.
     pub fn pending(&mut self) -> Option<Arrival> {
         while self.next < self.count {
             let event = self.events.get(self.next);
@@ -103,7 +103,7 @@ impl Intake {
         }
     }
 
-    /// The caller does not look at what a signal that came may stand for: the next wait ends at once.
+    /// The caller ignores a signal that came: the next wait ends at once.
     pub fn remember_signal(&self) {
         self.waiter.remember();
     }

@@ -1,5 +1,5 @@
-//! Whether the listeners stand in a worker's own epoll, each with EPOLLEXCLUSIVE: a process that runs a request waits
-//! nowhere, so the kernel passes it over.
+//! Whether the listeners are in the private epoll of a worker, each with EPOLLEXCLUSIVE: a process that runs a request
+//! does not wait, so the kernel wakes another.
 
 use super::intake::listen_to;
 use super::toggle::Toggle;

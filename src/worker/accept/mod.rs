@@ -1,7 +1,6 @@
 //! How a worker's threads get their next connections, and whether its process may take one. How they wait depends on
 //! what there is to wait for; whoever asks sees one interface.
 
-pub mod hot;
 pub mod intake;
 pub mod listening;
 pub mod queues;
@@ -23,8 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::Duration;
 
-/// How long a worker waits in accept() before it looks around: a signal that comes just before it is not seen earlier,
-/// and request lines are not written earlier.
+/// How long a worker waits in accept() before it checks commands and writes request lines: a signal that comes just before
+/// the wait is not seen earlier.
 pub const MAX_ACCEPT_WAIT: Duration = Duration::from_millis(500);
 /// How long a thread stays parked when nobody wakes it.
 const MAX_PARK: Duration = Duration::from_secs(30);
@@ -52,7 +51,7 @@ enum Way {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Claim {
     Granted,
-    /// It computes: whoever is free first takes it.
+    /// It computes: the connection stays in the backlog for the first process that is free.
     Refused,
 }
 
@@ -77,7 +76,7 @@ impl Acceptor {
         Ok(Acceptor { way, idle_epoll, progress_us: AtomicU64::new(0) })
     }
 
-    /// Do the threads look after the table's connections when they wait?
+    /// Do the threads watch the table's connections when they wait?
     #[inline]
     pub fn watches_table(&self) -> bool {
         !matches!(self.way, Way::SharedQueues(_))
@@ -158,8 +157,8 @@ impl Acceptor {
         if *is_claimed { Claim::Granted } else { Claim::Refused }
     }
 
-    /// The same when this process is at work: it takes another only when no request of its computes. One that does
-    /// leaves the connection to whoever is free first, and looks again in a moment.
+    /// The same when this process runs requests: it takes another only if none of them computes. Otherwise the connection
+    /// stays in the backlog for the first process that is free, and this one tries again in a moment.
     pub fn claim_another(&self, context: &Context, is_claimed: &mut bool) -> Claim {
         let Way::SharedQueues(queues) = &self.way else { return Claim::Granted };
         let stalled_for = clock::monotonic_us().saturating_sub(self.progress_us.load(Relaxed));
@@ -235,7 +234,7 @@ impl Acceptor {
     }
 }
 
-/// Does a thread of this process that runs a request want a processor? One that waits for a database does not.
+/// Is a thread of this process that runs a request runnable? One that waits for a database is not.
 fn neighbours_compute(context: &Context) -> bool {
     let running = context.cores().filter(|core| core.phase() != Phase::Idle);
     running.map(|core| core.tid().load(Relaxed)).any(|tid| process::is_runnable(tid as i32))

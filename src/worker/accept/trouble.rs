@@ -7,15 +7,15 @@ use crate::worker::shared::Shared;
 use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
 
-/// How long a worker without descriptors leaves new connections to others, and how long a thread that has met it looks
-/// away.
+/// How long a worker without descriptors leaves new connections to others, and how long the thread that found none
+/// sleeps.
 const SHORTAGE_US: u64 = 100_000;
 const SHORTAGE: Duration = Duration::from_millis(5);
 /// When listeners that could not be put back into the epoll are tried again.
 pub const RETRY: Duration = Duration::from_millis(100);
-/// How long a thread looks away from a closed listener.
+/// How long a thread sleeps that found a closed listener.
 const CLOSED: Duration = Duration::from_millis(1);
-/// How long a thread that cannot wait for events does nothing instead.
+/// How long a thread sleeps that cannot wait for events.
 const BROKEN_WAIT: Duration = Duration::from_millis(50);
 
 /// EMFILE, ENFILE, ENOBUFS, ENOMEM: connections stay in the backlog for others, or until something is free again.

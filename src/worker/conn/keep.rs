@@ -4,7 +4,7 @@ use super::Conn;
 use super::table::RequestMemory;
 use crate::worker::shared::Shared;
 
-/// Puts a connection into the table. The standby poller looks after it while every core is busy, and where threads wait
+/// Puts a connection into the table. The standby poller serves it while every core is busy, and where threads wait
 /// in the accept queues; then it is alone with the table.
 #[inline]
 pub fn for_standby(shared: &Shared, conn: Conn) -> RequestMemory {

@@ -23,7 +23,7 @@ pub fn close(shared: &Shared, conn: Conn) {
     }
 }
 
-/// The same for a thread that looks after the table.
+/// The same for a thread that serves the table.
 pub fn close_in_table(shared: &Shared, conn: Conn) {
     read_on(shared, begin(conn));
 }

@@ -1,4 +1,4 @@
-//! The places of a connection table, without what the kernel knows of them.
+//! The places of a connection table, apart from the epoll that watches them.
 
 use super::Conn;
 use super::deadline::Limits;

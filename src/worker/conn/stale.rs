@@ -5,7 +5,8 @@ use super::places::Places;
 use std::cmp::Reverse;
 
 /// A connection that waits for more of its request, in the order in which they are given up: by the seconds that it has
-/// waited, and of those that have waited as long, who holds the most memory. So a flood takes nobody along who goes on.
+/// waited, and of those that have waited as long, the one with the most memory first. So a flood does not end connections
+/// that make progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stale {
     waited_secs: Reverse<u64>,
@@ -26,7 +27,7 @@ impl Stale {
     }
 }
 
-/// Those that wait for more of a request, who is to be given up first at the start.
+/// Those that wait for more of a request, the one to be given up first at the start.
 pub fn stalest(places: &Places, now_us: u64) -> Vec<Stale> {
     let waiting = places.iter().filter(|(_, conn)| conn.request_memory() > 0);
     let mut found: Vec<Stale> = waiting.map(|(key, conn)| Stale::new(key, conn, now_us)).collect();

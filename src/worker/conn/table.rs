@@ -102,14 +102,14 @@ impl ConnTable {
 
     // ── connections ──
 
-    /// Takes a connection until it has bytes, or room for some.
+    /// Takes a connection until it is readable or writable.
     #[inline]
     pub fn keep(&self, mut conn: Conn) -> RequestMemory {
         let wanted = conn.awaited();
         self.watch(conn, wanted)
     }
 
-    /// Takes one that has something for a core of which its socket knows nothing. There is room in the socket, so that
+    /// Takes one that has buffered input for a core, which epoll cannot report. There is room in the socket, so that
     /// the next wait returns with it.
     pub fn leave_to_core(&self, conn: Conn) -> RequestMemory {
         self.watch(conn, epoll::READ | epoll::WRITE)

@@ -11,7 +11,7 @@ use crate::sys::{clock, epoll};
 use crate::worker::request::canned;
 use crate::worker::shared::Shared;
 
-/// Puts a connection into the table until it has bytes, or room for some.
+/// Puts a connection into the table until it is readable or writable.
 pub fn keep(shared: &Shared, conn: Conn) {
     let memory = shared.table.keep(conn);
     shed_if_needed(shared, memory);
@@ -24,7 +24,7 @@ pub fn keep_for_standby(shared: &Shared, conn: Conn) {
     shed_if_needed(shared, memory);
 }
 
-/// Puts a connection into the table that has something for a core of which its socket knows nothing.
+/// Puts a connection into the table that has buffered input for a core, which epoll cannot report.
 pub fn leave_to_core(shared: &Shared, conn: Conn) {
     let memory = shared.table.leave_to_core(conn);
     shed_if_needed(shared, memory);

@@ -9,7 +9,7 @@ use crate::worker::conn::{Conn, upkeep};
 use crate::worker::shared::Shared;
 use std::os::fd::AsFd;
 
-/// Gives a connection to the worker in a slot, or hands it back. This worker's epoll must have forgotten it.
+/// Gives a connection to the worker in a slot, or returns it. It must not be in this worker's epoll.
 pub fn give(shared: &Shared, mut conn: Conn, slot: usize) -> Option<Conn> {
     let scoreboard = shared.context.scoreboard;
     let Some(mailbox) = shared.handoff.mailbox(slot).filter(|_| is_movable(&conn)) else { return Some(conn) };
@@ -59,7 +59,7 @@ pub fn take_given(shared: &Shared) -> Option<Conn> {
     taken
 }
 
-/// A connection that lies unread in the mailbox of another worker is this one's now. `false`: there is none.
+/// Takes an unread connection out of the mailbox of another worker. `false`: there is none.
 pub fn take_from_others(shared: &Shared) -> bool {
     let context = &shared.context;
     let has_unread = |slot: &usize| mailbox::unread_for(context.scoreboard, *slot, 0).is_some();

@@ -146,7 +146,7 @@ fn load(scoreboard: Scoreboard, slot: usize) -> (u64, u64) {
     (worker.in_flight().load(Relaxed), worker.mailbox_len().load(Relaxed))
 }
 
-/// What lies unread in the mailbox of a slot goes to these workers; returns what none of them has room for.
+/// Passes the unread messages of a slot's mailbox to these workers; returns those that none of them has room for.
 pub fn forward_undelivered(
     scoreboard: Scoreboard,
     mailboxes: &[Mailbox],

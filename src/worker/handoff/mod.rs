@@ -24,12 +24,12 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// Connections that a busy worker puts into the mailbox of one that idles: more would wait there in turn.
 const MAX_FOR_IDLE: u64 = 8;
-/// How often the master is told that there are unread messages: it takes back what stays unread.
+/// How often a worker reports unread messages to the master, which takes back what stays unread.
 const TELL_US: u64 = 50_000;
 
 pub struct Handoff {
     mailboxes: Arc<Vec<Mailbox>>,
-    /// When the master was last told of unread messages.
+    /// When unread messages were last reported to the master.
     told_us: AtomicU64,
     pub standby: Arc<StandbyPoller>,
 }
@@ -106,7 +106,7 @@ impl Handoff {
             .filter(|conn| conn.listener < context.listeners.len())
     }
 
-    /// Is the master to be told that there are unread messages?
+    /// Are unread messages to be reported to the master?
     pub fn is_telling_due(&self) -> bool {
         let (now, last) = (clock::monotonic_us(), self.told_us.load(Relaxed));
         now.saturating_sub(last) >= TELL_US

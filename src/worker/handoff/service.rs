@@ -1,7 +1,7 @@
 //! A worker whose threads all run requests cannot look after the connections in its table. This thread does: it sends
 //! on what slow readers have not taken yet, takes what comes of bodies and TLS handshakes, and gives those that have a
 //! request to a worker that is idle. It knows nothing of Python, and of requests only how long they have run: while
-//! they are short, and there are pauses between them, it does nothing. Where threads wait in shared lines, nobody but
+//! they are short, and there are pauses between them, it does nothing. Where threads wait in accept queues, nobody but
 //! it looks at the table. And it answers TLS clients in the worker's last moment (`harakiri`), since the signal handler
 //! cannot.
 
@@ -29,9 +29,9 @@ use std::time::Duration;
 
 /// A request that has run so long may run much longer.
 const LONG_REQUEST_US: u64 = 5_000;
-/// So many times in a row no thread was found at rest: short requests follow each other without a pause.
+/// So many times in a row no thread was idle: short requests follow each other without a pause.
 const SATURATED: u32 = 4;
-/// A neighbour that is idle now and then is between two requests.
+/// A worker that is idle now and then is between two requests.
 const BETWEEN: Duration = Duration::from_micros(300);
 /// How often the connections are looked at while one does.
 const LOOK: Duration = Duration::from_millis(3);
@@ -40,7 +40,7 @@ const QUIET: u32 = 50;
 
 #[derive(Default)]
 struct Pace {
-    /// How many times in a row no request was found, or no thread at rest.
+    /// How many times in a row no request was found, or no idle thread.
     quiet: u32,
     busy: u32,
     /// The clients whose bytes flow while every thread is busy, each until it has been waited for.
@@ -173,7 +173,7 @@ fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) {
     }
 }
 
-/// Waits for the connections of the table and sees to them, where no thread but this one looks at them.
+/// Waits for the connections of the table and serves them, where no other thread watches them.
 fn service_alone(shared: &Shared, events: &mut Events) {
     match shared.table.epoll().wait(events, Some(Duration::from_micros(SWEEP_US))) {
         Ok(()) => {
@@ -189,7 +189,7 @@ fn service_alone(shared: &Shared, events: &mut Events) {
     }
 }
 
-/// Looks after a connection that has bytes, or room for some.
+/// Serves a connection that is readable or writable.
 fn service(shared: &Shared, key: usize, flow: Option<&Epoll>) {
     let Some(conn) = shared.table.take(key) else { return };
     let serviced = match conn.state {

@@ -57,7 +57,7 @@ impl StandbyPoller {
         }
     }
 
-    /// Inside of a signal handler: atomics and a write only. `false`: nobody is there to be called.
+    /// Inside of a signal handler: atomics and a write only. `false`: there is no standby poller.
     pub fn call(&self) -> bool {
         self.state.load(Acquire) == THERE && self.sleeper.call()
     }

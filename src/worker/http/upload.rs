@@ -21,7 +21,7 @@ pub fn reads_ahead(http: &Http) -> bool {
     !http.stream_body && http.body_memory > 0
 }
 
-/// The exchange's body has the bytes that came with the head. Hands back the connection when the body is whole.
+/// The exchange's body has the bytes that came with the head. Returns the connection when the body is whole.
 pub fn begin(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Option<Conn> {
     let client = conn.client.as_mut()?;
     // RFC 9110 §10.1.1: not needed when the client did not wait for it.
@@ -54,7 +54,7 @@ fn put_aside(core: &mut Core, mut conn: Conn, head: usize) {
     core.keep(conn);
 }
 
-/// More of the body has come. Hands back the connection when it is whole.
+/// More of the body has come. Returns the connection when it is whole.
 pub fn read(core: &mut Core, conn: Conn) -> Option<(Conn, Parsed)> {
     let serviced = gather(&core.shared, conn, &mut core.exchange.lock().body);
     match serviced {
@@ -111,7 +111,7 @@ pub fn gather(shared: &Shared, mut conn: Conn, room: &mut Body) -> Serviced {
 
 fn refuse(shared: &Shared, conn: Conn, error: BodyError) {
     match error {
-        // Nobody is there to be told.
+        // The client is gone: no answer.
         BodyError::Closed | BodyError::Over => shared.table.forget(&conn),
         error => canned::turn_away(shared, conn, error.status(), &error.to_string()),
     }

@@ -1,4 +1,5 @@
-//! Exceptions of the application: as text, and those after which a worker is replaced (`reload-on-exception` and its kin).
+//! Exceptions of the application: as text, and those after which a worker is replaced (`reload-on-exception` and similar
+//! options).
 
 use crate::config::Recycle;
 use pyo3::prelude::*;

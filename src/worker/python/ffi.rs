@@ -1,4 +1,4 @@
-//! The fence around CPython's C API: every `unsafe` of the Python room is here.
+//! Calls of CPython's C API: all `unsafe` code of `python/` is here.
 
 use crate::sys::process::ForkHooks;
 use pyo3::ffi;

@@ -1,4 +1,4 @@
-//! The only room that knows Python: it loads the application, hands it requests and takes its answers.
+//! The only module that uses Python: it loads the application, calls it for each request and takes its answer.
 
 pub mod app;
 mod attached;

@@ -1,4 +1,4 @@
-//! The line of the log that tells of a request, and what is said beside it.
+//! The access log line of a request, and the complaints that may follow it.
 
 use crate::log;
 use crate::log::format;

@@ -84,7 +84,7 @@ pub fn refuse(shared: &Shared, mut conn: Conn, status: u16, why: &str) -> Taken 
     Taken::Nothing
 }
 
-/// The same for whoever looks after the table.
+/// The same for a thread that serves the table.
 pub fn turn_away(shared: &Shared, conn: Conn, status: u16, why: &str) {
     note_refusal(shared, &conn, status, why);
     answer_last(shared, conn, status);

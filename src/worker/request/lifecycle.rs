@@ -1,4 +1,4 @@
-//! The life of a request on a core: shown on the scoreboard, ended, counted. What becomes of its connection then.
+//! The begin and end of a request on a core: shown on the scoreboard, counted; what its connection does next.
 
 use super::access;
 use crate::config::Protocol;

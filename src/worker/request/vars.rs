@@ -1,4 +1,4 @@
-//! One request: its variables as they came, and where in them lies what the server itself looks at.
+//! One request: its variables as they came, and the positions of those that the server itself reads.
 
 use crate::base::bytes::parse_decimal;
 use crate::proto::http::framing::MAX_LENGTH;

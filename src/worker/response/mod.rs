@@ -205,7 +205,7 @@ impl Unsent {
 }
 
 impl Turns {
-    /// Nobody reads or writes.
+    /// No thread reads or writes.
     fn clear(&mut self) {
         self.reading = false;
         self.writing = false;

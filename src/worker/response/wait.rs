@@ -38,7 +38,7 @@ pub trait Wait: Send + Sync {
 /// The thread does nothing else.
 struct Blocking;
 
-/// How long a thread waits that nobody can wake, since there was no descriptor left for its waker.
+/// How long a thread waits that cannot be woken, since there was no descriptor left for its waker.
 const UNWAKEABLE: Duration = Duration::from_millis(100);
 
 impl Wait for Blocking {

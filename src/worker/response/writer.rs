@@ -1,4 +1,4 @@
-//! What the application hands over of its answer. Nothing here waits for the client.
+//! The pieces of the answer that the application passes on. Nothing here waits for the client.
 
 use super::{End, Exchange, Gone, Loss, SMALL, Sent, WriteError};
 use crate::net::send_queue::SendQueue;

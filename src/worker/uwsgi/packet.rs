@@ -1,4 +1,4 @@
-//! Packets of front ends that speak uwsgi: received, parsed, judged.
+//! Packets of front ends that speak uwsgi: received, parsed, checked.
 
 use crate::config::Protocol;
 use crate::log;
@@ -74,7 +74,7 @@ fn receive(core: &mut Core, client: &mut Client, mut yields: u32) -> Result<Got>
             Ok(0) => return Ok(Got::Closed),
             Ok(_) => match uwsgi::parse(text, &limits) {
                 Ok(None) => {}
-                // What is wrong with it is told by whoever takes it.
+                // Its error is reported when it is parsed.
                 Ok(Some(_)) | Err(_) => return Ok(Got::Whole),
             },
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -89,7 +89,7 @@ fn receive(core: &mut Core, client: &mut Client, mut yields: u32) -> Result<Got>
     }
 }
 
-/// Where threads wait in the accept queues nobody watches single connections: this thread waits for the rest itself.
+/// Where threads wait in the accept queues no thread watches the table: this thread waits for the rest itself.
 fn wait(core: &mut Core, client: &mut Client) -> Result<Got> {
     let timeout = core.shared.context.settings.requests.socket_timeout;
     let deadline = clock::monotonic_us() + timeout.as_micros() as u64;

@@ -56,7 +56,7 @@ impl Zygotes {
         io::send(link.socket.as_fd(), &request.to_bytes()).map(drop)
     }
 
-    /// What zygotes have told since the last look, and which of them; never waits.
+    /// The messages of zygotes since the last call, with their senders; never waits.
     pub fn notices(&self) -> Vec<(i32, Notice)> {
         self.links
             .iter()

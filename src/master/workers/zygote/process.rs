@@ -16,13 +16,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 fn tell(socket: BorrowedFd<'_>, notice: Notice) {
-    // The master is gone if it cannot be told; the next read says so.
+    // If this fails the master is gone; the next read says so.
     let _ = io::send(socket, &notice.to_bytes());
 }
 
 /// The body of the zygote process; returns its exit status.
 pub fn live(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd) -> i32 {
-    log::enter("zygote", setup.lines.slot(setup.slot));
+    log::enter("zygote", setup.log_buffers.slot(setup.slot));
     if setup.settings.procnames.auto {
         proctitle::set("rwsgi zygote");
     }

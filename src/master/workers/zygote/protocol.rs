@@ -2,7 +2,7 @@
 
 use crate::shm::scoreboard::Assignment;
 
-/// What a zygote tells the master.
+/// The messages of a zygote to the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The application is loaded.

@@ -17,13 +17,13 @@ pub const MAX_LINE: usize = 32 * 1024;
 
 /// The line buffers of all slots.
 #[derive(Clone, Copy)]
-pub struct Lines {
+pub struct LogBuffers {
     mapping: Mapping,
 }
 
-impl Lines {
-    pub fn new(slots: usize) -> Result<Lines> {
-        Mapping::new(slots * (HEAD + ROOM)).map(|mapping| Lines { mapping })
+impl LogBuffers {
+    pub fn new(slots: usize) -> Result<LogBuffers> {
+        Mapping::new(slots * (HEAD + ROOM)).map(|mapping| LogBuffers { mapping })
     }
 
     pub fn slot(&self, slot: usize) -> LineBuffer {
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_full_pipe_gets_whole_lines_and_the_rest_later() {
-        let buffer = Lines::new(2).unwrap().slot(1);
+        let buffer = LogBuffers::new(2).unwrap().slot(1);
         let (reading, output) = pipe();
         let all: Vec<u8> = (b'a'..b'j').flat_map(line).collect();
         (b'a'..b'j').for_each(|fill| assert!(buffer.push(&line(fill))));
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn pieces_end_with_a_line() {
-        let buffer = Lines::new(1).unwrap().slot(0);
+        let buffer = LogBuffers::new(1).unwrap().slot(0);
         for len in [3000, 3000, 5000, 1] {
             assert!(buffer.push(&[vec![b'x'; len], vec![b'\n']].concat()));
         }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn room_is_used_again_once_the_front_is_written() {
-        let buffer = Lines::new(1).unwrap().slot(0);
+        let buffer = LogBuffers::new(1).unwrap().slot(0);
         while buffer.push(&line(b'x')) {}
         let (reading, output) = pipe();
         assert!(buffer.write_out(&output).is_err());
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_dropped_is_counted_from_the_first_on() {
-        let buffer = Lines::new(1).unwrap().slot(0);
+        let buffer = LogBuffers::new(1).unwrap().slot(0);
         assert_eq!(buffer.take_dropped(), None);
         buffer.note_dropped(2, 100);
         buffer.note_dropped(3, 200);
