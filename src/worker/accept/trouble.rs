@@ -40,7 +40,12 @@ pub fn accept_failed(shared: &Shared, error: &Error) {
 /// Connections stay where they are for a moment, for others or until something is free again.
 pub fn out_of_descriptors(shared: &Shared) {
     shared.table.set_short_until(clock::monotonic_us() + SHORTAGE_US);
+    let has_listened = !shared.acceptor.has_stopped_listening();
     set_listening(shared, false);
+    if has_listened {
+        // Who puts them back: a thread that waits without a limit would not look, and this one may soon run a request.
+        shared.lifeline.threads.wake_all();
+    }
     epoll::sleep(SHORTAGE);
 }
 
