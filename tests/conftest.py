@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,11 @@ Boot = Callable[..., Server]
 if "SERVERS_PYTHONPATH" in os.environ:
     # Another build of rwsgi for the servers, and not for the tests themselves (scripts/tsan.sh).
     os.environ["PYTHONPATH"] = os.environ["SERVERS_PYTHONPATH"]
+
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    # A shell ignores them for what it starts in the background (nohup, `make test &`), and a server would inherit that.
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)
