@@ -10,6 +10,7 @@ import pytest
 
 from harness import packet, procs
 from harness.packet import Response
+from harness.server import Server
 from harness.wait import until
 
 KINDS = [{}, {"lazy_apps": True}, {"processes": 2, "threads": 2}]
@@ -131,44 +132,43 @@ def test_an_old_worker_that_takes_longer_than_the_mercy_is_killed(boot):
     server.log.expect("^waiting /new$")
 
 
-def test_another_reload_during_a_reload_follows_it(boot, site, tmp_path):
-    """The second one brings the code that was written after the first had begun."""
+def reload_twice(boot, site, tmp_path, first: str, second: str) -> Server:
+    """The second reload comes while the first loads its code, and the code of the second is there by then."""
     gate = tmp_path / "gate"
     server = boot_site(boot, site)
-    site.write_text(f"import os\nos.mkfifo({str(gate)!r})\nopen({str(gate)!r}).read()\n" + GOOD.format("second"))
+    site.write_text(f"import os\nos.mkfifo({str(gate)!r})\nopen({str(gate)!r}).read()\n{first}")
     server.signal(Signals.SIGHUP)
     server.notifications.wait("RELOADING=1")
     until(gate.exists, "the new code to wait")
-    site.write_text(GOOD.format("third"))
+    site.write_text(second)
     server.signal(Signals.SIGHUP)
     server.log.wait("SIGHUP: a generation is on its way already; another reload follows it")
     gate.open("w").close()
+    return server
+
+
+def served_by(server: Server, generation: int) -> bytes:
+    """What is answered when there is no other generation any more."""
     for state in ("READY=1", "RELOADING=1", "READY=1"):
         server.notifications.wait(state)
+    until(lambda: {worker.generation for worker in server.workers()} == {generation}, "the old workers to go")
+    return server.request().body
+
+
+def test_another_reload_during_a_reload_follows_it(boot, site, tmp_path):
+    """The second one brings the code that was written after the first had begun."""
+    server = reload_twice(boot, site, tmp_path, GOOD.format("second"), GOOD.format("third"))
+    assert served_by(server, 3) == b"third"
     server.log.expect("SIGHUP: starting generation 2", "generation . serves; the old workers finish")
     server.log.wait("SIGHUP: starting generation 3")
-    until(lambda: {worker.generation for worker in server.workers()} == {3}, "the old workers to go")
-    assert server.request().body == b"third"
 
 
 def test_another_reload_follows_one_that_fails(boot, site, tmp_path):
     """The code was mended while it failed."""
-    gate = tmp_path / "gate"
-    server = boot_site(boot, site)
-    site.write_text(f"import os\nos.mkfifo({str(gate)!r})\nopen({str(gate)!r}).read()\n1 / 0\n")
-    server.signal(Signals.SIGHUP)
-    server.notifications.wait("RELOADING=1")
-    until(gate.exists, "the new code to wait")
-    site.write_text(GOOD.format("mended"))
-    server.signal(Signals.SIGHUP)
-    server.log.wait("SIGHUP: a generation is on its way already; another reload follows it")
-    gate.open("w").close()
+    server = reload_twice(boot, site, tmp_path, "1 / 0\n", GOOD.format("mended"))
     server.log.wait("generation 2 is given up, generation 1 serves on")
     server.log.accept_anything()
-    for state in ("READY=1", "RELOADING=1", "READY=1"):
-        server.notifications.wait(state)
-    until(lambda: {worker.generation for worker in server.workers()} == {2}, "the old workers to go")
-    assert server.request().body == b"mended"
+    assert served_by(server, 2) == b"mended"
 
 
 def test_a_stop_during_a_reload(boot, site, tmp_path):

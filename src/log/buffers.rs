@@ -54,7 +54,7 @@ pub struct LineBuffer {
 
 impl LineBuffer {
     fn at(mapping: &Mapping, at: usize, room: usize) -> LineBuffer {
-        let [start, end, dropped, dropped_since] = mapping.words(at, 4) else { unreachable!() };
+        let [start, end, dropped, dropped_since] = mapping.words_of(at);
         LineBuffer { start, end, dropped, dropped_since, text: mapping.bytes(at + HEAD, room), room }
     }
 

@@ -52,6 +52,12 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts(self.start.add(offset).cast(), count) }
     }
 
+    /// The same for a number of words that is known when this is compiled.
+    pub fn words_of<const N: usize>(&self, offset: usize) -> [&'static AtomicU64; N] {
+        let words = self.words(offset, N);
+        std::array::from_fn(|index| &words[index])
+    }
+
     /// `len` bytes from `offset`. Panics when they do not fit: a layout error.
     pub fn bytes(&self, offset: usize, len: usize) -> Bytes {
         assert!(offset + len <= self.len);

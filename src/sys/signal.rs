@@ -150,21 +150,22 @@ fn note_one(signal: i32) -> Result<()> {
     change_mask(libc::SIG_UNBLOCK, signal)
 }
 
+fn note_each(signals: &[i32], wake_fd: i32, wake_self: i32) -> Result<()> {
+    claim_signals();
+    WAKE_FD.store(wake_fd, Ordering::Relaxed);
+    WAKE_SELF.store(wake_self, Ordering::Relaxed);
+    signals.iter().try_for_each(|&signal| note_one(signal))
+}
+
 /// From now on these signals are noted. Nobody waits for them yet: [`note_all`] tells of those that come until then.
 pub fn note_early(signals: &[i32]) -> Result<()> {
-    claim_signals();
-    WAKE_FD.store(-1, Ordering::Relaxed);
-    WAKE_SELF.store(0, Ordering::Relaxed);
     PENDING.store(0, Ordering::Relaxed);
-    signals.iter().try_for_each(|&signal| note_one(signal))
+    note_each(signals, -1, 0)
 }
 
 /// From now on these signals are noted, and `wake` gets a byte for each.
 pub fn note_all(signals: &[i32], wake: BorrowedFd<'_>) -> Result<()> {
-    claim_signals();
-    WAKE_FD.store(wake.as_raw_fd(), Ordering::Relaxed);
-    WAKE_SELF.store(0, Ordering::Relaxed);
-    signals.iter().try_for_each(|&signal| note_one(signal))?;
+    note_each(signals, wake.as_raw_fd(), 0)?;
     if has_noted() {
         write_byte(wake.as_raw_fd());
     }
@@ -173,11 +174,8 @@ pub fn note_all(signals: &[i32], wake: BorrowedFd<'_>) -> Result<()> {
 
 /// In a worker: these signals are noted and the process's waiting threads are woken.
 pub fn note_and_wake(signals: &[i32]) -> Result<()> {
-    claim_signals();
-    WAKE_FD.store(-1, Ordering::Relaxed);
-    WAKE_SELF.store(1, Ordering::Relaxed);
     PENDING.store(0, Ordering::Relaxed);
-    signals.iter().try_for_each(|&signal| note_one(signal))
+    note_each(signals, -1, 1)
 }
 
 /// Has a signal been noted that nobody has taken yet?

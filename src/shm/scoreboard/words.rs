@@ -1,4 +1,4 @@
-//! Where the words of a slot lie: the order of the fields of a struct, and no numbers.
+//! Where the words of a slot lie, and what stands in them: the order of fields and variants, and no numbers.
 
 /// A handle on some words of shared memory, with an accessor for each of them. A block is 128 bytes long or a multiple of
 /// it: what different processes write should lie in different blocks.
@@ -58,4 +58,26 @@ macro_rules! words {
     };
 }
 
+/// An enum that stands in a word.
+macro_rules! numbered {
+    ($(#[$about:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u64)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl $name {
+            /// The variant of a word; the first, which 0 stands for, where it is that of none.
+            #[inline]
+            fn of(word: u64) -> $name {
+                const ALL: &[$name] = &[$($name::$variant,)*];
+                ALL.get(word as usize).copied().unwrap_or(ALL[0])
+            }
+        }
+    };
+}
+
+pub(super) use numbered;
 pub(super) use words;

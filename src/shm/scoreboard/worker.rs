@@ -1,29 +1,29 @@
 //! The slot of one worker process.
 
-use super::words::words;
+use super::words::{numbered, words};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// How far a worker has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Stage {
-    Gone = 0,
-    Booting = 1,
-    Ready = 2,
-    Retiring = 3,
+numbered! {
+    /// How far a worker has come.
+    pub enum Stage {
+        Gone,
+        Booting,
+        Ready,
+        Retiring,
+    }
 }
 
-/// What the master wants of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Command {
-    Serve = 0,
-    /// Accept nothing new until told to serve again.
-    Pause = 1,
-    /// Finish what was begun, then leave; others take what comes.
-    Retire = 2,
-    /// The same, but nobody else will: serve what waits in the backlog first.
-    Drain = 3,
+numbered! {
+    /// What the master wants of a worker.
+    pub enum Command {
+        Serve,
+        /// Accept nothing new until told to serve again.
+        Pause,
+        /// Finish what was begun, then leave; others take what comes.
+        Retire,
+        /// The same, but nobody else will: serve what waits in the backlog first.
+        Drain,
+    }
 }
 
 impl Command {
@@ -59,20 +59,20 @@ impl Assignment {
 /// Of the word with the command, the bits of the command itself; above them stands the assignment.
 const COMMAND_BITS: u32 = 8;
 
-/// Why a worker asks to be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum RestartRequest {
-    None = 0,
-    MaxRequests = 1,
-    /// After an exception of the application (`reload-on-exception`).
-    Exception = 2,
-    /// Not the worker alone, everything: a module has changed (`py-autoreload`).
-    Reload = 3,
-    /// A signal told this worker to leave, or the application did.
-    Leave = 4,
-    /// It cannot wait for connections any more.
-    Broken = 5,
+numbered! {
+    /// Why a worker asks to be replaced.
+    pub enum RestartRequest {
+        None,
+        MaxRequests,
+        /// After an exception of the application (`reload-on-exception`).
+        Exception,
+        /// Not the worker alone, everything: a module has changed (`py-autoreload`).
+        Reload,
+        /// A signal told this worker to leave, or the application did.
+        Leave,
+        /// It cannot wait for connections any more.
+        Broken,
+    }
 }
 
 words! {
@@ -133,12 +133,7 @@ impl WorkerSlot {
     }
 
     pub fn stage(&self) -> Stage {
-        match self.stage_word().load(Acquire) {
-            1 => Stage::Booting,
-            2 => Stage::Ready,
-            3 => Stage::Retiring,
-            _ => Stage::Gone,
-        }
+        Stage::of(self.stage_word().load(Acquire))
     }
 
     pub fn set_stage(&self, stage: Stage) {
@@ -151,12 +146,7 @@ impl WorkerSlot {
     }
 
     pub fn command(&self) -> Command {
-        match self.command_word().load(Acquire) & ((1 << COMMAND_BITS) - 1) {
-            1 => Command::Pause,
-            2 => Command::Retire,
-            3 => Command::Drain,
-            _ => Command::Serve,
-        }
+        Command::of(self.command_word().load(Acquire) & ((1 << COMMAND_BITS) - 1))
     }
 
     /// The command as it holds for one process: one that is not in its slot any more has to leave.
@@ -190,14 +180,7 @@ impl WorkerSlot {
     }
 
     pub fn restart_request(&self) -> RestartRequest {
-        match self.restart_request_word().load(Acquire) {
-            1 => RestartRequest::MaxRequests,
-            2 => RestartRequest::Exception,
-            3 => RestartRequest::Reload,
-            4 => RestartRequest::Leave,
-            5 => RestartRequest::Broken,
-            _ => RestartRequest::None,
-        }
+        RestartRequest::of(self.restart_request_word().load(Acquire))
     }
 
     pub fn set_restart_request(&self, request: RestartRequest) {

@@ -36,6 +36,16 @@ pub fn put_back(shared: &Shared, conn: Conn, wanted: u32) {
     shed_if_needed(shared, memory);
 }
 
+/// Every thread may have been busy for longer than a client may wait. Returns a connection whose client has done nothing.
+fn put_back_if_moved(shared: &Shared, conn: Conn) -> Option<Conn> {
+    if !conn.has_moved() {
+        return Some(conn);
+    }
+    let wanted = conn.events & !epoll::ONESHOT;
+    put_back(shared, conn, wanted);
+    None
+}
+
 fn shed_if_needed(shared: &Shared, memory: RequestMemory) {
     if memory == RequestMemory::Exceeded {
         shed_requests(shared);
@@ -55,11 +65,7 @@ pub fn sweep(shared: &Shared, now_us: u64) {
 #[cold]
 fn drop_all_overdue(shared: &Shared, now_us: u64) {
     for conn in shared.table.sweep(now_us) {
-        if conn.has_moved() {
-            let wanted = conn.events & !epoll::ONESHOT;
-            put_back(shared, conn, wanted);
-            continue;
-        }
+        let Some(conn) = put_back_if_moved(shared, conn) else { continue };
         let trickles = conn.overdue(now_us, shared.table.limits()) == Some(Overdue::Trickling);
         drop_overdue(shared, conn, trickles);
     }
@@ -105,11 +111,7 @@ fn shed_requests(shared: &Shared) {
         }
         let Some(conn) = take_stale(&mut places, stale) else { continue };
         drop(places);
-        if conn.has_moved() {
-            let wanted = conn.events & !epoll::ONESHOT;
-            put_back(shared, conn, wanted);
-            continue;
-        }
+        let Some(conn) = put_back_if_moved(shared, conn) else { continue };
         shed_request(shared, conn);
         given_up += 1;
     }
