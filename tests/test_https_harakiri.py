@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from contextlib import ExitStack
+from signal import Signals
 from ssl import TLSVersion
 
 import pytest
@@ -85,12 +86,20 @@ def test_clients_with_and_without_tls_hear_the_same(boot_https, connect, stack):
     clients, neighbours = ([stack.enter_context(Plain(server.http_address)), connect(server)] for _ in range(2))
     for client in clients:
         client.send(request("/late?sleep=60"))
-    # The others begin later.
     pause = stack.enter_context(Plain(server.http_address))
-    pause.send(request("/?sleep=1.5"))
-    assert pause.answer().status == 200
+
+    def wait() -> None:
+        pause.send(request("/?sleep=1.7"))
+        assert pause.answer().status == 200
+
+    # The others begin later.
+    wait()
     for client in neighbours:
         client.send(request("/neighbour?sleep=50"))
+    # The master does not look between the two deadlines, of which one is milliseconds later.
+    server.signal(Signals.SIGSTOP)
+    wait()
+    server.signal(Signals.SIGCONT)
     for status, pair in ((504, clients), (503, neighbours)):
         plain, encrypted = (last_answer(client) for client in pair)
         assert plain.status == status
