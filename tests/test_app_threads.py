@@ -165,8 +165,9 @@ def test_harakiri_answers_while_a_thread_waits(boot_both):
     with packet.connect(server.address, 5) as client:
         client.sendall(ask("uwsgi", method="POST", length=10) + b"x")
         assert packet.Response.parse(packet.read_all(client)).status == 504
-    server.log.wait("HARAKIRI ON WORKER 1")
-    server.log.wait(r"worker 1 \(pid \d+\) was killed by harakiri; replacing it")
+        # Only then does the client go: the application's thread would be told before the worker is killed.
+        server.log.wait(r"worker 1 \(pid \d+\) was killed by harakiri; replacing it")
+    server.log.expect("HARAKIRI ON WORKER 1")
     server.log.wait(r"worker 1 \(pid \d+\) is ready")
 
 
