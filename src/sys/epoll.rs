@@ -14,6 +14,8 @@ pub const WRITE: u32 = libc::EPOLLOUT as u32;
 pub const HANGUP: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 /// Reports once, then waits to be armed again.
 pub const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
+/// Reports each change once, to one of the threads that wait.
+pub const EDGE: u32 = libc::EPOLLET as u32;
 /// Of all instances that watch a descriptor with this flag the kernel wakes one: the first, in the order in which they
 /// were added, that has a thread waiting.
 pub const EXCLUSIVE: u32 = libc::EPOLLEXCLUSIVE as u32;

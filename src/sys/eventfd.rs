@@ -38,6 +38,12 @@ impl EventFd {
     }
 }
 
+impl AsFd for EventFd {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// The same by its number. `false`: it is none.
 pub(super) fn notify_number(number: i32) -> bool {
     let one = 1u64.to_ne_bytes();

@@ -19,6 +19,7 @@ pub mod shm;
 pub mod signal;
 pub mod socket;
 mod socket_name;
+pub mod threads;
 pub mod unix_listener;
 pub mod user;
 pub mod wait;

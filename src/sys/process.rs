@@ -167,14 +167,6 @@ pub fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
-/// Is a thread of this process running, or would it run if it had a processor (proc_pid_stat(5), field 3)?
-pub fn is_runnable(tid: i32) -> bool {
-    let Ok(stat) = std::fs::read(format!("/proc/self/task/{tid}/stat")) else { return false };
-    // The second field, the command, may hold anything; it ends with the last parenthesis.
-    let end = stat.iter().rposition(|&c| c == b')');
-    end.and_then(|end| stat.get(end + 2)) == Some(&b'R')
-}
-
 /// Whose child a process is, and whose it is: real, effective, saved and file system uid (proc_pid_status(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relation {

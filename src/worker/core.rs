@@ -1,7 +1,7 @@
 //! A core: the place of one request of a worker, as uWSGI calls it, with the connection that it came on. It is read,
 //! run and ended here; which thread does that is not the core's to know.
 
-use super::accept::Claim;
+use super::accept::{Claim, Post};
 use super::conn::{Conn, State, upkeep};
 use super::http::state::Http;
 use super::request::vars::Request;
@@ -42,7 +42,9 @@ pub struct InFlight {
     pub is_running: bool,
     /// With several threads, requests in flight are counted, and a process takes one only when it has claimed it.
     pub is_counted: bool,
-    is_claimed: bool,
+    /// Since when the request that is read waits to be begun; 0: it has not waited.
+    pub ready_us: u64,
+    pub(super) post: Post,
 }
 
 /// To be used again.
@@ -78,7 +80,8 @@ impl Core {
                 started_us: 0,
                 is_running: false,
                 is_counted: context.has_threads(),
-                is_claimed: false,
+                ready_us: 0,
+                post: Post::default(),
             },
             buffers: Buffers { line: Vec::with_capacity(1024), ..Buffers::default() },
             impatient_until_us: 0,
@@ -116,22 +119,22 @@ impl Core {
 
     // ── the claim on the scoreboard that the process runs a request ──
 
-    pub fn claim_alone(&mut self) -> Claim {
-        self.shared.acceptor.claim_alone(&mut self.in_flight.is_claimed)
+    pub fn try_claim(&mut self) -> Claim {
+        self.shared.acceptor.try_claim(&self.shared.context, &mut self.in_flight.post)
     }
 
-    pub fn claim_another(&mut self) -> Claim {
-        self.shared.acceptor.claim_another(&self.shared.context, &mut self.in_flight.is_claimed)
+    pub fn claim_alone(&mut self) -> bool {
+        self.shared.acceptor.claim_alone(&self.shared.context, &mut self.in_flight.post)
     }
 
     pub fn claim(&mut self) {
         if self.in_flight.is_counted {
-            self.shared.acceptor.claim(&self.shared.context, &mut self.in_flight.is_claimed);
+            self.shared.acceptor.claim(&self.shared.context, &mut self.in_flight.post);
         }
     }
 
     pub fn unclaim(&mut self) {
-        self.shared.acceptor.release(&self.shared.context, &mut self.in_flight.is_claimed);
+        self.shared.acceptor.release(&self.shared.context, &mut self.in_flight.post);
     }
 
     // ── connections ──
@@ -139,6 +142,7 @@ impl Core {
     /// It is free for another request.
     pub fn next_request(&mut self, mut conn: Conn) {
         conn.state = State::Idle;
+        conn.ready_us = 0;
         conn.since_us = clock::monotonic_us();
         if conn.buf.is_empty() {
             self.keep(conn);

@@ -51,6 +51,7 @@ pub fn set_orphaned(shared: &Shared) {
 /// have something to be read.
 fn clear_table(shared: &Shared, command: Command) -> Vec<Conn> {
     trouble::set_listening(shared, false);
+    shared.acceptor.held.clear();
     while let Some(conn) = give::take_given(shared) {
         upkeep::keep(shared, conn);
     }

@@ -10,6 +10,7 @@ mod dispatch;
 pub mod handoff;
 pub mod harakiri;
 mod http;
+pub mod incoming;
 pub mod leaving;
 pub mod lifecycle;
 pub mod lifeline;

@@ -40,7 +40,7 @@ impl Shared {
         let places = Places::new(most_connections(settings), most_descriptors());
         let threads = context.scoreboard.threads();
         let table = ConnTable::new(settings, places, threads, context.slot, context.id)?;
-        let acceptor = Acceptor::new(&setup.accepting, &context, &setup.alive)?;
+        let acceptor = Acceptor::new(&setup.accepting, &context, &table, &setup.alive)?;
         if acceptor.watches_table() {
             intake::watch(table.epoll(), &setup.listeners, &setup.alive)?;
         }

@@ -6,7 +6,8 @@ use super::accept::{Claim, trouble};
 use super::conn::table::SWEEP_US;
 use super::conn::{Conn, upkeep};
 use super::core::Core;
-use super::handoff::{give, service, work};
+use super::handoff::{give, queueing, service, work};
+use super::incoming::{self, Accepted};
 use super::request::lifecycle as request;
 use super::shared::Shared;
 use super::{dispatch, lifecycle};
@@ -29,6 +30,16 @@ pub enum Next {
     Signal,
     /// The worker is done.
     Leave,
+}
+
+/// What a look at the requests that wait in the worker has come to.
+enum Look {
+    /// One is to be run.
+    Run,
+    /// One was begun that is none, or may be begun in a moment.
+    Again,
+    /// The thread waits for what comes; with a time, at most so long until it looks again.
+    Wait(Option<Duration>),
 }
 
 /// Requests in a row from connections that have sent several at once, before the acceptor is asked again.
@@ -103,8 +114,13 @@ impl Thread {
         if orphan::is_orphaned() {
             lifecycle::set_orphaned(shared);
         }
+        let mut look_again = None;
         match shared.lifeline.command() {
-            Command::Serve => trouble::set_listening(shared, !shared.table.is_full()),
+            Command::Serve => match self.prepare_to_serve() {
+                Look::Run => return Some(Next::Run),
+                Look::Again => return None,
+                Look::Wait(time) => look_again = time,
+            },
             Command::Pause => return self.wait_paused(),
             command => {
                 if let Some(next) = self.wind_down(command) {
@@ -123,7 +139,10 @@ impl Thread {
             // A signal that came while the application ran has interrupted no wait.
             return if signal::has_noted() { Some(Next::Signal) } else { self.accept_blocking() };
         }
-        let arrival = self.wait();
+        let arrival = self.wait(look_again);
+        if look_again.is_some() {
+            self.shared.acceptor.held.end_look();
+        }
         let next = self.handle(arrival);
         if next.is_none() {
             upkeep::sweep(&self.shared, clock::monotonic_us());
@@ -131,13 +150,24 @@ impl Thread {
         next
     }
 
+    /// Listens, and begins what waits in the worker already.
+    fn prepare_to_serve(&mut self) -> Look {
+        let acceptor = &self.shared.acceptor;
+        let look = match acceptor.has_crew() && (!acceptor.held.is_empty() || acceptor.is_refusing()) {
+            true => self.look_at_held(),
+            false => Look::Wait(None),
+        };
+        let Shared { acceptor, table, .. } = &*self.shared;
+        trouble::set_listening(&self.shared, !table.is_full() && !acceptor.is_refusing());
+        look
+    }
+
     /// The next request of a connection that has sent several at once; after [`STREAK`] of them events come first.
     fn read_again(&mut self) -> Option<Next> {
         self.pipelined += 1;
         if self.pipelined > STREAK {
             self.pipelined = 0;
-            let arrival =
-                self.shared.acceptor.wait(&self.shared.table, &mut self.intake, Some(Duration::ZERO));
+            let arrival = self.wait(Some(Duration::ZERO));
             if let Some(next) = self.handle(arrival) {
                 return Some(next);
             }
@@ -155,11 +185,11 @@ impl Thread {
             Arrival::Listener(listener) => self.accept_from(listener),
             Arrival::Connection(key) => {
                 let conn = self.shared.table.take(key);
-                conn.is_some_and(|conn| self.read(conn))
+                conn.is_some_and(|conn| self.read_or_hold(conn))
             }
             Arrival::Given => {
                 let conn = give::take_given(&self.shared);
-                conn.is_some_and(|conn| self.read(conn))
+                conn.is_some_and(|conn| self.read_or_hold(conn))
             }
             Arrival::Interrupted => return Some(Next::Signal),
             other => {
@@ -181,9 +211,10 @@ impl Thread {
 
     // ── waiting ──
 
-    fn wait(&mut self) -> Arrival {
-        let timeout = self.timeout();
-        self.shared.acceptor.wait(&self.shared.table, &mut self.intake, timeout)
+    fn wait(&mut self, look_again: Option<Duration>) -> Arrival {
+        let timeout = [self.timeout(), look_again].into_iter().flatten().min();
+        let Shared { acceptor, table, .. } = &*self.shared;
+        acceptor.wait(table, &mut self.intake, &mut self.core.in_flight.post, timeout)
     }
 
     /// Request lines are written when the thread is idle, at the latest after a short while.
@@ -261,52 +292,116 @@ impl Thread {
     /// A listener has a connection. `true`: there is a request to run.
     fn accept_from(&mut self, listener: usize) -> bool {
         let shared = &*self.shared;
-        if !shared.acceptor.watches_table() && shared.table.is_full() {
+        if shared.acceptor.watches_table() {
+            return self.accept_or_hold(listener);
+        }
+        if shared.table.is_full() {
             // In the accept queues it cannot be passed over until there is room: it would wake its threads all the
             // time.
             shared.log.access.flush();
             trouble::check_wait(shared, shared.acceptor.doze(&mut self.intake, TABLE_FULL));
             return false;
         }
-        if self.core.claim_alone() == Claim::Refused && self.core.claim_another() == Claim::Refused {
-            let waited = self.shared.acceptor.back_off(&mut self.intake);
+        if let Claim::Soon(time) | Claim::Refused(time) = self.core.try_claim() {
+            let waited = self.shared.acceptor.back_off(&mut self.intake, time);
             trouble::check_wait(&self.shared, waited);
             return false;
         }
-        if self.accept(listener) != Accepted::Request {
-            self.core.unclaim();
-            return false;
-        }
-        let Shared { context, table, acceptor, .. } = &*self.shared;
-        if let Err(error) = acceptor.step_back(context, table, &self.intake, listener) {
-            trouble::cannot_listen(&self.shared, &error);
-        }
-        true
+        self.accept(listener)
     }
 
-    /// Accepts from a listener and reads.
-    fn accept(&mut self, listener: usize) -> Accepted {
-        let shared = &*self.shared;
-        if shared.table.is_full() || shared.lifeline.is_being_killed() {
-            return Accepted::Nothing;
-        }
-        let Some(bound) = shared.context.listeners.get(listener) else { return Accepted::Nothing };
-        let (client, peer) = match bound.accept() {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                trouble::accept_failed(shared, &error);
-                return Accepted::Nothing;
+    /// Where the worker watches the listeners itself: what it should not begin yet waits with it, and is given to a
+    /// worker that begins it sooner.
+    fn accept_or_hold(&mut self, listener: usize) -> bool {
+        if self.shared.acceptor.has_crew() && !self.core.claim_alone() {
+            match self.core.try_claim() {
+                Claim::Granted => {}
+                Claim::Soon(time) => {
+                    let waited = self.shared.acceptor.doze(&mut self.intake, time);
+                    trouble::check_wait(&self.shared, waited);
+                    return false;
+                }
+                Claim::Refused(_) => {
+                    self.shared.acceptor.set_refusing(true);
+                    let conn = incoming::take(&self.shared, listener);
+                    conn.into_iter().for_each(|conn| queueing::hold(&self.shared, conn));
+                    return false;
+                }
             }
-        };
-        let client = shared.context.client(client, listener);
-        let conn = Conn::accepted(client, bound, listener, peer, &shared.context.settings.http);
-        if self.read(conn) { Accepted::Request } else { Accepted::Connection }
+        }
+        let has_request = self.accept(listener);
+        let Shared { context, table, acceptor, .. } = &*self.shared;
+        if has_request && let Err(error) = acceptor.step_back(context, table, &self.intake, listener) {
+            trouble::cannot_listen(&self.shared, &error);
+        }
+        has_request
+    }
+
+    fn accept(&mut self, listener: usize) -> bool {
+        let has_request = incoming::accept(&mut self.core, listener) == Accepted::Request;
+        self.see_to_leftovers();
+        if !has_request {
+            self.core.unclaim();
+        }
+        has_request
     }
 
     // ── connections ──
 
+    /// Goes on with a connection that is readable or writable, or holds it while others have come first or the process
+    /// should begin no request. `true`: there is a request to run.
+    fn read_or_hold(&mut self, conn: Conn) -> bool {
+        let acceptor = &self.shared.acceptor;
+        let waits = acceptor.has_crew()
+            && conn.may_begin_request()
+            && self.shared.lifeline.command().serves()
+            && (!acceptor.held.is_empty() || !self.core.claim_alone());
+        if waits {
+            queueing::hold(&self.shared, conn);
+            return false;
+        }
+        let has_request = self.read(conn);
+        if !has_request {
+            self.core.unclaim();
+        }
+        has_request
+    }
+
+    /// Begins the request that has waited longest, if the process may begin one. Otherwise one thread looks again in a
+    /// moment, and sees to it that what another worker would begin sooner goes there.
+    fn look_at_held(&mut self) -> Look {
+        let shared = self.shared.clone();
+        let acceptor = &shared.acceptor;
+        if !self.core.claim_alone() {
+            if !acceptor.held.begin_look() {
+                return Look::Wait(None);
+            }
+            match self.core.try_claim() {
+                Claim::Granted => acceptor.held.end_look(),
+                Claim::Soon(time) => {
+                    trouble::check_wait(&shared, acceptor.doze(&mut self.intake, time));
+                    acceptor.held.end_look();
+                    return Look::Again;
+                }
+                Claim::Refused(time) => {
+                    queueing::relieve(&shared);
+                    return Look::Wait(Some(time));
+                }
+            }
+        }
+        acceptor.set_refusing(false);
+        let conn = acceptor.held.take(&shared.table, |_| true);
+        acceptor.nudge();
+        if conn.is_some_and(|conn| self.read(conn)) {
+            return Look::Run;
+        }
+        self.core.unclaim();
+        Look::Again
+    }
+
     /// Goes on with a connection that is readable or writable. `true`: there is a request to run.
     fn read(&mut self, conn: Conn) -> bool {
+        self.core.in_flight.ready_us = conn.ready_us;
         let taken = dispatch::read(&mut self.core, conn);
         self.see_to_leftovers();
         taken.is_request()
@@ -332,7 +427,10 @@ impl Thread {
 
     /// One step towards the end. `None`: the caller waits once for what comes, or reads on.
     fn wind_down(&mut self, command: Command) -> Option<Next> {
-        if (command == Command::Drain && self.drain_backlog()) || self.take_missed() {
+        let has_request = (command == Command::Drain && self.drain_backlog())
+            || incoming::take_missed(&mut self.core, &mut self.backlogs_looked_at);
+        self.see_to_leftovers();
+        if has_request {
             return Some(Next::Run);
         }
         if orphan::is_orphaned() {
@@ -346,50 +444,9 @@ impl Thread {
         None
     }
 
-    /// Of several threads one may have been woken for a connection (EPOLLEXCLUSIVE) while another took the listeners out of
-    /// the epoll, where it found nothing: nobody else is woken for it. So each looks once.
-    fn take_missed(&mut self) -> bool {
-        let looks = self.shared.acceptor.watches_table() && self.shared.context.has_threads();
-        let listeners = self.shared.context.listeners.clone();
-        trouble::set_listening(&self.shared, false);
-        for (index, bound) in listeners.iter().enumerate().skip(self.backlogs_looked_at).filter(|_| looks) {
-            self.backlogs_looked_at += 1;
-            self.core.claim();
-            if epoll::is_readable(&bound.fd) && self.accept(index) == Accepted::Request {
-                return true;
-            }
-            self.core.unclaim();
-        }
-        false
-    }
-
-    /// Takes what was in the backlog when the server began to stop: closing the listeners would reset it. The master
-    /// lets nobody else in; whoever made an inherited socket does, so that there this is bounded in time.
     fn drain_backlog(&mut self) -> bool {
         let now = clock::monotonic_us();
         let until = *self.drain_until_us.get_or_insert(now + DRAIN_US);
-        let listeners = self.shared.context.listeners.clone();
-        for (index, bound) in listeners.iter().enumerate() {
-            self.core.claim();
-            // One that is accepted may not need the application, and others wait behind it.
-            while (!bound.inherited || now < until) && epoll::is_readable(&bound.fd) {
-                match self.accept(index) {
-                    Accepted::Request => return true,
-                    Accepted::Connection => self.core.claim(),
-                    Accepted::Nothing => break,
-                }
-            }
-        }
-        self.core.unclaim();
-        false
+        incoming::drain(&mut self.core, || now < until)
     }
-}
-
-/// What an attempt to accept has brought.
-#[derive(Debug, PartialEq, Eq)]
-enum Accepted {
-    Nothing,
-    /// A connection that has no request to run now.
-    Connection,
-    Request,
 }

@@ -92,6 +92,13 @@ words! {
         work: Work {
             /// Requests that a thread is running now.
             in_flight,
+            /// When the last of them was begun.
+            begun_us,
+            /// Requests that have come to this worker and are not begun.
+            waiting,
+            /// How long requests have waited between their arrival in this worker, or in one that has given it their
+            /// connection, and their beginning, all together.
+            waited_us,
             exceptions,
             /// Clients that went away before their answer was complete.
             gone_clients,

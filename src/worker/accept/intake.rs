@@ -12,6 +12,8 @@ use std::time::Duration;
 const ALIVE: u64 = 1 << 32;
 /// Another worker has given a connection.
 pub const GIVEN: u64 = 1 << 34;
+/// A parked thread is needed.
+pub const CALLED: u64 = 1 << 35;
 
 /// Where listeners and the master's pipe are watched.
 pub fn watch(epoll: &Epoll, listeners: &[Bound], alive: &OwnedFd) -> Result<()> {
@@ -35,6 +37,8 @@ pub enum Arrival {
     Connection(usize),
     /// Another worker has given a connection.
     Given,
+    /// The thread was parked, and is needed.
+    Called,
     /// The master is gone.
     Orphaned,
     /// A signal came: look at commands, let Python look at its handlers.
@@ -72,6 +76,7 @@ impl Intake {
                 return Some(match token {
                     ALIVE => Arrival::Orphaned,
                     GIVEN => Arrival::Given,
+                    CALLED => Arrival::Called,
                     token if token & CONNECTION != 0 => Arrival::Connection((token & !CONNECTION) as usize),
                     token => Arrival::Listener(token as usize),
                 });

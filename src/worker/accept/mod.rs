@@ -1,25 +1,32 @@
 //! How a worker's threads get their next connections, and whether its process may take one. How they wait depends on
 //! what there is to wait for; whoever asks sees one interface.
 
+pub mod crew;
+pub mod held;
 pub mod intake;
 pub mod listening;
+pub mod looks;
 pub mod queues;
 pub mod toggle;
 pub mod trouble;
 
 use super::conn::table::ConnTable;
 use super::context::Context;
+use crate::policy::admission::{Admission, SHORT_US};
 use crate::policy::balance;
 use crate::shm::scoreboard::{Phase, Stage};
+use crate::sys::clock;
 use crate::sys::epoll::Epoll;
-use crate::sys::{clock, process};
+use crew::Crew;
+use held::Held;
 use intake::{Arrival, Intake};
 use listening::Listening;
+use looks::Looks;
 use queues::Queues;
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::Duration;
 
 /// How long a worker waits in accept() before it checks commands and writes request lines: a signal that comes just before
@@ -27,8 +34,6 @@ use std::time::Duration;
 pub const MAX_ACCEPT_WAIT: Duration = Duration::from_millis(500);
 /// How long a thread stays parked when nobody wakes it.
 const MAX_PARK: Duration = Duration::from_secs(30);
-/// When nothing is begun or completed for so long, computations are long here: they must not starve the backlog.
-const STALLED_US: u64 = 1_000_000;
 
 /// How the workers of a server wait for connections.
 #[derive(Clone)]
@@ -47,25 +52,45 @@ enum Way {
     SharedQueues(Queues),
 }
 
-/// May a process take the connection that waits?
+/// May a process begin the request that waits?
 #[derive(Debug, PartialEq, Eq)]
 pub enum Claim {
     Granted,
-    /// It computes: the connection stays in the backlog for the first process that is free.
-    Refused,
+    /// What it computes may be over before another process could be given the request: look again then.
+    Soon(Duration),
+    /// It computes: the request waits for the first process that is free, and this one looks again after this time.
+    Refused(Duration),
+}
+
+/// What a thread has to do with the requests of its process.
+#[derive(Debug, Default)]
+pub struct Post {
+    /// It runs one, or is about to.
+    is_claimed: bool,
+    /// It waits for the next.
+    is_on_duty: bool,
 }
 
 pub struct Acceptor {
     way: Way,
     /// Watches nothing but the master.
     idle_epoll: Epoll,
-    /// When a request was last begun or completed.
-    progress_us: AtomicU64,
+    looks: Looks,
+    /// Where several threads watch the table.
+    crew: Option<Crew>,
+    pub held: Held,
+    /// The process computes, and leaves new connections to others.
+    is_refusing: AtomicBool,
 }
 
 impl Acceptor {
     /// The listeners stand in the table's epoll already, unless there are shared queues.
-    pub fn new(accepting: &Accepting, context: &Context, alive: &OwnedFd) -> Result<Acceptor> {
+    pub fn new(
+        accepting: &Accepting,
+        context: &Context,
+        table: &ConnTable,
+        alive: &OwnedFd,
+    ) -> Result<Acceptor> {
         let idle_epoll = Epoll::new()?;
         intake::watch(&idle_epoll, &[], alive)?;
         let way = match accepting {
@@ -73,13 +98,27 @@ impl Acceptor {
             Accepting::PrivateEpoll => Way::PrivateEpoll(Listening::default()),
             Accepting::SharedQueues(epolls) => Way::SharedQueues(Queues::new(epolls.clone(), context.slot)),
         };
-        Ok(Acceptor { way, idle_epoll, progress_us: AtomicU64::new(0) })
+        let has_crew = context.has_threads() && matches!(way, Way::PrivateEpoll(_));
+        Ok(Acceptor {
+            way,
+            idle_epoll,
+            looks: Looks::new(context),
+            crew: has_crew.then(|| Crew::new(table.epoll(), alive)).transpose()?,
+            held: Held::new(context.slot),
+            is_refusing: AtomicBool::new(false),
+        })
     }
 
     /// Do the threads watch the table's connections when they wait?
     #[inline]
     pub fn watches_table(&self) -> bool {
         !matches!(self.way, Way::SharedQueues(_))
+    }
+
+    /// Do several threads watch the table? Then what has come is begun only when the process may.
+    #[inline]
+    pub fn has_crew(&self) -> bool {
+        self.crew.is_some()
     }
 
     /// Does the only thread wait in accept(2) as long as the table is empty?
@@ -96,11 +135,24 @@ impl Acceptor {
 
     // ── waiting ──
 
-    pub fn wait(&self, table: &ConnTable, intake: &mut Intake, timeout: Option<Duration>) -> Arrival {
+    pub fn wait(
+        &self,
+        table: &ConnTable,
+        intake: &mut Intake,
+        post: &mut Post,
+        timeout: Option<Duration>,
+    ) -> Arrival {
         if let Some(arrival) = intake.pending() {
             return arrival;
         }
-        let Way::SharedQueues(queues) = &self.way else { return intake.wait(table.epoll(), timeout) };
+        match (&self.way, &self.crew) {
+            (Way::SharedQueues(queues), _) => self.wait_in_queue(queues, intake, timeout),
+            (_, Some(crew)) => wait_on_duty(crew, table, intake, post, timeout),
+            _ => intake.wait(table.epoll(), timeout),
+        }
+    }
+
+    fn wait_in_queue(&self, queues: &Queues, intake: &mut Intake, timeout: Option<Duration>) -> Arrival {
         let Some((queue, epoll)) = queues.enter() else {
             return self.wait_parked(queues, intake).map_or_else(Arrival::Failed, |()| Arrival::Interrupted);
         };
@@ -132,10 +184,10 @@ impl Acceptor {
         Ok(())
     }
 
-    /// The listeners have connections that this process should not take yet. One thread that looks again is enough.
-    pub fn back_off(&self, intake: &mut Intake) -> Result<()> {
-        let Way::SharedQueues(queues) = &self.way else { return Ok(()) };
-        let time = queues.next_back_off();
+    /// The listeners have connections that this process should not take for a while. One thread that looks again is
+    /// enough.
+    pub fn back_off(&self, intake: &mut Intake, time: Duration) -> Result<()> {
+        let Way::SharedQueues(queues) = &self.way else { return self.doze(intake, time) };
         if !queues.begin_back_off() {
             let waited = self.wait_parked(queues, intake);
             intake.remember_signal();
@@ -146,50 +198,84 @@ impl Acceptor {
         waited
     }
 
-    // ── who takes a connection ──
+    // ── who begins a request ──
 
-    /// Says on the scoreboard that this process is about to take a request, if none is in flight. Where each worker
-    /// watches the listeners itself, connections come in freely: they are claimed when their requests begin.
-    #[inline]
-    pub fn claim_alone(&self, is_claimed: &mut bool) -> Claim {
-        let Way::SharedQueues(queues) = &self.way else { return Claim::Granted };
-        *is_claimed = queues.claim_alone();
-        if *is_claimed { Claim::Granted } else { Claim::Refused }
+    /// Claims the next request for this process, on the scoreboard, if it may begin one now. To be released, or to run.
+    pub fn try_claim(&self, context: &Context, post: &mut Post) -> Claim {
+        if self.claim_alone(context, post) {
+            return Claim::Granted;
+        }
+        let refusal = self.refusal(context);
+        if refusal == Claim::Granted {
+            self.claim(context, post);
+        }
+        refusal
     }
 
-    /// The same when this process runs requests: it takes another only if none of them computes. Otherwise the connection
-    /// stays in the backlog for the first process that is free, and this one tries again in a moment.
-    pub fn claim_another(&self, context: &Context, is_claimed: &mut bool) -> Claim {
-        let Way::SharedQueues(queues) = &self.way else { return Claim::Granted };
-        let stalled_for = clock::monotonic_us().saturating_sub(self.progress_us.load(Relaxed));
-        if stalled_for < STALLED_US && !context.parallel && neighbours_compute(context) {
-            return Claim::Refused;
+    /// The same if nothing is in flight: then there is nothing to look at.
+    #[inline]
+    pub fn claim_alone(&self, context: &Context, post: &mut Post) -> bool {
+        let is_first = context.slot.in_flight().compare_exchange(0, 1, AcqRel, Acquire).is_ok();
+        if is_first {
+            self.begin(post);
         }
-        queues.reset_back_off();
-        self.claim(context, is_claimed);
-        Claim::Granted
+        is_first
+    }
+
+    fn refusal(&self, context: &Context) -> Claim {
+        let since_begin = clock::monotonic_us().saturating_sub(context.slot.begun_us().load(Relaxed));
+        if since_begin < SHORT_US {
+            return Claim::Soon(Duration::from_micros(SHORT_US - since_begin));
+        }
+        if is_about_to_begin(context) {
+            return Claim::Soon(Duration::from_micros(SHORT_US));
+        }
+        match self.looks.admit(context) {
+            Admission::Begin => Claim::Granted,
+            Admission::Wait(time) => Claim::Refused(time),
+        }
     }
 
     /// A request is about to run, whatever else does.
-    pub fn claim(&self, context: &Context, is_claimed: &mut bool) {
-        if !*is_claimed {
+    pub fn claim(&self, context: &Context, post: &mut Post) {
+        if !post.is_claimed {
             context.slot.in_flight().fetch_add(1, AcqRel);
-            *is_claimed = true;
-            if let Way::SharedQueues(queues) = &self.way {
-                queues.wake_one();
-            }
+            self.begin(post);
         }
     }
 
-    pub fn release(&self, context: &Context, is_claimed: &mut bool) {
-        if std::mem::take(is_claimed) {
+    fn begin(&self, post: &mut Post) {
+        post.is_claimed = true;
+        match (&self.way, &self.crew) {
+            (Way::SharedQueues(queues), _) => queues.wake_one(),
+            (_, Some(crew)) if std::mem::take(&mut post.is_on_duty) => crew.leave(),
+            _ => {}
+        }
+    }
+
+    pub fn release(&self, context: &Context, post: &mut Post) {
+        if std::mem::take(&mut post.is_claimed) {
             context.slot.in_flight().fetch_sub(1, AcqRel);
         }
     }
 
-    /// A request was begun or completed.
-    pub fn note_progress(&self, now_us: u64) {
-        self.progress_us.store(now_us, Relaxed);
+    /// A thread begins a request: what else waits is another's to look at.
+    pub fn nudge(&self) {
+        if let Some(crew) = self.crew.as_ref().filter(|_| !self.held.is_empty()) {
+            crew.nudge();
+        }
+    }
+
+    /// Does the process leave new connections to others?
+    #[inline]
+    pub fn is_refusing(&self) -> bool {
+        self.is_refusing.load(Relaxed)
+    }
+
+    pub fn set_refusing(&self, on: bool) {
+        if self.is_refusing() != on {
+            self.is_refusing.store(on, Relaxed);
+        }
     }
 
     // ── the listeners ──
@@ -234,10 +320,24 @@ impl Acceptor {
     }
 }
 
-/// Is a thread of this process that runs a request runnable? One that waits for a database is not.
-fn neighbours_compute(context: &Context) -> bool {
-    let running = context.cores().filter(|core| core.phase() != Phase::Idle);
-    running.map(|core| core.tid().load(Relaxed)).any(|tid| process::is_runnable(tid as i32))
+fn wait_on_duty(
+    crew: &Crew,
+    table: &ConnTable,
+    intake: &mut Intake,
+    post: &mut Post,
+    timeout: Option<Duration>,
+) -> Arrival {
+    post.is_on_duty = post.is_on_duty || crew.report();
+    match post.is_on_duty {
+        true => intake.wait(table.epoll(), timeout),
+        false => crew.park(intake, Some(timeout.unwrap_or(MAX_PARK))),
+    }
+}
+
+/// Has a thread claimed a request that it does not run yet?
+fn is_about_to_begin(context: &Context) -> bool {
+    let running = context.cores().filter(|core| core.phase() != Phase::Idle).count() as u64;
+    context.slot.in_flight().load(Acquire) > running
 }
 
 fn is_ahead(context: &Context) -> bool {

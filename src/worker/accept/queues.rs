@@ -14,15 +14,9 @@ use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
-use std::time::Duration;
 
 /// The most queues; processes with more in flight share the last.
 pub const MAX_ACCEPT_QUEUES: usize = 16;
-/// How long a computing process waits before it looks again whether it still computes: at first, and when it has
-/// computed at every look for a while.
-const MIN_BACK_OFF_US: u64 = 1_000;
-const MAX_BACK_OFF_US: u64 = 128_000;
-
 /// The shared queues, made by the master before the first fork. The order in which a listener is added to them is the
 /// order in which the kernel looks for a waiting thread.
 pub fn make(threads: u32, listeners: &[Bound], alive: &OwnedFd) -> Result<Vec<Epoll>> {
@@ -39,19 +33,11 @@ pub struct Queues {
     occupied: AtomicU64,
     /// Threads that are not needed in a queue wait here.
     parked: Mutex<Vec<i32>>,
-    /// How long to back off at the next look that finds the process computing.
-    back_off_us: AtomicU64,
 }
 
 impl Queues {
     pub fn new(epolls: Arc<Vec<Epoll>>, slot: WorkerSlot) -> Queues {
-        Queues {
-            epolls,
-            slot,
-            occupied: AtomicU64::new(0),
-            parked: Mutex::default(),
-            back_off_us: AtomicU64::new(0),
-        }
+        Queues { epolls, slot, occupied: AtomicU64::new(0), parked: Mutex::default() }
     }
 
     /// The queue that the calling thread is to wait in, until [`Queues::leave`]; `None`: it is needed in none.
@@ -72,27 +58,6 @@ impl Queues {
 
     fn vacancy(&self, taken: u64) -> Option<usize> {
         balance::queue(self.slot.in_flight().load(Acquire), taken, self.epolls.len())
-    }
-
-    /// Claims the next request for this process if none is in flight.
-    pub fn claim_alone(&self) -> bool {
-        let claimed = self.slot.in_flight().compare_exchange(0, 1, AcqRel, Acquire).is_ok();
-        if claimed {
-            // Now, not when the request runs: reading it may take a slow client's time.
-            self.wake_one();
-        }
-        claimed
-    }
-
-    /// How long to back off from connections that this process should not take since it computes.
-    pub fn next_back_off(&self) -> Duration {
-        let time = self.back_off_us.load(Relaxed).clamp(MIN_BACK_OFF_US, MAX_BACK_OFF_US);
-        self.back_off_us.store(2 * time, Relaxed);
-        Duration::from_micros(time)
-    }
-
-    pub fn reset_back_off(&self) {
-        self.back_off_us.store(0, Relaxed);
     }
 
     /// Lets one thread of the process back off; `false`: another does already.
@@ -147,7 +112,7 @@ mod tests {
         let entered: Vec<_> = (0..3).map(|_| queues.enter().map(|(queue, _)| queue)).collect();
         assert_eq!(entered, [Some(0), Some(1), None]);
         queues.leave(0);
-        assert!(queues.claim_alone() && !queues.claim_alone());
+        queues.slot.in_flight().store(1, Relaxed);
         // With one request in flight the first queue is for idle processes.
         assert_eq!(queues.enter().map(|(queue, _)| queue), Some(2));
     }
@@ -165,14 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn one_thread_backs_off_longer_and_longer() {
+    fn one_thread_backs_off() {
         let queues = queues(2);
         assert!(queues.begin_back_off() && !queues.begin_back_off());
         queues.end_back_off();
         assert!(queues.begin_back_off());
-        let times: Vec<_> = (0..9).map(|_| queues.next_back_off().as_millis()).collect();
-        assert_eq!(times, [1, 2, 4, 8, 16, 32, 64, 128, 128]);
-        queues.reset_back_off();
-        assert_eq!(queues.next_back_off().as_millis(), 1);
     }
 }

@@ -99,6 +99,8 @@ pub struct Conn {
     pub since_us: u64,
     /// When the last bytes of a request came that is not whole.
     pub heard_us: u64,
+    /// Since when its next request waits to be begun; 0: it does not.
+    pub ready_us: u64,
     /// Requests that were begun on it.
     pub requests: u64,
     /// Its place in the table, which is its token, once it is watched.
@@ -121,6 +123,7 @@ impl Conn {
             state: State::Head,
             since_us: now_us,
             heard_us: now_us,
+            ready_us: 0,
             requests: 0,
             key: None,
             events: 0,
@@ -174,6 +177,11 @@ impl Conn {
             }
             _ => None,
         }
+    }
+
+    /// May what comes next on it be a request for the application?
+    pub fn may_begin_request(&self) -> bool {
+        self.awaits_head() && !self.client.as_ref().is_some_and(Client::is_handshaking)
     }
 
     /// Is a request, or the rest of its head, the next thing to be read?

@@ -136,6 +136,20 @@ impl ConnTable {
         if exceeds { RequestMemory::Exceeded } else { RequestMemory::Fits }
     }
 
+    /// Takes a connection that has something to be read, unwatched; returns its key.
+    pub fn hold(&self, mut conn: Conn) -> usize {
+        let mut places = self.lock();
+        let key = conn.key.unwrap_or_else(|| places.reserve());
+        conn.key = Some(key);
+        places.put(key, conn);
+        let is_full = places.is_full();
+        drop(places);
+        if is_full {
+            self.set_full();
+        }
+        key
+    }
+
     fn register(&self, conn: &Conn, key: usize, before: u32) -> Result<()> {
         let Some(client) = &conn.client else { return Err(ErrorKind::NotConnected.into()) };
         let token = CONNECTION | key as u64;

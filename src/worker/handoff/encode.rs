@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Most bytes that go along of a request that has begun to arrive.
 const MAX_BUFFERED: usize = 16 * 1024;
-const FIXED: usize = 4 + 8 + 8 + 1 + 16 + 2;
+const FIXED: usize = 4 + 8 + 8 + 8 + 1 + 16 + 2;
 /// The longest message.
 pub const MAX_MESSAGE: usize = FIXED + MAX_BUFFERED;
 
@@ -31,6 +31,7 @@ pub fn encode(conn: &Conn) -> Vec<u8> {
     out.extend_from_slice(&(conn.listener as u32).to_ne_bytes());
     out.extend_from_slice(&conn.requests.to_ne_bytes());
     out.extend_from_slice(&conn.since_us.to_ne_bytes());
+    out.extend_from_slice(&conn.ready_us.to_ne_bytes());
     out.push(
         flag(conn.trusted, TRUSTED)
             | flag(conn.awaits_proxy, AWAITS_PROXY)
@@ -53,12 +54,14 @@ pub fn decode(bytes: &[u8], client: impl FnOnce(usize) -> Client) -> Option<Conn
     let (listener, rest) = bytes.split_first_chunk::<4>()?;
     let (requests, rest) = rest.split_first_chunk::<8>()?;
     let (since, rest) = rest.split_first_chunk::<8>()?;
+    let (ready, rest) = rest.split_first_chunk::<8>()?;
     let (&[flags], rest) = rest.split_first_chunk::<1>()?;
     let (octets, rest) = rest.split_first_chunk::<16>()?;
     let (port, buffered) = rest.split_first_chunk::<2>()?;
     let listener = u32::from_ne_bytes(*listener) as usize;
     let mut conn = Conn::new(client(listener), Protocol::Http, listener, u64::from_ne_bytes(*since));
     conn.requests = u64::from_ne_bytes(*requests);
+    conn.ready_us = u64::from_ne_bytes(*ready);
     conn.trusted = flags & TRUSTED != 0;
     conn.awaits_proxy = flags & AWAITS_PROXY != 0;
     conn.state = if flags & IDLE != 0 { State::Idle } else { State::Head };
@@ -80,11 +83,11 @@ mod tests {
         for peer in [None, Some("192.0.2.7:80".parse().unwrap()), Some("[2001:db8::7]:1".parse().unwrap())] {
             let writing = writing.try_clone().unwrap();
             let mut conn = Conn::new(Client::plain(writing), Protocol::Http, 3, 77);
-            (conn.peer, conn.trusted, conn.requests) = (peer, true, 12);
+            (conn.peer, conn.trusted, conn.requests, conn.ready_us) = (peer, true, 12, 5);
             (conn.state, conn.buf) = (State::Idle, b"GET /".to_vec());
             let came = decode(&encode(&conn), |_| Client::plain(other.try_clone().unwrap())).unwrap();
             assert_eq!((came.peer, came.trusted, came.awaits_proxy), (peer, true, false));
-            assert_eq!((came.listener, came.requests, came.since_us), (3, 12, 77));
+            assert_eq!((came.listener, came.requests, came.since_us, came.ready_us), (3, 12, 77, 5));
             assert!(matches!(came.state, State::Idle));
             assert_eq!(came.buf, b"GET /");
         }

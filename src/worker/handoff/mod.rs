@@ -5,6 +5,7 @@ pub mod encode;
 pub mod give;
 pub mod last_look;
 pub mod mailbox;
+pub mod queueing;
 pub mod service;
 pub mod sleeper;
 pub mod standby;
@@ -13,6 +14,7 @@ pub mod work;
 use super::conn::Conn;
 use super::context::Context;
 use super::setup::Setup;
+use crate::policy::placement::{self, Load};
 use crate::shm::scoreboard::{Command, Stage};
 use crate::sys::clock;
 use mailbox::Mailbox;
@@ -22,8 +24,6 @@ use std::io::Result;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// Connections that a busy worker puts into the mailbox of one that idles: more would wait there in turn.
-const MAX_FOR_IDLE: u64 = 8;
 /// How often a worker reports unread messages to the master, which takes back what stays unread.
 const TELL_US: u64 = 50_000;
 
@@ -69,18 +69,25 @@ impl Handoff {
         self.others(context).any(serves_on)
     }
 
-    /// A worker that runs nothing, in whose mailbox there is room; the emptiest first.
-    pub fn idle_neighbour(&self, context: &Context) -> Option<usize> {
+    /// What the worker in a slot has to do.
+    pub fn load(&self, context: &Context, slot: usize) -> Load {
+        let worker = context.scoreboard.worker(slot);
+        Load {
+            in_flight: worker.in_flight().load(Relaxed),
+            waiting: worker.waiting().load(Relaxed) + worker.mailbox_len().load(Relaxed),
+            begun_us: worker.begun_us().load(Relaxed),
+        }
+    }
+
+    /// A worker that would begin a request sooner than this one, which has so much to do.
+    pub fn better_place(&self, context: &Context, mine: Load) -> Option<usize> {
+        if mine.waiting == 0 || !self.has_neighbours(context) {
+            return None;
+        }
         let now = clock::monotonic_us();
-        let scoreboard = context.scoreboard;
-        let unread = |slot: usize| scoreboard.worker(slot).mailbox_len().load(Relaxed);
-        let is_idle = |&slot: &usize| {
-            serves(context, slot)
-                && scoreboard.worker(slot).in_flight().load(Relaxed) == 0
-                && unread(slot) < MAX_FOR_IDLE
-                && mailbox::has_room(scoreboard, slot, now)
-        };
-        self.others(context).filter(is_idle).min_by_key(|&slot| (unread(slot), slot))
+        let takes = |&slot: &usize| serves(context, slot) && mailbox::has_room(context.scoreboard, slot, now);
+        let others = self.others(context).filter(takes);
+        placement::better_place(mine, others.map(|slot| (slot, self.load(context, slot))))
     }
 
     /// The worker that takes over what this one leaves: of the newest generation, the one with the least to do.

@@ -6,10 +6,11 @@
 //! cannot.
 
 use super::encode::is_movable;
-use super::{give, work};
+use super::{give, queueing, work};
 use crate::base::reason::reason;
 use crate::log;
 use crate::net::client::Client;
+use crate::policy::placement::Load;
 use crate::shm::scoreboard::{Command, Phase};
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::{clock, signal, waiter};
@@ -148,28 +149,38 @@ fn all_busy_for(context: &Context) -> Option<u64> {
 }
 
 fn has_neighbour_at_rest(shared: &Shared) -> bool {
-    let found = shared.handoff.idle_neighbour(&shared.context);
+    let found = idle_neighbour(shared);
     found.is_some() && {
         std::thread::park_timeout(BETWEEN);
-        shared.handoff.idle_neighbour(&shared.context) == found
+        idle_neighbour(shared) == found
     }
+}
+
+/// Where one that waits behind one request would begin at once.
+fn idle_neighbour(shared: &Shared) -> Option<usize> {
+    shared.handoff.better_place(&shared.context, Load { in_flight: 1, waiting: 1, begun_us: 0 })
 }
 
 /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
 /// new connections, too, in place of another worker.
 fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) {
-    if shared.handoff.idle_neighbour(&shared.context).is_none() && !shared.table.has_serviceable() {
+    if !shared.handoff.has_neighbours(&shared.context) && !shared.table.has_serviceable() {
         return;
     }
     if shared.table.epoll().wait(events, Some(Duration::ZERO)).is_err() {
         return;
     }
-    for (token, _) in events.iter() {
-        if token == GIVEN {
-            forward_given(shared);
-        } else if token & CONNECTION != 0 {
-            service(shared, (token & !CONNECTION) as usize, flow);
-        }
+    let keys = || events.iter().map(|(token, _)| token).filter(|token| token & CONNECTION != 0);
+    let mut waiting = keys().count() as u64;
+    if events.iter().any(|(token, _)| token == GIVEN) {
+        forward_given(shared);
+    }
+    for token in keys() {
+        service(shared, (token & !CONNECTION) as usize, waiting, flow);
+        waiting -= 1;
+    }
+    if shared.acceptor.has_crew() {
+        queueing::relieve(shared);
     }
 }
 
@@ -177,7 +188,7 @@ fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) {
 fn service_alone(shared: &Shared, events: &mut Events) {
     match shared.table.epoll().wait(events, Some(Duration::from_micros(SWEEP_US))) {
         Ok(()) => {
-            events.iter().for_each(|(token, _)| service(shared, (token & !CONNECTION) as usize, None));
+            events.iter().for_each(|(token, _)| service(shared, (token & !CONNECTION) as usize, 0, None));
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
         Err(error) => trouble::cannot_wait(shared, &error),
@@ -189,14 +200,17 @@ fn service_alone(shared: &Shared, events: &mut Events) {
     }
 }
 
-/// Serves a connection that is readable or writable.
-fn service(shared: &Shared, key: usize, flow: Option<&Epoll>) {
+/// Serves a connection that is readable or writable, one of so many.
+fn service(shared: &Shared, key: usize, waiting: u64, flow: Option<&Epoll>) {
     let Some(conn) = shared.table.take(key) else { return };
     let serviced = match conn.state {
         State::Sending(_) => leftover::send(shared, conn),
         State::Body(_) => upload::gather(shared, conn, &mut Body::default()),
         State::Lingering => return linger::read_on(shared, conn),
-        State::Head | State::Idle => return pass_on(shared, conn),
+        State::Head | State::Idle if shared.acceptor.has_crew() && conn.may_begin_request() => {
+            return queueing::hold(shared, conn);
+        }
+        State::Head | State::Idle => return pass_on(shared, conn, waiting),
     };
     match serviced {
         Serviced::Waits(conn) => wait_on(shared, conn, flow),
@@ -224,12 +238,13 @@ fn hand_on(shared: &Shared, mut conn: Conn) {
     upkeep::leave_to_core(shared, conn);
 }
 
-/// A connection has a request, or a part of one: a worker that is idle takes it.
-fn pass_on(shared: &Shared, mut conn: Conn) {
+/// A connection has a request, or a part of one, as so many have: it goes where it is begun sooner.
+fn pass_on(shared: &Shared, mut conn: Conn, waiting: u64) {
+    let mine = Load { waiting, ..shared.handoff.load(&shared.context, shared.context.slot_index) };
     // What has been left to a core still is.
     let wanted = conn.events & !epoll::ONESHOT;
     if is_movable(&conn)
-        && let Some(slot) = shared.handoff.idle_neighbour(&shared.context)
+        && let Some(slot) = shared.handoff.better_place(&shared.context, mine)
     {
         let Some(kept) = give::give_from_table(shared, conn, slot) else { return };
         conn = kept;
@@ -242,7 +257,10 @@ fn pass_on(shared: &Shared, mut conn: Conn) {
 
 /// What another worker has given, to one that has time for it.
 fn forward_given(shared: &Shared) {
-    let Some(slot) = shared.handoff.idle_neighbour(&shared.context) else { return };
+    if shared.acceptor.has_crew() {
+        return give::take_given(shared).into_iter().for_each(|conn| queueing::hold(shared, conn));
+    }
+    let Some(slot) = idle_neighbour(shared) else { return };
     if let Some(conn) = give::take_given(shared)
         && let Some(kept) = give::give(shared, conn, slot)
     {

@@ -22,11 +22,15 @@ pub fn show(core: &mut Core, client: u64) {
     let request = &core.request;
     let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
     core.slot.begin(client, now, deadline, method, uri);
+    let slot = core.shared.context.slot;
+    slot.begun_us().store(now, Relaxed);
+    if core.in_flight.ready_us != 0 {
+        slot.waited_us().fetch_add(now.saturating_sub(core.in_flight.ready_us), Relaxed);
+    }
     if core.in_flight.is_counted {
-        core.shared.acceptor.note_progress(now);
         core.claim();
     } else {
-        core.shared.context.slot.in_flight().store(1, Relaxed);
+        slot.in_flight().store(1, Relaxed);
     }
     work::notify(&core.shared);
 }
@@ -40,7 +44,6 @@ pub fn finish(core: &mut Core) {
     let Finished { released, outcome } = core.exchange.finish();
     core.slot.end();
     if core.in_flight.is_counted {
-        core.shared.acceptor.note_progress(clock::monotonic_us());
         core.unclaim();
     } else {
         core.shared.context.slot.in_flight().store(0, Relaxed);

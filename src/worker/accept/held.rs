@@ -1,0 +1,82 @@
+//! Connections of the table that have something to be read which the process should not begin yet, in the order in which
+//! they came. They stay in their places of the table, unwatched.
+
+use crate::shm::scoreboard::WorkerSlot;
+use crate::worker::conn::Conn;
+use crate::worker::conn::table::ConnTable;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+pub struct Held {
+    keys: Mutex<VecDeque<usize>>,
+    /// On the scoreboard: how many wait.
+    slot: WorkerSlot,
+    /// A thread looks again in a moment whether one may be begun.
+    is_looked_after: AtomicBool,
+}
+
+impl Held {
+    pub fn new(slot: WorkerSlot) -> Held {
+        Held { keys: Mutex::default(), slot, is_looked_after: AtomicBool::new(false) }
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.slot.waiting().load(Relaxed) == 0
+    }
+
+    /// At the end, or at its beginning one that was taken and could not be begun.
+    fn put(&self, key: usize, at: impl FnOnce(&mut VecDeque<usize>, usize)) {
+        let mut keys = self.keys.lock();
+        at(&mut keys, key);
+        self.slot.waiting().store(keys.len() as u64, Relaxed);
+    }
+
+    pub fn push(&self, key: usize) {
+        self.put(key, VecDeque::push_back);
+    }
+
+    pub fn push_front(&self, key: usize) {
+        self.put(key, VecDeque::push_front);
+    }
+
+    /// Takes the connection that has waited longest out of the table, or the first that is `wanted`. A key may stand for
+    /// one that has left the table meanwhile.
+    pub fn take(&self, table: &ConnTable, wanted: impl Fn(&Conn) -> bool) -> Option<Conn> {
+        let mut keys = self.keys.lock();
+        let mut index = 0;
+        let mut taken = None;
+        let mut places = table.lock();
+        while let Some(&key) = keys.get(index) {
+            match places.get(key) {
+                Some(conn) if !wanted(conn) => index += 1,
+                found => {
+                    let is_there = found.is_some();
+                    keys.remove(index);
+                    if is_there {
+                        taken = places.take(key);
+                        break;
+                    }
+                }
+            }
+        }
+        self.slot.waiting().store(keys.len() as u64, Relaxed);
+        taken
+    }
+
+    /// The worker leaves: the table is emptied in another way.
+    pub fn clear(&self) {
+        self.keys.lock().clear();
+        self.slot.waiting().store(0, Relaxed);
+    }
+
+    /// The calling thread looks again in a moment, until [`Held::end_look`]. `false`: another does.
+    pub fn begin_look(&self) -> bool {
+        !self.is_looked_after.swap(true, AcqRel)
+    }
+
+    pub fn end_look(&self) {
+        self.is_looked_after.store(false, Release);
+    }
+}
