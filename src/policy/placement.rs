@@ -1,7 +1,7 @@
 //! Where would a request that waits in one process begin sooner?
 
 /// How much earlier than this one a process must have begun what it runs, to be expected to be free sooner.
-const SOONER_US: u64 = 1_000;
+const SOONER_US: u64 = 3_000;
 
 /// What a process has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
