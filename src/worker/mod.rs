@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod application;
+mod begin;
 pub mod body;
 pub mod conn;
 pub mod context;
@@ -10,7 +11,7 @@ mod dispatch;
 pub mod handoff;
 pub mod harakiri;
 mod http;
-pub mod incoming;
+mod incoming;
 pub mod leaving;
 pub mod lifecycle;
 pub mod lifeline;

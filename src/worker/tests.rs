@@ -1,12 +1,12 @@
 //! A worker's parts together, without a master and without an application.
 
 use super::accept::intake::{Arrival, Intake};
-use super::accept::{Accepting, Claim, queues, trouble};
+use super::accept::{Accepting, Claim, Post, queues, trouble};
 use super::conn::keep;
 use super::conn::table::{CONNECTION, RequestMemory};
 use super::conn::{Conn, State};
 use super::context::Context;
-use super::handoff::{give, mailbox, work};
+use super::handoff::{give, mailbox, queueing, work};
 use super::harakiri::answers;
 use super::lifecycle;
 use super::request::mounts::Mounts;
@@ -17,15 +17,18 @@ use crate::config::{Protocol, Settings};
 use crate::log::buffers::LogBuffers;
 use crate::net::client::Client;
 use crate::net::listener::Bound;
+use crate::policy::admission::{SHORT_US, YOUNG_US};
+use crate::policy::placement::Load;
 use crate::shm::scoreboard::{Command, ENCRYPTED, RestartRequest, Scoreboard, Stage};
 use crate::sys::epoll::Events;
+use crate::sys::threads::ThreadProbe;
 use crate::sys::{clock, io, process, waiter};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// Enough for the tests that wait, each as a core of its own.
@@ -125,14 +128,14 @@ fn bound(fd: OwnedFd) -> Bound {
 }
 
 /// `core`: another one in each test. What was signalled to it before is looked at.
-fn intake(shared: &Shared, core: usize) -> Intake {
-    let mut intake = Intake::new(waiter::of_core(core).unwrap(), 1);
-    assert!(matches!(wait(shared, &mut intake), Arrival::Interrupted));
-    intake
+fn intake(shared: &Shared, core: usize) -> (Intake, Post) {
+    let mut waiting = (Intake::new(waiter::of_core(core).unwrap(), 1), Post::default());
+    assert!(matches!(wait(shared, &mut waiting), Arrival::Interrupted));
+    waiting
 }
 
-fn wait(shared: &Shared, intake: &mut Intake) -> Arrival {
-    shared.acceptor.wait(&shared.table, intake, Some(Duration::from_millis(1)))
+fn wait(shared: &Shared, (intake, post): &mut (Intake, Post)) -> Arrival {
+    shared.acceptor.wait(&shared.table, intake, post, Some(Duration::from_millis(1)))
 }
 
 // Accepting.
@@ -150,45 +153,112 @@ fn listeners_that_are_out_of_the_epoll_wake_nobody() {
     trouble::set_listening(&shared, true);
     assert!(matches!(wait(&shared, &mut intake), Arrival::Listener(0)));
     drop(server.alive);
-    assert!(matches!(shared.acceptor.wait_paused(&mut intake, None), Arrival::Orphaned));
+    assert!(matches!(shared.acceptor.wait_paused(&mut intake.0, None), Arrival::Orphaned));
 }
 
 #[test]
-fn each_waits_for_its_own_where_the_table_is_watched() {
+fn a_claim_is_taken_and_released_once() {
     let server = Server::http();
     let shared = server.worker(0);
-    let (mut claimed, mut other) = (false, false);
-    assert_eq!(shared.acceptor.claim_alone(&mut claimed), Claim::Granted);
-    assert_eq!(shared.acceptor.claim_alone(&mut other), Claim::Granted);
-    assert!(!claimed && !other);
-    shared.acceptor.claim(&shared.context, &mut claimed);
-    assert_eq!((claimed, shared.context.slot.in_flight().load(Relaxed)), (true, 1));
-    shared.acceptor.release(&shared.context, &mut claimed);
-    shared.acceptor.release(&shared.context, &mut claimed);
-    assert_eq!(shared.context.slot.in_flight().load(Relaxed), 0);
+    let (acceptor, context, mut post) = (&shared.acceptor, &shared.context, Post::default());
+    acceptor.claim(context, &mut post);
+    acceptor.claim(context, &mut post);
+    assert_eq!(context.slot.in_flight().load(Relaxed), 1);
+    acceptor.release(context, &mut post);
+    acceptor.release(context, &mut post);
+    assert_eq!(context.slot.in_flight().load(Relaxed), 0);
+}
+
+/// As if this thread ran a request on a core since so many microseconds.
+fn run(shared: &Shared, core: usize, since_us: u64) {
+    let context = &shared.context;
+    let (core, begun_us) = (context.scoreboard.core(0, core), clock::monotonic_us() - since_us);
+    core.tid().store(process::thread_id() as u64, Relaxed);
+    core.begin(0, begun_us, 0, b"GET", b"/");
+    context.slot.begun_us().store(begun_us, Relaxed);
 }
 
 #[test]
-fn a_process_that_computes_takes_no_second_request() {
-    let server = Server::new(Waiting::SharedQueues, |_| {});
+fn a_process_takes_no_second_request_while_a_young_one_computes() {
+    for waiting in [Waiting::SharedQueues, Waiting::PrivateEpoll] {
+        let server = Server::new(waiting, |_| {});
+        let shared = server.worker(0);
+        let Shared { acceptor, context, .. } = &*shared;
+        let (mut first, mut second) = (Post::default(), Post::default());
+        assert!(acceptor.claim_alone(context, &mut first));
+        assert!(!acceptor.claim_alone(context, &mut second));
+        // Nothing runs yet.
+        assert!(matches!(acceptor.try_claim(context, &mut second), Claim::Soon(_)));
+        // This thread has a processor.
+        run(&shared, 0, 0);
+        assert!(matches!(acceptor.try_claim(context, &mut second), Claim::Soon(_)));
+        run(&shared, 0, SHORT_US);
+        assert!(matches!(acceptor.try_claim(context, &mut second), Claim::Refused(_)));
+        assert_eq!(context.slot.in_flight().load(Relaxed), 1);
+        // It has computed for long.
+        let probe = ThreadProbe::of(process::thread_id()).unwrap();
+        while probe.cpu_us() < 2 * YOUNG_US {}
+        run(&shared, 0, 10 * YOUNG_US);
+        assert_eq!(acceptor.try_claim(context, &mut second), Claim::Granted);
+        assert_eq!(context.slot.in_flight().load(Relaxed), 2);
+    }
+}
+
+#[test]
+fn one_that_waits_keeps_no_other_out() {
+    let server = Server::http();
     let shared = server.worker(0);
-    let Shared { acceptor, context, .. } = &*shared;
-    let (mut first, mut second) = (false, false);
-    assert_eq!(acceptor.claim_alone(&mut first), Claim::Granted);
-    assert_eq!(acceptor.claim_alone(&mut second), Claim::Refused);
-    // Nothing runs yet.
-    assert_eq!(acceptor.claim_another(context, &mut second), Claim::Granted);
-    acceptor.release(context, &mut second);
-    // This thread wants a processor.
-    let core = context.scoreboard.core(0, 0);
-    core.tid().store(process::thread_id() as u64, Relaxed);
-    core.begin(0, clock::monotonic_us(), 0, b"GET", b"/");
-    acceptor.note_progress(clock::monotonic_us());
-    assert_eq!(acceptor.claim_another(context, &mut second), Claim::Refused);
-    // Where computations are long they must not starve the others.
-    acceptor.note_progress(clock::monotonic_us().saturating_sub(2_000_000));
-    assert_eq!(acceptor.claim_another(context, &mut second), Claim::Granted);
-    assert_eq!(context.slot.in_flight().load(Relaxed), 2);
+    let (told, tell) = io::pipe(false).unwrap();
+    let (tid, waiting) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        tid.send(process::thread_id()).unwrap();
+        let _ = io::read(told.as_fd(), &mut [0]);
+    });
+    let tid = waiting.recv().unwrap();
+    run(&shared, 0, SHORT_US);
+    shared.context.scoreboard.core(0, 0).tid().store(tid as u64, Relaxed);
+    shared.context.slot.in_flight().store(1, Relaxed);
+    let mut post = Post::default();
+    while shared.acceptor.try_claim(&shared.context, &mut post) != Claim::Granted {
+        process::yield_now();
+    }
+    drop(tell);
+    thread.join().unwrap();
+}
+
+// What waits to be begun.
+
+#[test]
+fn what_has_waited_longest_is_taken_first_and_what_is_gone_is_passed_over() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    let (_clients, conns): (Vec<_>, Vec<_>) = (0..3).map(|_| server.connect(&shared)).unzip();
+    for (number, conn) in conns.into_iter().enumerate() {
+        queueing::hold(&shared, Conn { requests: number as u64, ..conn });
+    }
+    let waiting = || shared.context.slot.waiting().load(Relaxed);
+    assert_eq!((waiting(), shared.table.lock().len()), (3, 3));
+    let first = shared.table.take(0).unwrap();
+    shared.table.forget(&first);
+    let take = || shared.acceptor.held.take(&shared.table, |_| true);
+    let second = take().unwrap();
+    assert!(second.requests == 1 && second.ready_us != 0);
+    let last = shared.acceptor.held.take(&shared.table, |conn| conn.requests == 5);
+    assert!(last.is_none() && waiting() == 1);
+    assert!(take().is_some() && take().is_none() && waiting() == 0);
+}
+
+#[test]
+fn what_waits_goes_where_it_is_begun_sooner() {
+    let server = Server::http();
+    let (busy, idle) = (server.worker(0), server.worker(1));
+    let (_clients, conns): (Vec<_>, Vec<_>) = (0..3).map(|_| server.connect(&busy)).unzip();
+    busy.context.slot.in_flight().store(1, Relaxed);
+    conns.into_iter().for_each(|conn| queueing::hold(&busy, conn));
+    queueing::relieve(&busy);
+    // One runs and one waits here, two have been given.
+    assert_eq!(busy.context.slot.waiting().load(Relaxed), 1);
+    assert_eq!((0..3).filter(|_| given(&idle).is_some()).count(), 2);
 }
 
 // The table.
@@ -270,10 +340,11 @@ fn an_idle_neighbour_is_given_a_connection() {
     let (busy, idle) = (server.worker(0), server.worker(1));
     let (_client, mut conn) = server.connect(&busy);
     conn.buf = b"GET /".to_vec();
+    let mine = Load { in_flight: 1, waiting: 1, begun_us: 0 };
     idle.context.slot.in_flight().store(1, Relaxed);
-    assert_eq!(busy.handoff.idle_neighbour(&busy.context), None);
+    assert_eq!(busy.handoff.better_place(&busy.context, mine), None);
     idle.context.slot.in_flight().store(0, Relaxed);
-    assert_eq!(busy.handoff.idle_neighbour(&busy.context), Some(1));
+    assert_eq!(busy.handoff.better_place(&busy.context, mine), Some(1));
     assert!(give::give(&busy, conn, 1).is_none());
     assert_eq!(given(&idle).unwrap(), b"GET /");
     assert!(given(&idle).is_none() && busy.table.is_empty());

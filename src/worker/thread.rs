@@ -2,11 +2,12 @@
 //! request to run, and obeys the worker's commands. Python runs between [`Thread::next`] and the next call of it.
 
 use super::accept::intake::{Arrival, Intake};
-use super::accept::{Claim, trouble};
+use super::accept::trouble;
+use super::begin::{self, Look};
 use super::conn::table::SWEEP_US;
 use super::conn::{Conn, upkeep};
 use super::core::Core;
-use super::handoff::{give, queueing, service, work};
+use super::handoff::{give, service, work};
 use super::incoming::{self, Accepted};
 use super::request::lifecycle as request;
 use super::shared::Shared;
@@ -30,16 +31,6 @@ pub enum Next {
     Signal,
     /// The worker is done.
     Leave,
-}
-
-/// What a look at the requests that wait in the worker has come to.
-enum Look {
-    /// One is to be run.
-    Run,
-    /// One was begun that is none, or may be begun in a moment.
-    Again,
-    /// The thread waits for what comes; with a time, at most so long until it looks again.
-    Wait(Option<Duration>),
 }
 
 /// Requests in a row from connections that have sent several at once, before the acceptor is asked again.
@@ -116,11 +107,15 @@ impl Thread {
         }
         let mut look_again = None;
         match shared.lifeline.command() {
-            Command::Serve => match self.prepare_to_serve() {
-                Look::Run => return Some(Next::Run),
-                Look::Again => return None,
-                Look::Wait(time) => look_again = time,
-            },
+            Command::Serve => {
+                match begin::look(&mut self.core, &mut self.intake) {
+                    Look::Begin(conn) => return self.read_claimed(conn).then_some(Next::Run),
+                    Look::Again => return None,
+                    Look::Wait(time) => look_again = time,
+                }
+                let Shared { acceptor, table, .. } = &*self.shared;
+                trouble::set_listening(&self.shared, !table.is_full() && !acceptor.is_refusing());
+            }
             Command::Pause => return self.wait_paused(),
             command => {
                 if let Some(next) = self.wind_down(command) {
@@ -148,18 +143,6 @@ impl Thread {
             upkeep::sweep(&self.shared, clock::monotonic_us());
         }
         next
-    }
-
-    /// Listens, and begins what waits in the worker already.
-    fn prepare_to_serve(&mut self) -> Look {
-        let acceptor = &self.shared.acceptor;
-        let look = match acceptor.has_crew() && (!acceptor.held.is_empty() || acceptor.is_refusing()) {
-            true => self.look_at_held(),
-            false => Look::Wait(None),
-        };
-        let Shared { acceptor, table, .. } = &*self.shared;
-        trouble::set_listening(&self.shared, !table.is_full() && !acceptor.is_refusing());
-        look
     }
 
     /// The next request of a connection that has sent several at once; after [`STREAK`] of them events come first.
@@ -292,44 +275,15 @@ impl Thread {
     /// A listener has a connection. `true`: there is a request to run.
     fn accept_from(&mut self, listener: usize) -> bool {
         let shared = &*self.shared;
-        if shared.acceptor.watches_table() {
-            return self.accept_or_hold(listener);
-        }
-        if shared.table.is_full() {
+        if !shared.acceptor.watches_table() && shared.table.is_full() {
             // In the accept queues it cannot be passed over until there is room: it would wake its threads all the
             // time.
             shared.log.access.flush();
             trouble::check_wait(shared, shared.acceptor.doze(&mut self.intake, TABLE_FULL));
             return false;
         }
-        if let Claim::Soon(time) | Claim::Refused(time) = self.core.try_claim() {
-            let waited = self.shared.acceptor.back_off(&mut self.intake, time);
-            trouble::check_wait(&self.shared, waited);
-            return false;
-        }
-        self.accept(listener)
-    }
-
-    /// Where the worker watches the listeners itself: what it should not begin yet waits with it, and is given to a
-    /// worker that begins it sooner.
-    fn accept_or_hold(&mut self, listener: usize) -> bool {
-        if self.shared.acceptor.has_crew() && !self.core.claim_alone() {
-            match self.core.try_claim() {
-                Claim::Granted => {}
-                Claim::Soon(time) => {
-                    let waited = self.shared.acceptor.doze(&mut self.intake, time);
-                    trouble::check_wait(&self.shared, waited);
-                    return false;
-                }
-                Claim::Refused(_) => {
-                    self.shared.acceptor.set_refusing(true);
-                    let conn = incoming::take(&self.shared, listener);
-                    conn.into_iter().for_each(|conn| queueing::hold(&self.shared, conn));
-                    return false;
-                }
-            }
-        }
-        let has_request = self.accept(listener);
+        let has_request =
+            begin::accept_or_hold(&mut self.core, &mut self.intake, listener) && self.accept(listener);
         let Shared { context, table, acceptor, .. } = &*self.shared;
         if has_request && let Err(error) = acceptor.step_back(context, table, &self.intake, listener) {
             trouble::cannot_listen(&self.shared, &error);
@@ -348,55 +302,18 @@ impl Thread {
 
     // ── connections ──
 
-    /// Goes on with a connection that is readable or writable, or holds it while others have come first or the process
-    /// should begin no request. `true`: there is a request to run.
+    /// Goes on with a connection, unless its request has to wait. `true`: there is a request to run.
     fn read_or_hold(&mut self, conn: Conn) -> bool {
-        let acceptor = &self.shared.acceptor;
-        let waits = acceptor.has_crew()
-            && conn.may_begin_request()
-            && self.shared.lifeline.command().serves()
-            && (!acceptor.held.is_empty() || !self.core.claim_alone());
-        if waits {
-            queueing::hold(&self.shared, conn);
-            return false;
-        }
+        begin::read_or_hold(&mut self.core, conn).is_some_and(|conn| self.read_claimed(conn))
+    }
+
+    /// Goes on with a connection whose request may have been claimed.
+    fn read_claimed(&mut self, conn: Conn) -> bool {
         let has_request = self.read(conn);
         if !has_request {
             self.core.unclaim();
         }
         has_request
-    }
-
-    /// Begins the request that has waited longest, if the process may begin one. Otherwise one thread looks again in a
-    /// moment, and sees to it that what another worker would begin sooner goes there.
-    fn look_at_held(&mut self) -> Look {
-        let shared = self.shared.clone();
-        let acceptor = &shared.acceptor;
-        if !self.core.claim_alone() {
-            if !acceptor.held.begin_look() {
-                return Look::Wait(None);
-            }
-            match self.core.try_claim() {
-                Claim::Granted => acceptor.held.end_look(),
-                Claim::Soon(time) => {
-                    trouble::check_wait(&shared, acceptor.doze(&mut self.intake, time));
-                    acceptor.held.end_look();
-                    return Look::Again;
-                }
-                Claim::Refused(time) => {
-                    queueing::relieve(&shared);
-                    return Look::Wait(Some(time));
-                }
-            }
-        }
-        acceptor.set_refusing(false);
-        let conn = acceptor.held.take(&shared.table, |_| true);
-        acceptor.nudge();
-        if conn.is_some_and(|conn| self.read(conn)) {
-            return Look::Run;
-        }
-        self.core.unclaim();
-        Look::Again
     }
 
     /// Goes on with a connection that is readable or writable. `true`: there is a request to run.

@@ -1,0 +1,108 @@
+//! What a thread begins next: whether its process may begin another request, and which. It holds for all connections,
+//! new ones and kept ones, of both protocols; the rule is in `policy::admission`.
+//!
+//! Where threads watch the table and the listeners themselves, what may not be begun is held: first come first served, for
+//! the thread of this process that is free first, or for another worker that is free sooner (`handoff::queueing`). In the
+//! accept queues a new connection stays in the backlog, from which the first free process takes it.
+
+use super::accept::intake::Intake;
+use super::accept::{Claim, trouble};
+use super::conn::Conn;
+use super::core::Core;
+use super::handoff::queueing;
+use super::incoming;
+use std::time::Duration;
+
+/// What a look at the requests that wait in the worker has come to.
+#[derive(Debug)]
+pub enum Look {
+    /// This connection is to be read: its request has been claimed.
+    Begin(Conn),
+    /// Something has changed: look again.
+    Again,
+    /// The thread waits for what comes; with a time, at most so long until it looks again.
+    Wait(Option<Duration>),
+}
+
+/// Looks at what waits in the worker already, before the thread waits for more.
+#[inline]
+pub fn look(core: &mut Core, intake: &mut Intake) -> Look {
+    let acceptor = &core.shared.acceptor;
+    match acceptor.has_crew() && (!acceptor.held.is_empty() || acceptor.is_refusing()) {
+        true => look_at_held(core, intake),
+        false => Look::Wait(None),
+    }
+}
+
+/// Takes the request that has waited longest, if the process may begin one. Otherwise one thread looks again in a moment,
+/// and sees to it that what another worker would begin sooner goes there.
+fn look_at_held(core: &mut Core, intake: &mut Intake) -> Look {
+    let shared = core.shared.clone();
+    let acceptor = &shared.acceptor;
+    if !core.claim_alone() {
+        if !acceptor.held.begin_look() {
+            return Look::Wait(None);
+        }
+        match core.try_claim() {
+            Claim::Granted => acceptor.held.end_look(),
+            Claim::Soon(time) => {
+                trouble::check_wait(&shared, acceptor.doze(intake, time));
+                acceptor.held.end_look();
+                return Look::Again;
+            }
+            Claim::Refused(time) => {
+                queueing::relieve(&shared);
+                return Look::Wait(Some(time));
+            }
+        }
+    }
+    acceptor.set_refusing(false);
+    let taken = acceptor.held.take(&shared.table, |_| true);
+    acceptor.nudge();
+    match taken {
+        Some(conn) => Look::Begin(conn),
+        None => {
+            core.unclaim();
+            Look::Again
+        }
+    }
+}
+
+/// A connection has something to be read. Returns it if that is to be done now: it may have been claimed.
+#[inline]
+pub fn read_or_hold(core: &mut Core, conn: Conn) -> Option<Conn> {
+    let acceptor = &core.shared.acceptor;
+    let waits = acceptor.has_crew()
+        && conn.may_begin_request()
+        && core.shared.lifeline.command().serves()
+        && (!acceptor.held.is_empty() || !core.claim_alone());
+    if waits {
+        queueing::hold(&core.shared, conn);
+        return None;
+    }
+    Some(conn)
+}
+
+/// A listener has a connection. `true`: it is to be accepted and read.
+pub fn accept_or_hold(core: &mut Core, intake: &mut Intake, listener: usize) -> bool {
+    let shared = core.shared.clone();
+    let acceptor = &shared.acceptor;
+    if acceptor.watches_table() && !acceptor.has_crew() {
+        return true;
+    }
+    let waited = match core.try_claim() {
+        Claim::Granted => return true,
+        // In the epoll of this worker it is the first to be found.
+        Claim::Soon(time) if acceptor.has_crew() => acceptor.doze(intake, time),
+        Claim::Soon(time) | Claim::Refused(time) if !acceptor.has_crew() => acceptor.back_off(intake, time),
+        _ => {
+            // The kernel has woken this worker alone (EPOLLEXCLUSIVE): no other would take it.
+            acceptor.set_refusing(true);
+            let conn = incoming::take(&shared, listener);
+            conn.into_iter().for_each(|conn| queueing::hold(&shared, conn));
+            Ok(())
+        }
+    };
+    trouble::check_wait(&shared, waited);
+    false
+}
