@@ -54,9 +54,9 @@ mod tests {
 
     #[test]
     fn with_one_less_whoever_is_free_sooner_is_better() {
-        assert_eq!(place(load(1, 1, 5_000), &[load(1, 0, 4_000)]), Some(0));
-        assert_eq!(place(load(1, 1, 5_000), &[load(1, 0, 4_001)]), None);
+        assert_eq!(place(load(1, 1, 5_000), &[load(1, 0, 2_000)]), Some(0));
+        assert_eq!(place(load(1, 1, 5_000), &[load(1, 0, 2_001)]), None);
         // It does not come back: there the other one has begun later.
-        assert_eq!(place(load(1, 1, 4_000), &[load(1, 0, 5_000)]), None);
+        assert_eq!(place(load(1, 1, 2_000), &[load(1, 0, 5_000)]), None);
     }
 }

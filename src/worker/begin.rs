@@ -11,7 +11,11 @@ use super::conn::Conn;
 use super::core::Core;
 use super::handoff::queueing;
 use super::incoming;
+use std::sync::atomic::Ordering::*;
 use std::time::Duration;
+
+/// What waits for less stays where it is: to give it away costs a part of that.
+const LONG_DELAY_US: u64 = 2_000;
 
 /// What a look at the requests that wait in the worker has come to.
 #[derive(Debug)]
@@ -65,6 +69,17 @@ fn look_at_held(core: &mut Core, intake: &mut Intake) -> Look {
             core.unclaim();
             Look::Again
         }
+    }
+}
+
+/// A wait has brought several connections to the only thread of a worker: those that would wait for long in it are given to
+/// workers that are free sooner.
+#[inline]
+pub fn spread(core: &Core, intake: &Intake) {
+    let left = intake.left() as u64;
+    core.shared.context.slot.waiting().store(left, Relaxed);
+    if left > 0 && intake.is_fresh() && intake.delay_us() >= LONG_DELAY_US {
+        queueing::spread(&core.shared, intake.connections_left(), left, intake.since_us());
     }
 }
 

@@ -52,9 +52,7 @@ pub fn set_orphaned(shared: &Shared) {
 fn clear_table(shared: &Shared, command: Command) -> Vec<Conn> {
     trouble::set_listening(shared, false);
     shared.acceptor.held.clear();
-    while let Some(conn) = give::take_given(shared) {
-        upkeep::keep(shared, conn);
-    }
+    give::keep_given(shared);
     let now = clock::monotonic_us();
     if !shared.leaving.is_look_due(now) {
         return Vec::new();

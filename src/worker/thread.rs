@@ -167,11 +167,16 @@ impl Thread {
         let has_request = match arrival {
             Arrival::Listener(listener) => self.accept_from(listener),
             Arrival::Connection(key) => {
+                let since_us = if self.intake.is_fresh() { 0 } else { self.intake.since_us() };
                 let conn = self.shared.table.take(key);
-                conn.is_some_and(|conn| self.read_or_hold(conn))
+                conn.is_some_and(|conn| self.read_or_hold(Conn { ready_us: since_us, ..conn }))
             }
             Arrival::Given => {
                 let conn = give::take_given(&self.shared);
+                if self.shared.acceptor.is_alone_with_table() {
+                    // Each wait reports the mailbox once. What else is there comes with the next.
+                    give::keep_given(&self.shared);
+                }
                 conn.is_some_and(|conn| self.read_or_hold(conn))
             }
             Arrival::Interrupted => return Some(Next::Signal),
@@ -197,7 +202,11 @@ impl Thread {
     fn wait(&mut self, look_again: Option<Duration>) -> Arrival {
         let timeout = [self.timeout(), look_again].into_iter().flatten().min();
         let Shared { acceptor, table, .. } = &*self.shared;
-        acceptor.wait(table, &mut self.intake, &mut self.core.in_flight.post, timeout)
+        let arrival = acceptor.wait(table, &mut self.intake, &mut self.core.in_flight.post, timeout);
+        if acceptor.is_alone_with_table() {
+            begin::spread(&self.core, &self.intake);
+        }
+        arrival
     }
 
     /// Request lines are written when the thread is idle, at the latest after a short while.

@@ -1,6 +1,7 @@
 //! The events that one thread has got from an epoll and not handled yet.
 
 use crate::net::listener::Bound;
+use crate::sys::clock;
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::waiter::Waiter;
 use crate::worker::conn::table::CONNECTION;
@@ -54,17 +55,61 @@ pub struct Intake {
     next: usize,
     count: usize,
     wakes: u64,
+    /// When the last wait brought several, and how long each of those of the one before took.
+    woken_us: u64,
+    each_us: u64,
 }
 
 impl Intake {
     /// `batch`: most events of one wait.
     pub fn new(waiter: &'static Waiter, batch: usize) -> Intake {
-        Intake { waiter, events: Events::with_capacity(batch), next: 0, count: 0, wakes: 0 }
+        Intake {
+            waiter,
+            events: Events::with_capacity(batch),
+            next: 0,
+            count: 0,
+            wakes: 0,
+            woken_us: 0,
+            each_us: 0,
+        }
     }
 
     /// How many waits have brought something.
     pub fn wakes(&self) -> u64 {
         self.wakes
+    }
+
+    /// Events of the last wait that are not handled yet.
+    pub fn left(&self) -> usize {
+        self.count - self.next
+    }
+
+    /// Is the first of them handled now?
+    pub fn is_fresh(&self) -> bool {
+        self.next == 1
+    }
+
+    /// How long the last of them will wait, as far as those of the wait before tell.
+    pub fn delay_us(&self) -> u64 {
+        self.each_us * self.left() as u64
+    }
+
+    /// Since when those of the last wait are here, if there were several.
+    pub fn since_us(&self) -> u64 {
+        self.woken_us
+    }
+
+    /// The connections among them, the last first.
+    pub fn connections_left(&self) -> impl Iterator<Item = usize> + '_ {
+        let tokens = (self.next..self.count).rev().filter_map(|index| self.events.get(index));
+        tokens.filter(|(token, _)| token & CONNECTION != 0).map(|(token, _)| (token & !CONNECTION) as usize)
+    }
+
+    /// Remembers when several came at once.
+    fn note_batch(&mut self, handled: usize) {
+        let now = clock::monotonic_us();
+        self.each_us = now.saturating_sub(self.woken_us) / handled.max(1) as u64;
+        self.woken_us = now;
     }
 
     /// An event of an earlier wait that is not handled yet.
@@ -86,11 +131,15 @@ impl Intake {
     }
 
     pub fn wait(&mut self, epoll: &Epoll, timeout: Option<Duration>) -> Arrival {
+        let handled = self.count;
         (self.next, self.count) = (0, 0);
         match epoll.wait_until_woken(&mut self.events, timeout, self.waiter) {
             Ok(()) => {
                 self.count = self.events.iter().count();
                 self.wakes += 1;
+                if self.count > 1 {
+                    self.note_batch(handled);
+                }
                 self.pending().unwrap_or(Arrival::TimedOut)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Arrival::Interrupted,

@@ -121,6 +121,12 @@ impl Acceptor {
         self.crew.is_some()
     }
 
+    /// Does one thread watch the table and the listeners?
+    #[inline]
+    pub fn is_alone_with_table(&self) -> bool {
+        self.crew.is_none() && self.watches_table()
+    }
+
     /// Does the only thread wait in accept(2) as long as the table is empty?
     #[inline]
     pub fn is_blocking(&self) -> bool {

@@ -59,6 +59,13 @@ pub fn take_given(shared: &Shared) -> Option<Conn> {
     taken
 }
 
+/// Takes the connections that others have given into the table, where they wait like its own.
+pub fn keep_given(shared: &Shared) {
+    while let Some(conn) = take_given(shared) {
+        upkeep::keep(shared, conn);
+    }
+}
+
 /// Takes an unread connection out of the mailbox of another worker. `false`: there is none.
 pub fn take_from_others(shared: &Shared) -> bool {
     let context = &shared.context;

@@ -2,8 +2,9 @@
 
 use super::encode::is_movable;
 use super::give;
+use crate::policy::placement::Load;
 use crate::sys::clock;
-use crate::worker::conn::Conn;
+use crate::worker::conn::{Conn, upkeep};
 use crate::worker::shared::Shared;
 
 /// Connections that are given away at one look.
@@ -16,6 +17,24 @@ pub fn hold(shared: &Shared, mut conn: Conn) {
     }
     let key = shared.table.hold(conn);
     shared.acceptor.held.push(key);
+}
+
+/// A worker's only thread has so many connections at once and is about to begin the first. Those with these keys go to
+/// workers that will begin their requests sooner.
+pub fn spread(shared: &Shared, keys: impl Iterator<Item = usize>, mut waiting: u64, since_us: u64) {
+    for key in keys {
+        let mine = Load { in_flight: 1, waiting, begun_us: clock::monotonic_us() };
+        let Some(slot) = shared.handoff.better_place(&shared.context, mine) else { return };
+        if !shared.table.lock().get(key).is_some_and(is_movable) {
+            continue;
+        }
+        let Some(conn) = shared.table.take(key) else { continue };
+        let wanted = conn.events;
+        if let Some(kept) = give::give_from_table(shared, Conn { ready_us: since_us, ..conn }, slot) {
+            return upkeep::put_back(shared, kept, wanted);
+        }
+        waiting -= 1;
+    }
 }
 
 /// Gives the connections that have waited longest to workers that will begin their requests sooner.

@@ -29,13 +29,16 @@ use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
 /// A request that has run so long may run much longer.
-const LONG_REQUEST_US: u64 = 5_000;
+const LONG_REQUEST_US: u64 = 2_000;
 /// So many times in a row no thread was idle: short requests follow each other without a pause.
 const SATURATED: u32 = 4;
 /// A worker that is idle now and then is between two requests.
 const BETWEEN: Duration = Duration::from_micros(300);
-/// How often the connections are looked at while one does.
-const LOOK: Duration = Duration::from_millis(3);
+/// How often the connections are looked at while one does: at first, and when nothing came for a while.
+const LOOK: Duration = Duration::from_millis(1);
+const RARE_LOOK: Duration = Duration::from_millis(8);
+/// Looks that found nothing, after which they become rare.
+const VAIN: u32 = 32;
 /// Looks without a request in between, after which there is no more looking until one comes.
 const QUIET: u32 = 50;
 
@@ -44,6 +47,8 @@ struct Pace {
     /// How many times in a row no request was found, or no idle thread.
     quiet: u32,
     busy: u32,
+    /// Looks in a row that found nothing.
+    vain: u32,
     /// The clients whose bytes flow while every thread is busy, each until it has been waited for.
     flow: Option<Epoll>,
 }
@@ -113,11 +118,13 @@ fn stand_in(shared: &Shared, events: &mut Events, pace: &mut Pace) {
     if pace.flow.is_none() && shared.table.has_serviceable() {
         pace.flow = Epoll::new().ok();
     }
-    look(shared, events, pace.flow.as_ref());
+    let found = look(shared, events, pace.flow.as_ref());
+    pace.vain = if found { 0 } else { pace.vain.saturating_add(1) };
+    let time = if pace.vain > VAIN { RARE_LOOK } else { LOOK };
     lifecycle::clear_table_unattended(shared);
     match &pace.flow {
-        Some(flow) => drop(flow.wait(events, Some(LOOK))),
-        None => std::thread::park_timeout(LOOK),
+        Some(flow) => drop(flow.wait(events, Some(time))),
+        None => std::thread::park_timeout(time),
     }
 }
 
@@ -162,13 +169,13 @@ fn idle_neighbour(shared: &Shared) -> Option<usize> {
 }
 
 /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
-/// new connections, too, in place of another worker.
-fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) {
+/// new connections, too, in place of another worker. `false`: none has.
+fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) -> bool {
     if !shared.handoff.has_neighbours(&shared.context) && !shared.table.has_serviceable() {
-        return;
+        return false;
     }
     if shared.table.epoll().wait(events, Some(Duration::ZERO)).is_err() {
-        return;
+        return false;
     }
     let keys = || events.iter().map(|(token, _)| token).filter(|token| token & CONNECTION != 0);
     let mut waiting = keys().count() as u64;
@@ -182,6 +189,7 @@ fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) {
     if shared.acceptor.has_crew() {
         queueing::relieve(shared);
     }
+    events.iter().next().is_some() || !shared.acceptor.held.is_empty()
 }
 
 /// Waits for the connections of the table and serves them, where no other thread watches them.
