@@ -25,7 +25,9 @@ pub fn better_place(mine: Load, others: impl Iterator<Item = (usize, Load)>) -> 
     let (slot, other) = others.min_by_key(|(slot, load)| (load.total(), load.begun_us, *slot))?;
     let is_sooner =
         other.waiting == 0 && other.total() < mine.total() && other.begun_us + SOONER_US <= mine.begun_us;
-    (mine.waiting > 0 && (other.total() + 2 <= mine.total() || is_sooner)).then_some(slot)
+    // Where others wait, too, a small difference is over before it is worth the way.
+    let is_shorter = other.total() + 2 + other.waiting / 4 <= mine.total();
+    (mine.waiting > 0 && (is_shorter || is_sooner)).then_some(slot)
 }
 
 #[cfg(test)]
@@ -50,6 +52,8 @@ mod tests {
     fn the_shorter_queue_is_better_by_two() {
         assert_eq!(place(load(1, 2, 0), &[load(1, 0, 9_000)]), Some(0));
         assert_eq!(place(load(1, 2, 0), &[load(1, 1, 0)]), None);
+        assert_eq!(place(load(1, 17, 0), &[load(1, 13, 0)]), None);
+        assert_eq!(place(load(1, 19, 0), &[load(1, 13, 0)]), Some(0));
     }
 
     #[test]

@@ -72,14 +72,17 @@ fn look_at_held(core: &mut Core, intake: &mut Intake) -> Look {
     }
 }
 
-/// A wait has brought several connections to the only thread of a worker: those that would wait for long in it are given to
-/// workers that are free sooner.
+/// The only thread of a worker has waited. When that has brought several connections, those that would wait for long are
+/// given to workers that are free sooner.
 #[inline]
 pub fn spread(core: &Core, intake: &Intake) {
-    let left = intake.left() as u64;
-    core.shared.context.slot.waiting().store(left, Relaxed);
-    if left > 0 && intake.is_fresh() && intake.delay_us() >= LONG_DELAY_US {
-        queueing::spread(&core.shared, intake.connections_left(), left, intake.since_us());
+    if intake.is_fresh() {
+        let left = intake.left() as u64;
+        // It stands until the next wait: clients that are answered come back meanwhile, unseen.
+        core.shared.context.slot.waiting().store(left, Relaxed);
+        if left > 0 && intake.delay_us() >= LONG_DELAY_US {
+            queueing::spread(&core.shared, intake.connections_left(), left, intake.since_us());
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::sys::{clock, epoll, listeners, orphan, signal, waiter};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
 /// What the caller of [`Thread::next`] is to do.
@@ -201,7 +202,10 @@ impl Thread {
 
     fn wait(&mut self, look_again: Option<Duration>) -> Arrival {
         let timeout = [self.timeout(), look_again].into_iter().flatten().min();
-        let Shared { acceptor, table, .. } = &*self.shared;
+        let Shared { acceptor, table, context, .. } = &*self.shared;
+        if acceptor.is_alone_with_table() && self.intake.left() == 0 {
+            context.slot.waiting().store(0, Relaxed);
+        }
         let arrival = acceptor.wait(table, &mut self.intake, &mut self.core.in_flight.post, timeout);
         if acceptor.is_alone_with_table() {
             begin::spread(&self.core, &self.intake);

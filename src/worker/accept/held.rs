@@ -1,5 +1,5 @@
 //! Connections of the table that have something to be read which the process should not begin yet, in the order in which
-//! they came. They stay in their places of the table, unwatched.
+//! they came to the server. They stay in their places of the table, unwatched.
 
 use crate::shm::scoreboard::WorkerSlot;
 use crate::worker::conn::Conn;
@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
 pub struct Held {
-    keys: Mutex<VecDeque<usize>>,
+    /// Since when each waits, and its key.
+    keys: Mutex<VecDeque<(u64, usize)>>,
     /// On the scoreboard: how many wait.
     slot: WorkerSlot,
     /// A thread looks again in a moment whether one may be begun.
@@ -26,19 +27,12 @@ impl Held {
         self.slot.waiting().load(Relaxed) == 0
     }
 
-    /// At the end, or at its beginning one that was taken and could not be begun.
-    fn put(&self, key: usize, at: impl FnOnce(&mut VecDeque<usize>, usize)) {
+    /// Puts a connection in its place: one that another worker has given may have waited for longer than others here.
+    pub fn put(&self, key: usize, since_us: u64) {
         let mut keys = self.keys.lock();
-        at(&mut keys, key);
+        let place = keys.iter().rposition(|&(since, _)| since <= since_us).map_or(0, |index| index + 1);
+        keys.insert(place, (since_us, key));
         self.slot.waiting().store(keys.len() as u64, Relaxed);
-    }
-
-    pub fn push(&self, key: usize) {
-        self.put(key, VecDeque::push_back);
-    }
-
-    pub fn push_front(&self, key: usize) {
-        self.put(key, VecDeque::push_front);
     }
 
     /// Takes the connection that has waited longest out of the table, or the first that is `wanted`. A key may stand for
@@ -48,7 +42,7 @@ impl Held {
         let mut index = 0;
         let mut taken = None;
         let mut places = table.lock();
-        while let Some(&key) = keys.get(index) {
+        while let Some(&(_, key)) = keys.get(index) {
             match places.get(key) {
                 Some(conn) if !wanted(conn) => index += 1,
                 found => {

@@ -10,13 +10,18 @@ use crate::worker::shared::Shared;
 /// Connections that are given away at one look.
 const MAX_AT_ONCE: usize = 16;
 
-/// Puts a connection that has something to be read at the end of those that wait, since when it has come.
+/// Puts a connection that has something to be read among those that wait; one that comes now is the last.
 pub fn hold(shared: &Shared, mut conn: Conn) {
     if conn.ready_us == 0 {
         conn.ready_us = clock::monotonic_us();
     }
+    put(shared, conn);
+}
+
+fn put(shared: &Shared, conn: Conn) {
+    let since_us = conn.ready_us;
     let key = shared.table.hold(conn);
-    shared.acceptor.held.push(key);
+    shared.acceptor.held.put(key, since_us);
 }
 
 /// A worker's only thread has so many connections at once and is about to begin the first. Those with these keys go to
@@ -44,8 +49,7 @@ pub fn relieve(shared: &Shared) {
         let Some(slot) = shared.handoff.better_place(&shared.context, mine) else { return };
         let Some(conn) = shared.acceptor.held.take(&shared.table, is_movable) else { return };
         if let Some(kept) = give::give_from_table(shared, conn, slot) {
-            let key = shared.table.hold(kept);
-            return shared.acceptor.held.push_front(key);
+            return put(shared, kept);
         }
     }
 }
