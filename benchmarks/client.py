@@ -226,7 +226,7 @@ class Client(threading.Thread):
         self.busy -= 1
         connection.waits = False
         self.tally.answer(connection.number, answer.status, answer.worker, now - connection.started)
-        if answer.close:
+        if answer.close or self.manner.close:
             self._end(connection)
         if self.manner.pause:
             self._pause(connection, self.manner.pause)
