@@ -11,6 +11,7 @@ LEAST_OF_BEST = 0.95
 MOST_OF_ALONE = 1.2
 LEAST_JAIN = 0.98
 LEAST_EVENNESS = 0.75
+LEAST_BUSY = 0.9
 QUICK_P50_MS = 15
 QUICK_P95_MS = 60
 # A page's ratio to the best peer, within what two runs of the same differ.
@@ -29,7 +30,7 @@ def ratios(cell: Cell, figures: Figures, found: Found) -> Figures:
         made["of_best"] = figures["rate"] / best
         if cell.alone() in found:
             made["of_alone"] = figures["p99_ms"] / found[cell.alone()]["p99_ms"]
-    elif cell.work != "quick":
+    elif cell.work in ("page", "wagtail"):
         peers = [other for key, other in found.items() if alike(cell, key) and key.peer != US]
         if peers:
             made["of_best"] = figures["rate"] / max(other["rate"] for other in peers)
@@ -47,6 +48,8 @@ def missed(cell: Cell, figures: Figures, found: Found) -> list[str]:
         return []
     if cell.work == "quick":
         return missed_by_quick(cell, figures, found)
+    if cell.work == "sleep":
+        return named(busy=figures["busy"] < LEAST_BUSY)
     if cell.work == "cpu":
         return missed_by_cpu(cell, figures)
     least, most = 1 - TOLERANCE, 1 + TOLERANCE

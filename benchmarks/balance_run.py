@@ -19,7 +19,8 @@ from stats import jain, percentile
 SETTLE = 0.4  # seconds of a load that are not counted
 QUICK = "/?c0.1"
 QUICK_PAUSE = 0.02
-PATHS = {"cpu": f"/?c{CPU_MS}", "page": "/?c2,s10,c2,s5,c1", "sleep": "/?s20", "wagtail": "/"}
+SLEEP_MS = 20
+PATHS = {"cpu": f"/?c{CPU_MS}", "page": "/?c2,s10,c2,s5,c1", "sleep": f"/?s{SLEEP_MS}", "wagtail": "/"}
 
 Figures = dict[str, float]
 
@@ -58,7 +59,7 @@ def run(stage: Stage, cells: list[Cell], seconds: float) -> Iterator[tuple[Cell,
         groups.setdefault(cell.server, []).append(cell)
     for group in groups.values():
         first = group[0]
-        label = f"{first.peer} {first.front} {first.shape}"
+        label = f"{first.peer} {first.front} {first.processes}×{first.threads}"
         with stage.serve(Variant(first.peer, label), setup_of(stage, first)) as running:
             warm_up(running, first)
             for cell in group:
@@ -93,6 +94,7 @@ def steady(running: Running, cell: Cell, seconds: float) -> Figures:
         tally, after = client.forget(), Machine.look(running)
     figures = after.since(before) | latencies(tally)
     figures["rate"] = len(tally.latencies) / (after.now - before.now)
+    figures["busy"] = figures["rate"] * SLEEP_MS / 1000 / min(cell.clients, cell.processes * cell.threads)
     figures["jain"] = evenness_of_processes(cell, tally)
     served = [tally.clients[number] for number in range(cell.clients)]
     figures["evenness"] = min(served) / max(served)

@@ -103,6 +103,8 @@ class Work:
     setup: Setup = field(default_factory=Setup)
     goals: list[Goal] = field(default_factory=list)
     rounds: int = 5
+    # Adds to the samples of a round (by the variant's name) what compares them with each other.
+    relate: Callable[..., None] | None = None
 
 
 def variants(*peers: str) -> list[Variant]:
