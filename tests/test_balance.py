@@ -85,4 +85,4 @@ def test_a_quick_request_does_not_wait_for_long_ones(served_by, front):
 @pytest.mark.parametrize("front", FRONTS)
 def test_requests_that_sleep_have_all_threads(served_by, front):
     _, way = served_by(front, 2, 4)
-    assert most_at_once(crowd(way, 8, "/?s=0.25", 16)) == 8
+    assert most_at_once(crowd(way, 8, "/?s=0.2", 24)) == 8
