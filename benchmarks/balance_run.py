@@ -123,8 +123,8 @@ def quick(running: Running, cell: Cell, seconds: float) -> Figures:
         with Client(address, 1, lambda: QUICK, manner(cell, QUICK_PAUSE)) as client:
             time.sleep(seconds)
         after = Machine.look(running)
-    tally = client.tally
-    tally.failures += others.tally.failures
+        tally = client.tally
+        tally.failures += others.tally.failures
     figures = after.since(before) | latencies(tally)
     return figures | {"rate": len(tally.latencies) / (after.now - before.now)}
 

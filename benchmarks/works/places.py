@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ from model import Sample, Setup, Variant
 from stage import Stage
 
 SECONDS = 3
+NOBODY = {"of_best": math.nan, "of_alone": math.nan}  # to compare with
 
 
 @dataclass(frozen=True)
@@ -52,4 +54,4 @@ def relate(variants: list[Place], samples: dict[str, Sample]) -> None:
     where = {cell: samples[place.name][name] for place in known for name, cell in place.cells()}
     found: Found = compared(where)
     for cell, figures in found.items():
-        where[cell] |= {**figures, "missed": len(missed(cell, figures, found))}
+        where[cell] |= {**NOBODY, **figures, "missed": len(missed(cell, figures, found))}
