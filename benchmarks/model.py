@@ -25,6 +25,7 @@ class Setup:
     read_ahead: bool | None = None  # bodies whole before the app runs, or as they come; None: the peer's own default
     upload_limit: int = 0  # bytes; 0: the peer's own default
     tls: bool = False  # with HTTP
+    behind_nginx: bool = False  # with HTTP, too; nginx keeps its connections. A uwsgi socket always is
     certificate: str = ""  # the files of it
     key: str = ""
     statics: str = ""  # a directory to serve at /static
@@ -102,6 +103,8 @@ class Work:
     setup: Setup = field(default_factory=Setup)
     goals: list[Goal] = field(default_factory=list)
     rounds: int = 5
+    # Adds to the samples of a round (by the variant's name) what compares them with each other.
+    relate: Callable[..., None] | None = None
 
 
 def variants(*peers: str) -> list[Variant]:

@@ -24,6 +24,7 @@ http {{
     fastcgi_temp_path {dir}/nginx-fastcgi;
     scgi_temp_path {dir}/nginx-scgi;
     client_max_body_size 0;
+    {upstreams}
     server {{
         listen {address} backlog=4096;
         {server}
@@ -54,17 +55,25 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def write(directory: Path, address: str, server: str) -> list[str]:
+def write(directory: Path, address: str, server: str, upstreams: str = "") -> list[str]:
     """Writes the configuration, and returns the command that runs it in the foreground."""
     user = "user root;" if os.geteuid() == 0 else ""  # else its workers may not open the socket
     config = directory / "nginx.conf"
-    config.write_text(BASE.format(dir=directory, address=address, server=server, user=user))
+    config.write_text(BASE.format(dir=directory, address=address, server=server, upstreams=upstreams, user=user))
     return ["nginx", "-p", str(directory), "-e", str(directory / "nginx-error.log"), "-c", str(config)]
 
 
 def front_of(socket_path: str) -> str:
     params = "\n".join(f"        uwsgi_param {name} {value};" for name, value in PARAMS.items())
     return f"location / {{\n{params}\n        uwsgi_pass unix:{socket_path};\n    }}"
+
+
+def upstream(address: str) -> str:
+    """What PROXY passes to: HTTP connections that are kept, as many as there may be clients."""
+    return f"upstream kept {{ server {address}; keepalive 128; keepalive_requests 1000000000; }}"
+
+
+PROXY = 'location / { proxy_pass http://kept; proxy_http_version 1.1; proxy_set_header Connection ""; }'
 
 
 def tls(certificate: str, key: str) -> str:

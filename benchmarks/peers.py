@@ -102,7 +102,8 @@ def gunicorn(home: Home, setup: Setup, _: Path) -> list[str]:
     bind = f"unix:{setup.address}" if setup.protocol == "uwsgi" else setup.address
     flags = ["--protocol", setup.protocol, "--bind", bind, "--backlog", str(BACKLOG)]
     flags += ["--workers", str(setup.processes)]
-    threads = 4 if setup.protocol == "http" and setup.keepalive else setup.threads  # sync workers keep nothing
+    keeps = setup.protocol == "http" and setup.keepalive
+    threads = 4 if keeps and setup.threads == 1 else setup.threads  # sync workers keep nothing
     flags += ["--worker-class", "gthread", "--threads", str(threads)] if threads > 1 else []
     flags += ["--access-logfile", "-"] if setup.access_log else []
     flags += ["--certfile", setup.certificate, "--keyfile", setup.key] if setup.tls else []

@@ -61,6 +61,8 @@ def run_work(work: Work, stage: Stage, rounds: int) -> report.Results:
         for variant in chosen:
             print(f"{work.name}: round {turn + 1} of {rounds}, {variant.name}", file=sys.stderr, flush=True)
             results.samples.setdefault(variant.name, []).append(sample(work, stage, variant, results))
+        if work.relate:
+            work.relate(chosen, {name: samples[-1] for name, samples in results.samples.items() if samples[-1]})
     return results
 
 

@@ -62,22 +62,24 @@ class Stage:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rwsgi-bench-")))
             front = nginx.free_address()
-            direct = setup.protocol == "http"
-            setup = replace(setup, address=front if direct else str(directory / "app.sock"))
-            if not direct:
-                stack.callback(self._front(directory, front, setup.address).stop)
+            setup = replace(setup, address=place_of(setup, front, directory))
+            if setup.address != front:
+                stack.callback(self._front(setup, directory, front).stop)
             if setup.tls:
                 setup = certified(setup, directory)
             server = self.launch(variant, setup, directory)
             stack.callback(server.stop)
-            if not direct:
+            if setup.protocol == "uwsgi":
                 wait_for_socket(server, setup.address)
             scheme = "https" if setup.tls else "http"
             wait_ready(server, f"{scheme}://{front}{ready}")
             yield Running(server, front, directory, self.homes[variant.peer].python, scheme)
 
-    def _front(self, directory: Path, address: str, target: str) -> Server:
-        command = nginx.write(directory, address, nginx.front_of(target))
+    def _front(self, setup: Setup, directory: Path, address: str) -> Server:
+        if setup.protocol == "uwsgi":
+            command = nginx.write(directory, address, nginx.front_of(setup.address))
+        else:
+            command = nginx.write(directory, address, nginx.PROXY, nginx.upstream(setup.address))
         return Server(command, directory / "nginx.log", dict(os.environ), directory)
 
     def launch(self, variant: Variant, setup: Setup, directory: Path) -> Server:
@@ -87,6 +89,13 @@ class Stage:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "BENCH_"))}
         env |= {"PYTHONPATH": f"{setup.chdir}:{APPS}", **dict(setup.env)}
         return Server(command, directory / "server.log", env, setup.chdir)
+
+
+def place_of(setup: Setup, front: str, directory: Path) -> str:
+    """Where the server listens: at the address of the front, or behind it."""
+    if setup.protocol == "uwsgi":
+        return str(directory / "app.sock")
+    return nginx.free_address() if setup.behind_nginx else front
 
 
 def certified(setup: Setup, directory: Path) -> Setup:

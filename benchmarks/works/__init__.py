@@ -6,6 +6,7 @@ from works import (
     django,
     hello,
     hello_log,
+    http_balance,
     http_connection,
     http_connections,
     http_django,
@@ -18,8 +19,12 @@ from works import (
     https_keepalive,
     kill,
     memory,
+    page,
+    quick,
     reload,
+    sleep,
     start,
+    wagtail,
 )
 
 ALL: dict[str, Work] = {
@@ -30,6 +35,11 @@ ALL: dict[str, Work] = {
         django,
         memory,
         balance,
+        http_balance,
+        quick,
+        page,
+        sleep,
+        wagtail,
         reload,
         kill,
         http_keepalive,

@@ -1,0 +1,144 @@
+"""Clients in closed loop, over whatever leads to the server, and which process served each of their requests when."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from types import TracebackType
+
+from . import packet
+from .http import Connection, request
+from .packet import Address, Response
+from .wait import PATIENCE, steady
+
+
+@dataclass(frozen=True)
+class Served:
+    """What apps/shares.py says of a request; the clock is that of the whole machine."""
+
+    client: int
+    pid: int
+    began: float
+    ended: float
+    # As the client saw it.
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a client reaches the server: `uwsgi`, `close` (HTTP, a connection a request) or `kept`."""
+
+    kind: str
+    address: Address
+
+
+class Asker:
+    """One client."""
+
+    def __init__(self, way: Way, number: int = 0) -> None:
+        self.way = way
+        self.number = number
+        self._kept = Connection(way.address) if way.kind == "kept" else None
+
+    def ask(self, path: str) -> Served:
+        started = time.monotonic()
+        answer = self._answer(path)
+        seconds = time.monotonic() - started
+        assert answer.status == 200, answer.raw
+        pid, began, ended = answer.text.split()
+        return Served(self.number, int(pid), float(began), float(ended), seconds)
+
+    def _answer(self, path: str) -> Response:
+        if self.way.kind == "uwsgi":
+            return packet.request(self.way.address, path)
+        if self._kept:
+            self._kept.send(request(path))
+            return self._kept.answer()
+        with Connection(self.way.address) as connection:
+            connection.send(request(path, Connection="close"))
+            return connection.answer()
+
+    def close(self) -> None:
+        if self._kept:
+            self._kept.close()
+
+
+class Crowd:
+    """`clients` threads, each with one request under way, until `requests` have begun or until `stop`."""
+
+    def __init__(self, way: Way, clients: int, path: str, requests: int | None = None) -> None:
+        self.served: list[Served] = []
+        self._failure: BaseException | None = None
+        self._left = requests
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._clients = [Asker(way, number) for number in range(clients)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(client, path), daemon=True) for client in self._clients
+        ]
+
+    def _take(self) -> bool:
+        with self._lock:
+            if self._left is not None:
+                self._left -= 1
+            return not self._stop.is_set() and (self._left is None or self._left >= 0)
+
+    def _run(self, client: Asker, path: str) -> None:
+        try:
+            while self._take():
+                self.served.append(client.ask(path))
+        except (OSError, AssertionError) as error:
+            self._failure = error
+
+    def join(self) -> list[Served]:
+        for thread in self._threads:
+            thread.join(6 * PATIENCE)
+            assert not thread.is_alive(), "a request does not end"
+        if self._failure:
+            raise self._failure
+        return self.served
+
+    def __enter__(self) -> Crowd:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self.join()
+        for client in self._clients:
+            client.close()
+
+
+def crowd(way: Way, clients: int, path: str, requests: int) -> list[Served]:
+    with Crowd(way, clients, path, requests) as made:
+        return made.join()
+
+
+def one_by_one(way: Way, path: str, count: int, pause: float) -> list[Served]:
+    """One client that takes its time between its requests."""
+    with closing(Asker(way)) as client:
+        return [client.ask(path) for _ in steady(count, pause)]
+
+
+def running_at(all_of_them: list[Served], when: float) -> Counter[int]:
+    """How many requests each process was running."""
+    return Counter(one.pid for one in all_of_them if one.began <= when < one.ended)
+
+
+def joined_beside_an_idle_one(all_of_them: list[Served], pids: list[int]) -> float:
+    """The part of the requests that began in a process which computed already, while another had nothing to do."""
+    bad = 0
+    for one in all_of_them:
+        running = running_at(all_of_them, one.began)
+        bad += running[one.pid] > 1 and any(running[pid] == 0 for pid in pids)
+    return bad / len(all_of_them)
+
+
+def most_at_once(all_of_them: list[Served]) -> int:
+    return max(running_at(all_of_them, one.began).total() for one in all_of_them)
