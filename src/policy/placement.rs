@@ -1,6 +1,11 @@
 //! Where would a request that waits in one process begin sooner?
+//!
+//! All processes together are to serve as one queue would: first come, first served, by whoever is free first. A request
+//! that waits behind a computation goes to a process with less to do, or to one that is expected to be free sooner and
+//! has no older ones to begin. Each move costs some microseconds of two processes, so small differences move nothing.
 
-/// How much earlier than this one a process must have begun what it runs, to be expected to be free sooner.
+/// How much earlier than this one a process must have begun what it runs, to be expected to be free sooner; and how much
+/// younger the requests that wait there must be.
 const SOONER_US: u64 = 3_000;
 
 /// What a process has to do.
@@ -12,22 +17,50 @@ pub struct Load {
     pub waiting: u64,
     /// When it last began one, on the monotonic clock.
     pub begun_us: u64,
+    /// Since when the first of those that wait does.
+    pub oldest_us: u64,
 }
 
 impl Load {
     pub fn total(self) -> u64 {
         self.in_flight + self.waiting
     }
+
+    /// Where others wait, too, a small difference is over before it is worth the way.
+    fn slack(self) -> u64 {
+        self.waiting / 4
+    }
+
+    /// Has another process so much less to do that the request that has waited longest here is better off there?
+    fn is_longer_than(self, other: Load) -> bool {
+        other.total() + 2 + other.slack() <= self.total()
+    }
+
+    /// Will another process be free sooner, and begin that request first?
+    fn is_later_than(self, other: Load) -> bool {
+        let begins_it_first = match other.waiting {
+            0 => other.total() < self.total(),
+            // One is kept for when this process is free.
+            _ => {
+                self.waiting > 1
+                    && self.oldest_us + SOONER_US <= other.oldest_us
+                    && other.total() <= self.total() + self.slack()
+            }
+        };
+        begins_it_first && other.begun_us + SOONER_US <= self.begun_us
+    }
 }
 
 /// The process that would begin the request which has waited longest in this one sooner; `None`: it is best off here.
-pub fn better_place(mine: Load, others: impl Iterator<Item = (usize, Load)>) -> Option<usize> {
-    let (slot, other) = others.min_by_key(|(slot, load)| (load.total(), load.begun_us, *slot))?;
-    let is_sooner =
-        other.waiting == 0 && other.total() < mine.total() && other.begun_us + SOONER_US <= mine.begun_us;
-    // Where others wait, too, a small difference is over before it is worth the way.
-    let is_shorter = other.total() + 2 + other.waiting / 4 <= mine.total();
-    (mine.waiting > 0 && (is_shorter || is_sooner)).then_some(slot)
+pub fn better_place(mine: Load, others: impl Iterator<Item = (usize, Load)> + Clone) -> Option<usize> {
+    if mine.waiting == 0 {
+        return None;
+    }
+    let shortest = others.clone().min_by_key(|(slot, load)| (load.total(), load.begun_us, *slot));
+    let shorter = shortest.filter(|&(_, load)| mine.is_longer_than(load));
+    let first_free =
+        || others.filter(|&(_, load)| mine.is_later_than(load)).min_by_key(|(_, load)| load.begun_us);
+    shorter.or_else(first_free).map(|(slot, _)| slot)
 }
 
 #[cfg(test)]
@@ -35,7 +68,7 @@ mod tests {
     use super::*;
 
     fn load(in_flight: u64, waiting: u64, begun_us: u64) -> Load {
-        Load { in_flight, waiting, begun_us }
+        Load { in_flight, waiting, begun_us, oldest_us: 0 }
     }
 
     fn place(mine: Load, others: &[Load]) -> Option<usize> {
@@ -49,11 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn the_shorter_queue_is_better_by_two() {
+    fn the_shorter_queue_is_better_by_two_and_by_more_where_more_wait() {
         assert_eq!(place(load(1, 2, 0), &[load(1, 0, 9_000)]), Some(0));
         assert_eq!(place(load(1, 2, 0), &[load(1, 1, 0)]), None);
         assert_eq!(place(load(1, 17, 0), &[load(1, 13, 0)]), None);
-        assert_eq!(place(load(1, 19, 0), &[load(1, 13, 0)]), Some(0));
+        assert_eq!(place(load(1, 18, 0), &[load(1, 13, 0)]), Some(0));
     }
 
     #[test]
@@ -62,5 +95,16 @@ mod tests {
         assert_eq!(place(load(1, 1, 5_000), &[load(1, 0, 2_001)]), None);
         // It does not come back: there the other one has begun later.
         assert_eq!(place(load(1, 1, 2_000), &[load(1, 0, 5_000)]), None);
+    }
+
+    #[test]
+    fn who_has_waited_longest_goes_where_a_process_is_free_first() {
+        let mine = Load { oldest_us: 50_000, ..load(1, 8, 90_000) };
+        let other = |begun_us, oldest_us| Load { oldest_us, ..load(1, 8, begun_us) };
+        assert_eq!(place(mine, &[other(80_000, 60_000), other(70_000, 53_000)]), Some(1));
+        assert_eq!(place(mine, &[other(80_000, 52_999), other(89_000, 60_000)]), None);
+        // Not if that one has more to do, nor the last that waits.
+        assert_eq!(place(mine, &[Load { waiting: 11, ..other(80_000, 60_000) }]), None);
+        assert_eq!(place(Load { waiting: 1, ..mine }, &[Load { waiting: 1, ..other(80_000, 60_000) }]), None);
     }
 }

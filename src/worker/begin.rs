@@ -79,7 +79,9 @@ pub fn spread(core: &Core, intake: &Intake) {
     if intake.is_fresh() {
         let left = intake.left() as u64;
         // It stands until the next wait: clients that are answered come back meanwhile, unseen.
-        core.shared.context.slot.waiting().store(left, Relaxed);
+        let slot = core.shared.context.slot;
+        slot.oldest_us().store(intake.since_us(), Relaxed);
+        slot.waiting().store(left, Relaxed);
         if left > 0 && intake.delay_us() >= LONG_DELAY_US {
             queueing::spread(&core.shared, intake.connections_left(), left, intake.since_us());
         }

@@ -340,7 +340,7 @@ fn an_idle_neighbour_is_given_a_connection() {
     let (busy, idle) = (server.worker(0), server.worker(1));
     let (_client, mut conn) = server.connect(&busy);
     conn.buf = b"GET /".to_vec();
-    let mine = Load { in_flight: 1, waiting: 1, begun_us: 0 };
+    let mine = Load { in_flight: 1, waiting: 1, begun_us: 0, oldest_us: 0 };
     idle.context.slot.in_flight().store(1, Relaxed);
     assert_eq!(busy.handoff.better_place(&busy.context, mine), None);
     idle.context.slot.in_flight().store(0, Relaxed);

@@ -96,6 +96,8 @@ words! {
             begun_us,
             /// Requests that have come to this worker and are not begun.
             waiting,
+            /// Since when the first of them does.
+            oldest_us,
             /// How long requests have waited between their arrival in this worker, or in one that has given it their
             /// connection, and their beginning, all together.
             waited_us,

@@ -32,6 +32,11 @@ impl Held {
         let mut keys = self.keys.lock();
         let place = keys.iter().rposition(|&(since, _)| since <= since_us).map_or(0, |index| index + 1);
         keys.insert(place, (since_us, key));
+        self.publish(&keys);
+    }
+
+    fn publish(&self, keys: &VecDeque<(u64, usize)>) {
+        self.slot.oldest_us().store(keys.front().map_or(0, |&(since, _)| since), Relaxed);
         self.slot.waiting().store(keys.len() as u64, Relaxed);
     }
 
@@ -55,7 +60,7 @@ impl Held {
                 }
             }
         }
-        self.slot.waiting().store(keys.len() as u64, Relaxed);
+        self.publish(&keys);
         taken
     }
 

@@ -50,7 +50,7 @@ impl Handoff {
     }
 
     /// The slots of workers but this one's.
-    pub fn others(&self, context: &Context) -> impl Iterator<Item = usize> + use<> {
+    pub fn others(&self, context: &Context) -> impl Iterator<Item = usize> + Clone + use<> {
         let mine = context.slot_index;
         (0..self.mailboxes.len()).filter(move |&slot| slot != mine)
     }
@@ -76,6 +76,7 @@ impl Handoff {
             in_flight: worker.in_flight().load(Relaxed),
             waiting: worker.waiting().load(Relaxed) + worker.mailbox_len().load(Relaxed),
             begun_us: worker.begun_us().load(Relaxed),
+            oldest_us: worker.oldest_us().load(Relaxed),
         }
     }
 

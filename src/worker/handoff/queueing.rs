@@ -28,7 +28,7 @@ fn put(shared: &Shared, conn: Conn) {
 /// workers that will begin their requests sooner.
 pub fn spread(shared: &Shared, keys: impl Iterator<Item = usize>, mut waiting: u64, since_us: u64) {
     for key in keys {
-        let mine = Load { in_flight: 1, waiting, begun_us: clock::monotonic_us() };
+        let mine = Load { in_flight: 1, waiting, begun_us: clock::monotonic_us(), oldest_us: since_us };
         let Some(slot) = shared.handoff.better_place(&shared.context, mine) else { return };
         if !shared.table.lock().get(key).is_some_and(is_movable) {
             continue;

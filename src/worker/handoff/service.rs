@@ -165,7 +165,7 @@ fn has_neighbour_at_rest(shared: &Shared) -> bool {
 
 /// Where one that waits behind one request would begin at once.
 fn idle_neighbour(shared: &Shared) -> Option<usize> {
-    shared.handoff.better_place(&shared.context, Load { in_flight: 1, waiting: 1, begun_us: 0 })
+    shared.handoff.better_place(&shared.context, Load { in_flight: 1, waiting: 1, begun_us: 0, oldest_us: 0 })
 }
 
 /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
