@@ -7,7 +7,7 @@
 
 use super::accept::intake::Intake;
 use super::accept::{Claim, trouble};
-use super::conn::Conn;
+use super::conn::{Conn, upkeep};
 use super::core::Core;
 use super::handoff::queueing;
 use super::incoming;
@@ -105,24 +105,44 @@ pub fn read_or_hold(core: &mut Core, conn: Conn) -> Option<Conn> {
 
 /// A listener has a connection. `true`: it is to be accepted and read.
 pub fn accept_or_hold(core: &mut Core, intake: &mut Intake, listener: usize) -> bool {
-    let shared = core.shared.clone();
-    let acceptor = &shared.acceptor;
-    if acceptor.watches_table() && !acceptor.has_crew() {
+    let acceptor = &core.shared.acceptor;
+    if acceptor.has_crew() {
+        return accept_or_hold_beside(core, intake, listener);
+    }
+    if acceptor.watches_table() {
         return true;
     }
-    let waited = match core.try_claim() {
-        Claim::Granted => return true,
-        // In the epoll of this worker it is the first to be found.
-        Claim::Soon(time) if acceptor.has_crew() => acceptor.doze(intake, time),
-        Claim::Soon(time) | Claim::Refused(time) if !acceptor.has_crew() => acceptor.back_off(intake, time),
-        _ => {
-            // The kernel has woken this worker alone (EPOLLEXCLUSIVE): no other would take it.
-            acceptor.set_refusing(true);
-            let conn = incoming::take(&shared, listener);
-            conn.into_iter().for_each(|conn| queueing::hold(&shared, conn));
-            Ok(())
+    match core.try_claim() {
+        Claim::Granted => true,
+        Claim::Soon(time) | Claim::Refused(time) => {
+            trouble::check_wait(&core.shared, core.shared.acceptor.back_off(intake, time));
+            false
         }
-    };
-    trouble::check_wait(&shared, waited);
+    }
+}
+
+/// The same beside other threads that watch the listeners.
+fn accept_or_hold_beside(core: &mut Core, intake: &mut Intake, listener: usize) -> bool {
+    let shared = core.shared.clone();
+    let acceptor = &shared.acceptor;
+    if acceptor.held.is_empty() {
+        match core.try_claim() {
+            Claim::Granted => return true,
+            Claim::Soon(time) => {
+                // In the epoll of this worker the thread that is free then finds it.
+                trouble::check_wait(&shared, acceptor.doze(intake, time));
+                return false;
+            }
+            Claim::Refused(_) => {}
+        }
+    }
+    // The kernel has woken this worker alone for it (EPOLLEXCLUSIVE): it is taken, and the next ones are left to others.
+    acceptor.set_refusing(true);
+    match incoming::take(&shared, listener) {
+        Some(conn) if conn.may_begin_request() => queueing::hold(&shared, conn),
+        // A handshake computes nothing in Python.
+        Some(conn) => upkeep::keep_for_standby(&shared, conn),
+        None => {}
+    }
     false
 }

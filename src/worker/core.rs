@@ -142,7 +142,6 @@ impl Core {
     /// It is free for another request.
     pub fn next_request(&mut self, mut conn: Conn) {
         conn.state = State::Idle;
-        conn.ready_us = 0;
         conn.since_us = clock::monotonic_us();
         if conn.buf.is_empty() {
             self.keep(conn);

@@ -65,13 +65,16 @@ def _is_in(pid: int, session: int) -> bool:
 
 
 def descriptors(pid: int) -> list[str]:
-    """What the open descriptors of a process are; of sockets and pipes only the kind."""
+    """What the open descriptors of a process are; of sockets and pipes only the kind.
+
+    Without those through which a worker looks at its threads: it opens one a thread when it first needs it.
+    """
     found = []
     with suppress(FileNotFoundError, ProcessLookupError):
         for number in os.listdir(PROC / f"{pid}/fd"):
             with suppress(FileNotFoundError):
                 found.append(os.readlink(PROC / f"{pid}/fd/{number}").split(":[")[0])
-    return sorted(found)
+    return sorted(file for file in found if not file.startswith(f"/proc/{pid}/task/"))
 
 
 def work(pids: list[int], seconds: float = 1.0) -> float:

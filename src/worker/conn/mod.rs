@@ -156,8 +156,11 @@ impl Conn {
         self.peer.map_or_else(String::new, |peer| format!(" (from {peer})"))
     }
 
-    /// Why it has waited too long, if it has.
+    /// Why it has waited too long, if it has. While its request waits to be begun, the client has done its part.
     pub fn overdue(&self, now_us: u64, limits: &Limits) -> Option<Overdue> {
+        if self.ready_us != 0 {
+            return None;
+        }
         let limit = match (&self.state, self.protocol) {
             (State::Idle, _) => limits.idle,
             (State::Head, Protocol::Http) => limits.head,

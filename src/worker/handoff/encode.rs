@@ -15,12 +15,12 @@ const TRUSTED: u8 = 1;
 const AWAITS_PROXY: u8 = 2;
 const IDLE: u8 = 4;
 const HAS_PEER: u8 = 8;
+const UWSGI: u8 = 16;
 
 /// May a connection change its worker? One that is in the middle of a body or an answer may not, nor one with a TLS
 /// session: its state cannot leave the process.
 pub fn is_movable(conn: &Conn) -> bool {
-    conn.protocol == Protocol::Http
-        && conn.awaits_head()
+    conn.awaits_head()
         && conn.buf.len() <= MAX_BUFFERED
         && conn.client.as_ref().is_some_and(Client::is_transferable)
 }
@@ -36,7 +36,8 @@ pub fn encode(conn: &Conn) -> Vec<u8> {
         flag(conn.trusted, TRUSTED)
             | flag(conn.awaits_proxy, AWAITS_PROXY)
             | flag(matches!(conn.state, State::Idle), IDLE)
-            | flag(conn.peer.is_some(), HAS_PEER),
+            | flag(conn.peer.is_some(), HAS_PEER)
+            | flag(conn.protocol == Protocol::Uwsgi, UWSGI),
     );
     let (ip, port) = conn.peer.map_or((Ipv6Addr::UNSPECIFIED.into(), 0), |peer| (peer.ip(), peer.port()));
     let octets = match ip {
@@ -59,7 +60,8 @@ pub fn decode(bytes: &[u8], client: impl FnOnce(usize) -> Client) -> Option<Conn
     let (octets, rest) = rest.split_first_chunk::<16>()?;
     let (port, buffered) = rest.split_first_chunk::<2>()?;
     let listener = u32::from_ne_bytes(*listener) as usize;
-    let mut conn = Conn::new(client(listener), Protocol::Http, listener, u64::from_ne_bytes(*since));
+    let protocol = if flags & UWSGI != 0 { Protocol::Uwsgi } else { Protocol::Http };
+    let mut conn = Conn::new(client(listener), protocol, listener, u64::from_ne_bytes(*since));
     conn.requests = u64::from_ne_bytes(*requests);
     conn.ready_us = u64::from_ne_bytes(*ready);
     conn.trusted = flags & TRUSTED != 0;
@@ -85,10 +87,11 @@ mod tests {
             let mut conn = Conn::new(Client::plain(writing), Protocol::Http, 3, 77);
             (conn.peer, conn.trusted, conn.requests, conn.ready_us) = (peer, true, 12, 5);
             (conn.state, conn.buf) = (State::Idle, b"GET /".to_vec());
+            conn.protocol = if peer.is_none() { Protocol::Uwsgi } else { Protocol::Http };
             let came = decode(&encode(&conn), |_| Client::plain(other.try_clone().unwrap())).unwrap();
             assert_eq!((came.peer, came.trusted, came.awaits_proxy), (peer, true, false));
             assert_eq!((came.listener, came.requests, came.since_us, came.ready_us), (3, 12, 77, 5));
-            assert!(matches!(came.state, State::Idle));
+            assert_eq!((matches!(came.state, State::Idle), came.protocol), (true, conn.protocol));
             assert_eq!(came.buf, b"GET /");
         }
         assert!(decode(b"short", |_| Client::plain(other)).is_none());
