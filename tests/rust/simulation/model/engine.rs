@@ -10,7 +10,7 @@ use super::traces::{Clients, Step};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// Gone to waste before anything is counted.
+/// This part of the time is over before anything is counted.
 const WARM_UP: f64 = 0.1;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Setup {
     pub processors: usize,
     pub processes: usize,
     pub threads: usize,
+    /// Without a GIL threads compute side by side.
+    pub has_gil: bool,
     pub connections: Connections,
     pub clients: Vec<Clients>,
     pub seconds: f64,
@@ -252,13 +254,13 @@ impl Simulation {
             .client
             .map(|client| self.clients[client].steps.get(self.threads[thread].step));
         match step.flatten().copied() {
-            Some(Step::Native(us)) => {
-                self.cpus.tasks[thread].left_us = us;
-                self.cpus.wake(thread, self.now);
-            }
-            Some(Step::Python(us)) => {
+            Some(Step::Python(us)) if self.setup.has_gil => {
                 self.cpus.tasks[thread].left_us = us;
                 self.acquire_gil(thread);
+            }
+            Some(Step::Native(us) | Step::Python(us)) => {
+                self.cpus.tasks[thread].left_us = us;
+                self.cpus.wake(thread, self.now);
             }
             Some(Step::Wait(us)) => self.plan(us, Event::WaitOver { thread }),
             None => self.end(thread),

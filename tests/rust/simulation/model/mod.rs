@@ -32,18 +32,23 @@ pub const AGE: Rule = Rule::new("age", Admits::Young(YOUNG_US), Places::Better);
 pub type Shape = (usize, usize);
 
 /// Two processors, as where the live figures were measured.
-pub fn run(rule: Rule, connections: Connections, shape: Shape, clients: &[Clients], seconds: f64) -> Outcome {
+pub fn setup(rule: Rule, connections: Connections, shape: Shape, clients: &[Clients], seconds: f64) -> Setup {
     let threads = if rule.admits == Admits::Never { 1 } else { shape.1 };
-    simulate(&Setup {
+    Setup {
         rule,
         processors: 2,
         processes: shape.0,
         threads,
+        has_gil: true,
         connections,
         clients: clients.to_vec(),
         seconds,
         seed: 1,
-    })
+    }
+}
+
+pub fn run(rule: Rule, connections: Connections, shape: Shape, clients: &[Clients], seconds: f64) -> Outcome {
+    simulate(&setup(rule, connections, shape, clients, seconds))
 }
 
 /// A quick request, 0.1 ms, of a client that pauses for 50 ms, beside others. It is the last of the kinds.

@@ -12,15 +12,17 @@ pub enum Step {
     Wait(u64),
 }
 
+const MOST_VARIED_US: u64 = 2_000;
+
 impl Step {
     /// Nothing takes the same time twice: databases vary more than computations.
     fn vary(&mut self, random: &mut Random) {
-        let (us, by) = match *self {
-            Step::Native(us) | Step::Wait(us) => (us, us / 5),
-            Step::Python(us) => (us, (us / 20).min(500)),
+        let (us, part) = match self {
+            Step::Native(us) | Step::Wait(us) => (us, 5),
+            Step::Python(us) => (us, 20),
         };
-        let (Step::Native(mine) | Step::Python(mine) | Step::Wait(mine)) = self;
-        *mine = random.between(us - by, us + by);
+        let by = (*us / part).min(MOST_VARIED_US);
+        *us = random.between(*us - by, *us + by);
     }
 }
 

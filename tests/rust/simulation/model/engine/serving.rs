@@ -113,7 +113,7 @@ impl Simulation {
         let machine = Machine {
             processes: self.setup.processes as u64,
             processors: self.setup.processors as u64,
-            at_once: 1,
+            at_once: if self.setup.has_gil { 1 } else { self.setup.processors as u64 },
         };
         let of = &mut self.processes[process];
         let since_progress_us = self.now - of.progress_us;
