@@ -21,7 +21,7 @@ const WORKS: [(&str, Work); 6] = [
     ("page", Work::Page),
     ("mixed", Work::Mixed),
 ];
-const LONG: [(&str, usize, u64); 4] = [
+const BESIDE: [(&str, usize, u64); 4] = [
     ("quick beside 2 of 3 s", 2, 3_000_000),
     ("quick beside 2 of 0.3 s", 2, 300_000),
     ("quick beside 4 of 0.3 s", 4, 300_000),
@@ -67,7 +67,7 @@ fn rules() {
                     print("rules", name, connections, shape, &[Clients::new(count, work)], rule);
                 }
             }
-            for (name, count, us) in LONG {
+            for (name, count, us) in BESIDE {
                 print("rules", name, connections, shape, &quick_beside(count, Work::Cpu(us)), rule);
             }
         }
@@ -86,7 +86,7 @@ fn ages() {
             }
             let tail = Clients::new(16, Work::Pareto(1_000, 1_000_000));
             print("ages", "heavy tail", connections, (2, 4), &[tail], rule);
-            for (name, count, us) in LONG {
+            for (name, count, us) in BESIDE {
                 print("ages", name, connections, (2, 4), &quick_beside(count, Work::Cpu(us)), rule);
             }
         }
