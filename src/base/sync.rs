@@ -2,5 +2,5 @@
 //! types in place of these, and runs them in every order that the memory model allows.
 
 pub use parking_lot::Mutex;
-pub use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 pub use std::thread::yield_now;

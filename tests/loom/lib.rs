@@ -16,6 +16,8 @@ mod sys {
 
 #[path = "."]
 mod under_test {
+    #[path = "../../src/worker/accept/duty.rs"]
+    pub mod duty;
     #[path = "../../src/worker/handoff/last_look.rs"]
     pub mod last_look;
     #[path = "../../src/shm/phase.rs"]
@@ -26,6 +28,7 @@ mod under_test {
     pub mod toggle;
 }
 
+mod duty;
 mod mailbox;
 mod phase;
 mod sleeper;

@@ -1,20 +1,20 @@
-//! Of the threads of a worker two are on duty: they wait for what comes, one to take the next request and one to be there
-//! for the one after. Those beyond are parked, since each that waits would be woken in turn for connections that the
-//! process cannot begin yet. A thread that begins a request as the last on duty calls another.
+//! Of the threads of a worker two are on duty: they wait for what comes. Those beyond are parked, since each that waits
+//! would be woken in turn for connections that the process cannot begin yet. A thread that begins a request as the last
+//! on duty calls another.
 
+use super::duty::Duty;
 use super::intake::{Arrival, CALLED, Intake};
-use crate::base::sync::{AtomicUsize, Ordering::*};
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::eventfd::EventFd;
 use std::io::Result;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-const ON_DUTY: usize = 2;
+/// How long a thread stays parked when no other calls it.
+const MAX_PARK: Duration = Duration::from_secs(30);
 
 pub struct Crew {
-    on_duty: AtomicUsize,
-    parked: AtomicUsize,
+    duty: Duty,
     call: EventFd,
     /// Wakes a thread on duty.
     nudge: EventFd,
@@ -27,22 +27,31 @@ impl Crew {
     pub fn new(table: &Epoll, alive: &OwnedFd) -> Result<Crew> {
         let (call, nudge, epoll) = (EventFd::new()?, EventFd::new()?, Epoll::new()?);
         super::intake::watch(&epoll, &[], alive)?;
-        // Each call is an edge, which ends the wait of one thread; nobody has to read it.
+        // Each notice is an edge, which ends the wait of one thread; none has to read it.
         epoll.add(&call, epoll::READ | epoll::EDGE, CALLED)?;
         table.add(&nudge, epoll::READ | epoll::EDGE, CALLED)?;
-        Ok(Crew { on_duty: AtomicUsize::new(0), parked: AtomicUsize::new(0), call, nudge, epoll })
+        Ok(Crew { duty: Duty::new(), call, nudge, epoll })
     }
 
-    /// The calling thread goes on duty. `false`: enough are.
-    pub fn report(&self) -> bool {
-        let fits = |count| (count < ON_DUTY).then_some(count + 1);
-        self.on_duty.fetch_update(SeqCst, SeqCst, fits).is_ok()
+    /// Waits in the table for what comes, or parked for a call.
+    pub fn wait(
+        &self,
+        table: &Epoll,
+        intake: &mut Intake,
+        is_on_duty: &mut bool,
+        timeout: Option<Duration>,
+    ) -> Arrival {
+        *is_on_duty = *is_on_duty || self.duty.report();
+        if *is_on_duty {
+            return intake.wait(table, timeout);
+        }
+        let timeout = Some(timeout.unwrap_or(MAX_PARK));
+        self.duty.park(|| intake.wait(&self.epoll, timeout)).unwrap_or(Arrival::Called)
     }
 
     /// A thread on duty begins a request.
     pub fn leave(&self) {
-        // After this, the look at those who are parked: one that parks counts itself first and looks at those on duty then.
-        if self.on_duty.fetch_sub(1, SeqCst) == 1 && self.parked.load(SeqCst) > 0 {
+        if self.duty.leave() {
             self.call.notify();
         }
     }
@@ -51,15 +60,18 @@ impl Crew {
     pub fn nudge(&self) {
         self.nudge.notify();
     }
+}
 
-    /// Waits to be called.
-    pub fn park(&self, intake: &mut Intake, timeout: Option<Duration>) -> Arrival {
-        self.parked.fetch_add(1, SeqCst);
-        let arrival = match self.on_duty.load(SeqCst) {
-            0 => Arrival::Called,
-            _ => intake.wait(&self.epoll, timeout),
-        };
-        self.parked.fetch_sub(1, SeqCst);
-        arrival
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_are_on_duty_and_the_last_calls_one_that_is_parked() {
+        let duty = Duty::new();
+        assert!(duty.report() && duty.report() && !duty.report());
+        assert_eq!(duty.park(|| (duty.leave(), duty.leave())), Some((false, true)));
+        assert_eq!(duty.park(|| ()), None);
+        assert!(duty.report() && !duty.leave());
     }
 }

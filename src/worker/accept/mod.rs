@@ -2,6 +2,7 @@
 //! what there is to wait for; whoever asks sees one interface.
 
 pub mod crew;
+pub mod duty;
 pub mod held;
 pub mod intake;
 pub mod listening;
@@ -153,7 +154,7 @@ impl Acceptor {
         }
         match (&self.way, &self.crew) {
             (Way::SharedQueues(queues), _) => self.wait_in_queue(queues, intake, timeout),
-            (_, Some(crew)) => wait_on_duty(crew, table, intake, post, timeout),
+            (_, Some(crew)) => crew.wait(table.epoll(), intake, &mut post.is_on_duty, timeout),
             _ => intake.wait(table.epoll(), timeout),
         }
     }
@@ -323,20 +324,6 @@ impl Acceptor {
             }
             _ => Ok(()),
         }
-    }
-}
-
-fn wait_on_duty(
-    crew: &Crew,
-    table: &ConnTable,
-    intake: &mut Intake,
-    post: &mut Post,
-    timeout: Option<Duration>,
-) -> Arrival {
-    post.is_on_duty = post.is_on_duty || crew.report();
-    match post.is_on_duty {
-        true => intake.wait(table.epoll(), timeout),
-        false => crew.park(intake, Some(timeout.unwrap_or(MAX_PARK))),
     }
 }
 

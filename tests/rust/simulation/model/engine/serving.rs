@@ -30,7 +30,10 @@ impl Simulation {
 
     pub(super) fn hold(&mut self, client: usize, process: usize) {
         self.clients[client].process = process;
-        self.processes[process].held.push_back(client);
+        // Given ones may have waited for longer.
+        let since = |&other: &usize| self.clients[other].sent_us <= self.clients[client].sent_us;
+        let place = self.processes[process].held.iter().rposition(since).map_or(0, |index| index + 1);
+        self.processes[process].held.insert(place, client);
         if self.in_flight(process) == 0 || !self.processes[process].is_look_due {
             self.serve(process);
         }
@@ -71,7 +74,8 @@ impl Simulation {
     fn load(&self, process: usize) -> Load {
         let of = &self.processes[process];
         let waiting = of.held.len() as u64 + of.given;
-        Load { in_flight: self.in_flight(process) as u64, waiting, begun_us: of.begun_us }
+        let oldest_us = of.held.front().map_or(0, |&client| self.clients[client].sent_us);
+        Load { in_flight: self.in_flight(process) as u64, waiting, begun_us: of.begun_us, oldest_us }
     }
 
     /// A process takes what it may, and finds a place for the rest.
