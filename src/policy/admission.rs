@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const YOUNG_US: u64 = 20_000;
 /// A computation that has begun so recently may be over before another process could be given its successor.
 pub const SHORT_US: u64 = 300;
-/// How long after a look that found young computations the next is made, with a processor for each process.
+/// How soon after a look that found young computations the next is made, with a processor for each process.
 const LOOK_US: u64 = 1_000;
 
 /// A request that a process runs, as one look finds it.
@@ -60,7 +60,9 @@ pub fn admit_beside_older(
     }
     // What all processes spend on looking is bounded: with more of them than processors each looks less often.
     let pace = LOOK_US * machine.processes.div_ceil(machine.processors.max(1)).max(1);
-    Admission::Wait(Duration::from_micros(pace.min(young_us - oldest_us).max(LOOK_US)))
+    // What has computed for some time goes on for about as long.
+    let time = pace.max(oldest_us).min(young_us - oldest_us).max(LOOK_US);
+    Admission::Wait(Duration::from_micros(time))
 }
 
 #[cfg(test)]
@@ -97,11 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_rarer_when_processors_are_shared_and_sooner_when_age_is_reached() {
+    fn looks_are_rarer_when_processors_are_shared_and_after_long_computations() {
         let after =
             |cpu_us, processes| admit([computes(cpu_us)].into_iter(), Machine { processes, ..MACHINE });
         assert_eq!(after(0, 2), Admission::Wait(Duration::from_millis(1)));
         assert_eq!(after(0, 8), Admission::Wait(Duration::from_millis(4)));
+        assert_eq!(after(3_000, 2), Admission::Wait(Duration::from_millis(3)));
         assert_eq!(after(YOUNG_US - 2_500, 8), Admission::Wait(Duration::from_micros(2_500)));
         assert_eq!(after(YOUNG_US - 1, 8), Admission::Wait(Duration::from_millis(1)));
     }

@@ -70,6 +70,11 @@ impl Held {
         self.slot.waiting().store(0, Relaxed);
     }
 
+    /// Does something wait here that no thread looks after?
+    pub fn wants_look(&self) -> bool {
+        !self.is_empty() && !self.is_looked_after.load(Acquire)
+    }
+
     /// The calling thread looks again in a moment, until [`Held::end_look`]. `false`: another does.
     pub fn begin_look(&self) -> bool {
         !self.is_looked_after.swap(true, AcqRel)

@@ -268,7 +268,7 @@ impl Acceptor {
 
     /// A thread begins a request: what else waits is another's to look at.
     pub fn nudge(&self) {
-        if let Some(crew) = self.crew.as_ref().filter(|_| !self.held.is_empty()) {
+        if let Some(crew) = self.crew.as_ref().filter(|_| self.held.wants_look()) {
             crew.nudge();
         }
     }

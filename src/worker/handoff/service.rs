@@ -107,7 +107,10 @@ fn watch_once(shared: &Shared, events: &mut Events, pace: &mut Pace) {
             std::thread::park_timeout(LOOK);
         }
         Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US - time)),
-        None if pace.quiet <= QUIET => std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US)),
+        // Of several threads one is at rest, most of the time.
+        None if pace.quiet <= QUIET && !shared.acceptor.has_crew() => {
+            std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US))
+        }
         None => sleep(shared),
     }
     pace.flow = None;

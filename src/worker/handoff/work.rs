@@ -2,17 +2,31 @@
 
 use crate::shm::scoreboard::Command;
 use crate::worker::shared::Shared;
+use std::sync::atomic::Ordering::*;
 
-/// A request has begun, and is on the scoreboard.
+/// A request has begun, and is on the scoreboard. As long as a thread runs none it looks after the table.
 #[inline]
-pub fn notify(shared: &Shared) {
-    let standby = &shared.handoff.standby;
+pub fn notify_begin(shared: &Shared) {
+    let (standby, context) = (&shared.handoff.standby, &shared.context);
     if standby.is_there()
         && standby.sleeper.is_asleep()
-        && shared.acceptor.watches_table()
-        && is_there(shared)
+        && context.slot.in_flight().load(Relaxed) >= context.scoreboard.threads() as u64
     {
-        standby.sleeper.wake();
+        wake_if_needed(shared);
+    }
+}
+
+/// No thread looks after the table for a while.
+pub fn notify(shared: &Shared) {
+    let standby = &shared.handoff.standby;
+    if standby.is_there() && standby.sleeper.is_asleep() {
+        wake_if_needed(shared);
+    }
+}
+
+fn wake_if_needed(shared: &Shared) {
+    if shared.acceptor.watches_table() && is_there(shared) {
+        shared.handoff.standby.sleeper.wake();
     }
 }
 
