@@ -4,6 +4,8 @@
 mod head;
 mod reading;
 mod sending;
+#[cfg(test)]
+mod tests;
 pub mod wait;
 mod writer;
 
