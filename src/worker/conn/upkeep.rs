@@ -4,7 +4,7 @@
 use super::deadline::Overdue;
 use super::stale::{stalest, take_stale};
 use super::table::RequestMemory;
-use super::{Conn, State, keep, leftover};
+use super::{Conn, State, keep, leftover, linger};
 use crate::config::Protocol;
 use crate::log;
 use crate::sys::{clock, epoll};
@@ -14,6 +14,7 @@ use crate::worker::shared::Shared;
 /// Puts a connection into the table until it is readable or writable.
 pub fn keep(shared: &Shared, conn: Conn) {
     let memory = shared.table.keep(conn);
+    linger::make_room(shared);
     shed_if_needed(shared, memory);
 }
 
@@ -21,6 +22,7 @@ pub fn keep(shared: &Shared, conn: Conn) {
 #[inline]
 pub fn keep_for_standby(shared: &Shared, conn: Conn) {
     let memory = keep::for_standby(shared, conn);
+    linger::make_room(shared);
     shed_if_needed(shared, memory);
 }
 

@@ -35,7 +35,6 @@ impl HarakiriReplies {
         }
     }
 
-    /// And tells the master that it may go on.
     pub fn answer_encrypted_clients(&self, context: &Context) {
         let mut left: Vec<_> = context.cores().zip(&*self.0).collect();
         left.retain(|(core, _)| core.client().load(Acquire) & ENCRYPTED != 0);
@@ -48,7 +47,6 @@ impl HarakiriReplies {
             }
         }
         try_to_answer(&mut left);
-        answers::finish();
     }
 }
 

@@ -119,7 +119,10 @@ fn pieces_of_unknown_length_are_chunks_or_end_with_the_connection() {
         served.start(&[]);
         assert_eq!([served.write(b"one"), served.write(b"three")], [Ok(Sent::All); 2]);
         let (after, _) = served.finish();
-        assert_eq!((matches!(after, After::Keep), matches!(after, After::Close)), (speaks == HTTP, speaks != HTTP));
+        assert_eq!(
+            (matches!(after, After::Keep), matches!(after, After::Close)),
+            (speaks == HTTP, speaks != HTTP)
+        );
         assert_eq!(body_of(client), expected);
     }
 }
