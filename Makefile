@@ -79,11 +79,11 @@ format: $(DONE)/lint
 loom:
 	CARGO_TARGET_DIR=target/loom cargo test --quiet --locked --manifest-path tests/loom/Cargo.toml
 
-## miri        the code that reads what clients send, under an interpreter; wants a nightly Rust with miri
+## miri        the code that reads what clients send and what is configured, under an interpreter; wants a nightly Rust with miri
 .PHONY: miri
 miri:
 	MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
-	    cargo +nightly miri test --no-default-features --lib -- base:: proto:: --skip x509::
+	    cargo +nightly miri test --no-default-features --lib -- base:: proto:: config:: --skip x509::
 
 ## fuzz        each parser of what clients send, for SECONDS (60)
 .PHONY: fuzz

@@ -29,7 +29,7 @@ pub struct Http {
     pub body_memory: usize,
     /// The application sees bodies while they arrive.
     pub stream_body: bool,
-    /// Bodies beyond this are refused to who asks with `Expect: 100-continue`.
+    /// Longer bodies are refused to clients that ask with `Expect: 100-continue`.
     pub expect_limit: Option<u64>,
     /// Header names with underscores reach the application.
     pub keep_underscores: bool,

@@ -59,7 +59,7 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
     Ok(Resolved { settings, warnings, errors, messages, variables, used })
 }
 
-/// The search for the likely name takes time, and nobody reads on.
+/// The search for the likely name takes time, and few errors are enough for a reader.
 const MAX_UNKNOWN: usize = 100;
 
 /// It counts wherever it stands, as in uWSGI.

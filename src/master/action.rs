@@ -46,7 +46,7 @@ pub enum Why {
     Requests,
     Exception,
     Lifetime,
-    /// It was told to leave, by a signal or by the application.
+    /// A signal or the application asked it to leave.
     Told,
     /// It cannot take connections any more.
     Broken,

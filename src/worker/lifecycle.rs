@@ -32,10 +32,10 @@ pub fn on_master_lost(shared: &Shared) {
     shared.lifeline.count_false_alarm();
 }
 
-/// The master is dead: nobody takes over what this worker leaves.
+/// The master is dead: no other worker takes over what this one leaves.
 pub fn set_orphaned(shared: &Shared) {
-    // The kernel closes a dead process's files before it signals its children: who connects after this worker's last
-    // look at the backlog would be reset.
+    // The kernel closes a dead process's files before it signals its children: a client that connects after this
+    // worker's last look at the backlog would be reset.
     listeners::refuse_new();
     if shared.lifeline.is_assigned() && shared.lifeline.command() != Command::Drain {
         let id = shared.context.id;
@@ -71,7 +71,7 @@ fn clear_table(shared: &Shared, command: Command) -> Vec<Conn> {
     begun
 }
 
-/// The same while every thread runs a request: nobody waits for the end of it to be passed on.
+/// The same while every thread runs a request: connections do not wait for the end of one to be passed on.
 pub fn clear_table_unattended(shared: &Shared) {
     let command = shared.lifeline.command();
     if matches!(command, Command::Retire | Command::Drain) {

@@ -471,7 +471,7 @@ fn clients_without_tls_are_answered_in_the_last_moment() {
     // Its time is up when it is answered, and was not when the worker was given up.
     cores[1].begin(word(&other_conn), now, now, b"GET", b"/");
     cores[2].begin(ENCRYPTED | 1, now, u64::MAX, b"GET", b"/");
-    // A dump that somebody has asked for kills nobody.
+    // A dump on request kills no worker.
     answers::after_dump();
     assert_eq!(shared.context.slot.dumps().load(Relaxed), 1);
     assert!(answers::claimed(cores[2]).is_none());

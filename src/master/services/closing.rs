@@ -1,4 +1,5 @@
-//! The listeners of a server that stops. First nobody can connect any more; each is closed when nobody waits there.
+//! The listeners of a server that stops. First no client can connect any more; each is closed when its backlog is
+//! empty.
 
 use crate::net::listener::Bound;
 use crate::sys::{handshakes, socket};
@@ -33,7 +34,8 @@ impl Open {
 }
 
 impl Closing {
-    /// An inherited socket is left as it is: whoever has made it (systemd, supervisor) holds it for the next server.
+    /// An inherited socket is left as it is: the process that made it (systemd, supervisor) holds it for the next
+    /// server.
     pub fn begin(&mut self, now: u64, listeners: &[Bound]) {
         self.since_us = now;
         let own = listeners.iter().enumerate().filter(|(_, bound)| !bound.inherited);
@@ -53,7 +55,7 @@ impl Closing {
         self.open.len()
     }
 
-    /// Is nobody about to be connected any more?
+    /// Is no handshake under way any more?
     pub fn is_settled(&self, bound: &Bound, now: u64) -> bool {
         now.saturating_sub(self.since_us) > HANDSHAKE_US || !has_handshakes(bound)
     }

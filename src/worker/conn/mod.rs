@@ -238,7 +238,7 @@ impl Conn {
         }
     }
 
-    /// Has the client done its part, and nobody here has looked? Every thread may have been busy for longer than it may
+    /// Has the client done its part, and no thread has looked? Every thread may have been busy for longer than it may
     /// wait.
     pub fn has_moved(&self) -> bool {
         let Some(client) = self.client.as_ref().filter(|_| !self.is_lingering()) else {

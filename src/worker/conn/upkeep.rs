@@ -1,5 +1,5 @@
 //! What the connection table needs of the worker around it: room for what comes, answers for those that have waited too
-//! long or take too much memory, and who looks after them.
+//! long or take too much memory, and whether the standby poller looks after them.
 
 use super::deadline::Overdue;
 use super::stale::{stalest, take_stale};
@@ -38,7 +38,8 @@ pub fn put_back(shared: &Shared, conn: Conn, wanted: u32) {
     shed_if_needed(shared, memory);
 }
 
-/// Every thread may have been busy for longer than a client may wait. Returns a connection whose client has done nothing.
+/// Every thread may have been busy for longer than a client may wait. Returns a connection whose client has done
+/// nothing.
 fn put_back_if_moved(shared: &Shared, conn: Conn) -> Option<Conn> {
     if !conn.has_moved() {
         return Some(conn);
