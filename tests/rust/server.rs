@@ -15,6 +15,7 @@ use rwsgi::worker::application::{Application, LoadFailed};
 use rwsgi::worker::core::Core;
 use rwsgi::worker::shared::Shared;
 use rwsgi::worker::thread::{Next, Thread};
+use std::cell::Cell;
 use std::io::{Read, Result, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -42,6 +43,7 @@ impl ForkHooks for NoHooks {
 struct Text {
     folder: PathBuf,
     text: String,
+    is_limited: Cell<bool>,
 }
 
 impl Runtime for Text {
@@ -64,8 +66,10 @@ impl Runtime for Text {
     /// A zygote reads what its master wants. As long as there is a file `no-fork`, its user may start no process.
     fn read(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
         let read = io::read(fd, buffer);
-        let most = if self.folder.join("no-fork").exists() { 0 } else { MANY };
-        process::set_limit(Resource::Processes, most).unwrap();
+        let may_not_fork = self.folder.join("no-fork").exists();
+        if may_not_fork != self.is_limited.replace(may_not_fork) {
+            process::set_limit(Resource::Processes, if may_not_fork { 0 } else { MANY }).unwrap();
+        }
         read
     }
 }
@@ -139,7 +143,8 @@ fn live(folder: &Path, arguments: Vec<String>) -> i32 {
     log::start();
     let settings = load(&arguments).unwrap().settings;
     let configuration = Configuration::new(Box::new(move || load(&arguments)));
-    serve::serve(&mut Text { folder: folder.to_owned(), text: String::new() }, settings, configuration)
+    let mut text = Text { folder: folder.to_owned(), text: String::new(), is_limited: Cell::new(false) };
+    serve::serve(&mut text, settings, configuration)
 }
 
 impl Server {
