@@ -110,7 +110,7 @@ impl Network {
         if bits > most { Err(wrong()) } else { Ok(Network { address, bits }) }
     }
 
-    /// Every network of a list with commas or blanks between; `*` is everybody.
+    /// Every network of a list with commas or blanks between; `*` is every address.
     pub fn parse_list(text: &str) -> Result<Vec<Network>, ValueError> {
         let mut networks = Vec::new();
         for item in text.split([',', ' ']).filter(|item| !item.is_empty()) {

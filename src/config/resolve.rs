@@ -117,7 +117,7 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// The setting is stored for the day when somebody reads it. Until then a wrong value does no harm.
+    /// The setting is stored for a later version; until then a wrong value does no harm.
     fn plan(&mut self, row: &'static Row, option: &'a Written, missing: &str, is_first: bool) {
         let result = (row.set)(&mut self.draft, option.value.as_deref(), &option.origin);
         let notes = std::mem::take(&mut self.draft.notes);

@@ -1,4 +1,4 @@
-//! What the master is to do, whoever asks for it: a signal, a file that was touched, a worker. It is done in one place,
+//! What the master is to do, on behalf of a signal, a file that was touched, or a worker. It is done in one place,
 //! `run.rs`.
 
 use crate::sys::signal;

@@ -127,7 +127,7 @@ impl Children {
         }
     }
 
-    /// When somebody has to be killed or started next.
+    /// When the next child has to be killed or started.
     pub fn deadline(&self) -> Option<u64> {
         let kills = self.iter().filter(|child| child.pid.is_some()).filter_map(|child| child.kill_at);
         kills.chain(self.due.iter().map(|due| due.at_us)).min()

@@ -48,7 +48,7 @@ pub fn register<'a>(listeners: impl Iterator<Item = (BorrowedFd<'a>, bool)>) -> 
     Ok(())
 }
 
-/// Lets nobody connect any more to the listeners that are the server's alone. For signal handlers, too: it takes system
+/// Has the listeners that are the server's alone accept no new connections. For signal handlers, too: it takes system
 /// calls and nothing else.
 pub fn refuse_new() {
     for known in KNOWN[..COUNT.load(Acquire)].iter().filter(|known| !known.is_shared.load(Relaxed)) {

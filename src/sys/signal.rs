@@ -1,4 +1,4 @@
-//! Signals: handlers only set a bit and wake somebody; loops do the work.
+//! Signals: handlers only set a bit and end a wait; loops do the work.
 
 use super::{check, process, waiter};
 use std::io::Result;
@@ -157,7 +157,8 @@ fn note_each(signals: &[i32], wake_fd: i32, wake_self: i32) -> Result<()> {
     signals.iter().try_for_each(|&signal| note_one(signal))
 }
 
-/// From now on these signals are noted. Nobody waits for them yet: [`note_all`] tells of those that come until then.
+/// From now on these signals are noted. No thread waits for them yet: [`note_all`] wakes for those that come until
+/// then.
 pub fn note_early(signals: &[i32]) -> Result<()> {
     PENDING.store(0, Ordering::Relaxed);
     note_each(signals, -1, 0)

@@ -1,9 +1,9 @@
 //! Unix sockets that are files: bound, given their mode and owner, and only then put under their name.
 //!
 //! A socket has no descriptor through which chmod and chown reach its file (fchmod(2) changes the socket itself). So it
-//! is bound in a new directory that only this user may enter, where nobody can put another file in its place, and is
-//! renamed when it is ready. Clients connect by path: for them it appears in one step, listening and with its final
-//! mode.
+//! is bound in a new directory that only this user may enter, where no other user can put another file in its place,
+//! and is renamed when it is ready. Clients connect by path: for them it appears in one step, listening and with its
+//! final mode.
 
 use super::owned_files::{Identity, Owner, Place, identity, is_socket, stat};
 use super::{check, retry, socket};
@@ -169,7 +169,7 @@ fn make_directory(parent: BorrowedFd<'_>) -> Result<CString> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// What was made, not what somebody has put in its place: that one would not be this user's alone.
+/// The directory that was made, not another in its place: that one would not be this user's alone.
 fn open_directory(parent: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd> {
     let directory = open_anything(parent, name)?;
     let facts = stat(directory.as_fd())?;

@@ -43,8 +43,8 @@ pub struct Interest {
 
 /// Waits until `socket` is ready, `waker` is woken or the time is up. Signals do not prolong the wait.
 ///
-/// The number may be closed and taken by another file meanwhile: nothing is read or written here, and whoever closes
-/// the socket calls `wake` first.
+/// The number may be closed and taken by another file meanwhile: nothing is read or written here, and the thread
+/// that closes the socket calls `wake` first.
 pub fn wait(
     socket: Option<RawFd>,
     interest: Interest,

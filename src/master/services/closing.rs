@@ -71,7 +71,7 @@ impl Closing {
     }
 }
 
-/// Is somebody about to be connected? Where the kernel does not tell, somebody may be.
+/// Is a handshake under way? `true` also where the kernel does not report them.
 fn has_handshakes(bound: &Bound) -> bool {
     tcp_port(bound).is_some_and(|port| handshakes::are_under_way(port).unwrap_or(true))
 }
@@ -108,7 +108,7 @@ mod tests {
         let name = SocketAddr::from_abstract_name(format!("rwsgi-closing-{}", std::process::id())).unwrap();
         let unix = UnixListener::bind_addr(&name).unwrap();
         let tcp = bound(tcp.into(), address.to_string(), address.port());
-        // The port of its requests may be one at which somebody else listens.
+        // The port of its requests may be one at which another process listens.
         let unix = bound(unix.into(), "@x".to_owned(), address.port());
         assert_eq!((tcp_port(&tcp), tcp_port(&unix)), (Some(address.port()), None));
         let closing = Closing { since_us: 5, open: Vec::new() };

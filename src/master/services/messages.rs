@@ -61,7 +61,8 @@ impl Messages {
         is_empty
     }
 
-    /// What no worker has room for waits here, so that the listener can be closed and who comes later is refused.
+    /// Connections that no worker has room for wait here, so that the listener can be closed and later ones are
+    /// refused.
     /// `true`: nothing waits there any more.
     fn take_backlog(&mut self, index: usize, bound: &Bound, server: &Server) -> bool {
         let limit = process::descriptor_limit().unwrap_or(1024) / 2;

@@ -38,7 +38,7 @@ impl StackDumps {
         }
     }
 
-    /// Where is everybody?
+    /// Asks every worker for a dump.
     pub fn ask_all(&mut self, cause: &str, children: &Children) {
         for child in children.of(Role::Worker).filter(|child| child.was_ready) {
             let title = format!("{cause}: {}", child.name());

@@ -1,5 +1,5 @@
-//! For whom a proxy asks: `X-Forwarded-For`, `-Proto`, `-Ssl` and `-Host`, or `Forwarded` (RFC 7239). Only a caller who
-//! trusts the peer may use what is found here.
+//! The client that a proxy speaks for: `X-Forwarded-For`, `-Proto`, `-Ssl` and `-Host`, or `Forwarded` (RFC 7239). Only
+//! a caller that trusts the peer may use what is found here.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,8 +26,8 @@ pub struct Origin<'a> {
     pub host: Option<&'a [u8]>,
 }
 
-/// Reads the headers. Each proxy appends the address of who came to it, so the list is read from its end: the first
-/// address that `is_proxy` does not know is the client's; what stands before it anybody may have written.
+/// Reads the headers. Each proxy appends the address of its own peer, so the list is read from its end: the first
+/// address that `is_proxy` does not know is the client's; what stands before it may be forged.
 pub fn origin<'a>(fields: &Fields<'a>, is_proxy: impl Fn(IpAddr) -> bool) -> Origin<'a> {
     // Most proxies write these, and pass on what a client sends as Forwarded: it must not overrule them.
     let is_told = [fields.addresses, fields.proto, fields.ssl].iter().any(|value| !value.is_empty());

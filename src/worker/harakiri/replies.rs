@@ -50,7 +50,7 @@ impl HarakiriReplies {
     }
 }
 
-/// Answers those that can be had within a moment; what is left has an answer to come, and somebody holds it.
+/// Answers those whose exchange can be locked within a moment; each of the others is held by a thread.
 fn try_to_answer(left: &mut Vec<(CoreSlot, &OnceLock<Arc<SharedExchange>>)>) {
     let until = clock::monotonic_us() + ANSWER_LIMIT_US;
     loop {

@@ -1,5 +1,5 @@
-//! Clients whose request, or the first part of one, has come while every thread of their worker was busy: before harakiri
-//! kills the worker the standby poller answers them like those whose requests run beside the one that is late.
+//! Clients whose request, or the first part of one, has come while every thread of their worker was busy: before
+//! harakiri kills the worker the standby poller answers them like those whose requests run beside the one that is late.
 
 use super::answers;
 use crate::proto::http::head::is_empty_line;
@@ -13,7 +13,7 @@ const LIMIT_US: u64 = 200_000;
 /// Received at most of each connection.
 const READ_CHUNK: usize = 16 * 1024;
 
-/// Answers every client of the worker whose answer has not begun, and tells the master that it may go on.
+/// Answers every client of the worker whose answer has not begun, and lets the master go on.
 pub fn answer_clients(shared: &Shared) {
     shared.replies.answer_encrypted_clients(&shared.context);
     let until_us = clock::monotonic_us() + LIMIT_US;

@@ -204,7 +204,7 @@ fn run(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
 
 /// The client's own scheme, and what a trusted peer says of it.
 fn set_scheme(core: &mut Core, conn: &Conn) {
-    // Not a front end of uwsgi, whose variables are its own: these are headers that anybody may have sent.
+    // Not a front end of uwsgi, whose variables are its own: these are headers that any client may have sent.
     core.request.trusted = false;
     let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
     let http = &core.shared.context.settings.http;

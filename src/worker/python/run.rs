@@ -242,8 +242,8 @@ impl<'a> Engine<'a> {
         self.note_exception(py, core, error, &stack, answer);
     }
 
-    /// Where the exception only tells what the application was told of its client, answers as if the body had been read
-    /// ahead. `false`: the fault is the application's.
+    /// Where the exception is the one that reading the body has raised, answers as if the body had been read ahead.
+    /// `false`: the fault is the application's.
     fn answer_clients_fault(&self, py: Python<'_>, core: &Core, error: &PyErr) -> bool {
         let exchange = attached::lock(py, &core.exchange);
         let (is_gone, is_complete, fault) =
@@ -320,8 +320,8 @@ fn wants_more_without_bytes(py: Python<'_>, core: &Core) -> bool {
 }
 
 /// A child that the application forked has come back from it: by `sys.exit()`, as children do, or by a mistake. The
-/// answer is the parent's to send; a child that went on would be a worker that nobody knows and that outlives the
-/// server.
+/// answer is the parent's to send; a child that went on would be a worker that the master does not know and that
+/// outlives the server.
 #[inline]
 fn end_copy(py: Python<'_>, core: &Core, error: Option<&PyErr>) {
     if process::is_copy() {

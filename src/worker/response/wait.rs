@@ -363,7 +363,7 @@ impl SharedExchange {
         Ok(exchange)
     }
 
-    /// Ends the request for everybody: sends what is left, waiting for the client where the connection table may not,
+    /// Ends the request for all threads: sends what is left, waiting for the client where the connection table may not,
     /// and hands back the connection. Not while attached to the interpreter.
     pub fn finish(&self) -> Finished {
         let mut exchange = self.lock();
