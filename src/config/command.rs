@@ -33,7 +33,7 @@ impl Outcome {
         Ok(())
     }
 
-    /// Always a new file: one that was there may be a symlink of somebody else's, to a file that is not meant.
+    /// Always a new file: one that was there may be another user's symlink to any file.
     fn write_one(&self, path: &Path, text: &str) -> std::io::Result<()> {
         if self.replace && path.symlink_metadata().is_ok() {
             std::fs::remove_file(path)?;

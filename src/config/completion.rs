@@ -21,7 +21,7 @@ pub fn completion(shell: Shell) -> String {
     }
 }
 
-/// Options that do something; nobody wants to be offered the others.
+/// Options that do something; the others are not offered.
 fn offered() -> impl Iterator<Item = &'static Row> {
     registry::all().iter().filter(|row| matches!(row.status, Status::Works | Status::Accepted(_)))
 }

@@ -1,10 +1,10 @@
-//! What can be wrong with a configuration, said to whoever wrote it: what, where, and what to do.
+//! Errors of a configuration for its author: what is wrong, where, and what to do.
 
 use std::fmt;
 
 use super::Origin;
 
-/// What is wrong with one value. It does not name the option: whoever called the setter does.
+/// What is wrong with one value. It does not name the option: the caller of the setter does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueError {
     pub text: String,

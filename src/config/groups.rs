@@ -1,4 +1,4 @@
-//! The settings that a reload can change, in groups by who uses them.
+//! The settings that a reload can change, in groups by consumer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Default for Supervise {
     }
 }
 
-/// How long a request may take: the worker tells its master when one begins, the master kills.
+/// How long a request may take: the worker publishes its deadline on the scoreboard, the master kills.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Harakiri {
     pub timeout: Option<Duration>,

@@ -29,7 +29,7 @@ pub struct Http {
     pub body_memory: usize,
     /// The application sees bodies while they arrive.
     pub stream_body: bool,
-    /// Bodies beyond this are refused to who asks with `Expect: 100-continue`.
+    /// Longer bodies are refused to clients that ask with `Expect: 100-continue`.
     pub expect_limit: Option<u64>,
     /// Header names with underscores reach the application.
     pub keep_underscores: bool,
@@ -110,7 +110,7 @@ impl Network {
         if bits > most { Err(wrong()) } else { Ok(Network { address, bits }) }
     }
 
-    /// Every network of a list with commas or blanks between; `*` is everybody.
+    /// Every network of a list with commas or blanks between; `*` is every address.
     pub fn parse_list(text: &str) -> Result<Vec<Network>, ValueError> {
         let mut networks = Vec::new();
         for item in text.split([',', ' ']).filter(|item| !item.is_empty()) {

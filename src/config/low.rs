@@ -23,7 +23,7 @@ pub struct Low<'a> {
     pub skipped: Vec<Written>,
     pub warnings: Vec<Warning>,
     pub action: Option<Action>,
-    /// Names that `set` made up: nobody mistook them for options.
+    /// Names that `set` introduced: they are not misspelled options.
     pub placeholders: HashSet<String>,
     /// Names that references read so far.
     pub used: HashSet<String>,

@@ -59,7 +59,7 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
     Ok(Resolved { settings, warnings, errors, messages, variables, used })
 }
 
-/// The search for the likely name takes time, and nobody reads on.
+/// The search for the likely name takes time, and few errors are enough for a reader.
 const MAX_UNKNOWN: usize = 100;
 
 /// It counts wherever it stands, as in uWSGI.
@@ -117,7 +117,7 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// The setting is stored for the day when somebody reads it. Until then a wrong value does no harm.
+    /// The setting is stored for a later version; until then a wrong value does no harm.
     fn plan(&mut self, row: &'static Row, option: &'a Written, missing: &str, is_first: bool) {
         let result = (row.set)(&mut self.draft, option.value.as_deref(), &option.origin);
         let notes = std::mem::take(&mut self.draft.notes);

@@ -56,7 +56,8 @@ pub enum Protocol {
 /// Where a socket is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// `host` is empty for every IPv4 address; a name, an IPv4 or an IPv6 address otherwise. Port 0 lets the kernel choose.
+    /// `host` is empty for every IPv4 address; a name, an IPv4 or an IPv6 address otherwise. Port 0 lets the kernel
+    /// choose.
     Tcp {
         host: String,
         port: u16,
@@ -101,7 +102,7 @@ pub struct App {
     pub origin: Origin,
 }
 
-/// Every setting, grouped by who uses it; each with its default where nothing was written.
+/// Every setting, grouped by consumer; each with its default where nothing was written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// A reload takes their certificates; where they are bound only a restart changes.

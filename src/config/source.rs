@@ -66,7 +66,7 @@ fn output(command: &str, most: usize) -> Result<Vec<u8>, String> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::from(OwnedFd::from(theirs)));
     let mut child = shell.spawn().map_err(reason)?;
-    // The end of the stream is seen when nobody has the other end: neither the child nor `shell`.
+    // The stream ends when neither the child nor `shell` holds the writing end.
     drop(shell);
     let result = read_until(ours, deadline, most).and_then(|bytes| Ok((bytes, wait(&mut child, deadline)?)));
     let _ = child.kill();

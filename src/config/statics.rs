@@ -38,7 +38,7 @@ pub struct Map {
     pub target: PathBuf,
 }
 
-/// How long an answer may be kept by those who got it.
+/// How long clients and caches may keep an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expires {
     pub of: Subject,
@@ -73,7 +73,7 @@ pub struct Compressed {
 pub enum Handing {
     #[default]
     Server,
-    /// The front end, told so by X-Accel-Redirect or X-Sendfile.
+    /// The front end, by X-Accel-Redirect or X-Sendfile.
     Accel,
     Sendfile,
 }

@@ -3,7 +3,7 @@
 use crate::base::bytes::push_decimal;
 use std::io::Write;
 
-/// What a line tells of one request.
+/// What a line contains about one request.
 pub struct Entry<'a> {
     pub pid: i32,
     /// Index of the app that answered; `None` when none did.

@@ -1,5 +1,5 @@
 //! Layer 4: the log. Every process of the tree writes to it: entries of the server's own, and a line for each request.
-//! No process waits for the one who reads the log.
+//! No process waits for the reader of the log.
 #![forbid(unsafe_code)]
 
 pub mod access;
@@ -32,7 +32,8 @@ pub fn start() {
     writer::with(|writer| writer.set_output(Output::of_stderr()));
 }
 
-/// Names this process, a child of the one that has started the log. Its lines wait in this buffer, which the master can read.
+/// Names this process, a child of the one that has started the log. Its lines wait in this buffer, which the master can
+/// read.
 pub fn enter(name: &str, buffer: LineBuffer) {
     writer::with(|writer| writer.enter(name, buffer));
 }

@@ -9,7 +9,7 @@ const PERIOD_US: u64 = 60_000_000;
 pub struct Throttle {
     /// When the last line was due; 0: never.
     last_us: AtomicU64,
-    /// Events that no line has told of.
+    /// Events that no line has reported.
     untold: AtomicU64,
 }
 
@@ -25,7 +25,7 @@ impl Throttle {
     }
 }
 
-/// Trouble that comes again and again, of which the log is told once a minute.
+/// Recurring trouble, which is logged once a minute.
 #[derive(Debug)]
 pub struct Complaints {
     /// The number of the worker whose trouble it is.

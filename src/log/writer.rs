@@ -44,12 +44,13 @@ pub struct Writer {
 
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 
-/// The process's writer. Not for a child that the application has forked: a thread that does not exist there may hold it.
+/// The process's writer. Not for a child that the application has forked: a thread that does not exist there may hold
+/// it.
 pub fn with<T>(act: impl FnOnce(&mut Writer) -> T) -> T {
     act(ready(&mut WRITER.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
-/// The same for who may have been interrupted while it held the writer; `None`: so it is.
+/// The same for a caller that may have interrupted the holder of the writer; `None`: it has.
 pub fn try_with<T>(act: impl FnOnce(&mut Writer) -> T) -> Option<T> {
     WRITER.try_lock().ok().map(|mut guard| act(ready(&mut guard)))
 }

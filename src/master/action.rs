@@ -1,4 +1,4 @@
-//! What the master is to do, whoever asks for it: a signal, a file that was touched, a worker. It is done in one place,
+//! What the master is to do, on behalf of a signal, a file that was touched, or a worker. It is done in one place,
 //! `run.rs`.
 
 use crate::sys::signal;
@@ -46,7 +46,7 @@ pub enum Why {
     Requests,
     Exception,
     Lifetime,
-    /// It was told to leave, by a signal or by the application.
+    /// A signal or the application asked it to leave.
     Told,
     /// It cannot take connections any more.
     Broken,

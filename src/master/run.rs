@@ -29,8 +29,8 @@ use std::time::Duration;
 
 /// The loop turns at least so often.
 const LONGEST_SLEEP_US: u64 = 1_000_000;
-/// A signal that comes so soon after the first is the same one sent twice: by a supervisor that signals the process and its
-/// group, or by a terminal and by what was started there around the server.
+/// A signal that comes so soon after the first is the same one sent twice: by a supervisor that signals the process and
+/// its group, or by a terminal and by what was started there around the server.
 const SAME_US: u64 = 200_000;
 /// Until another try where something failed.
 const RETRY_US: u64 = 1_000_000;
@@ -124,14 +124,15 @@ impl<'h, R: Application> Master<'h, R> {
         }
     }
 
-    /// Everybody who has ended. Children of children (a daemon that an app has started, all of them when the master is
-    /// PID 1) are reaped without a word.
+    /// Reaps all that have ended. Children of children (a daemon that an app has started, all of them when the master
+    /// is PID 1) are reaped without a word.
     fn reap(&mut self) {
         while let Some((pid, ended)) = supervise::reap() {
             // A worker's pid may still be on its way from the zygote.
             self.read_notices();
             let child = self.children.take(pid);
-            // A signal to the whole group (Ctrl-C, supervisor) ends others, too, and always later than it is noted here.
+            // A signal to the whole group (Ctrl-C, supervisor) ends others, too, and always later than it is noted
+            // here.
             self.dispatch(Event::Signals(signal::take_noted()));
             if let Some(child) = child {
                 self.dispatch(Event::Ended(child, ended));

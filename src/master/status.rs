@@ -1,4 +1,4 @@
-//! What everybody does, for SIGUSR1.
+//! The status of master, zygotes and workers, for SIGUSR1.
 
 use super::server::Server;
 use crate::report::{ListenerStatus, Status, WorkerStatus};

@@ -1,5 +1,5 @@
-//! A client's connection: a socket, and a TLS session on it where the listener has one. Whoever reads and writes does not
-//! know which.
+//! A client's connection: a socket, and a TLS session on it where the listener has one. The caller that reads and
+//! writes does not know which.
 
 use super::buffers;
 use super::tls::{Failure, Service, Session};
@@ -188,7 +188,7 @@ impl Client {
         self.tls.as_ref().and_then(|tls| tls.failure())
     }
 
-    /// What the application is told of the session.
+    /// The session's variables for the application.
     pub fn variables(&mut self) -> Option<&[(&'static str, Vec<u8>)]> {
         self.tls.as_mut().map(|tls| tls.variables())
     }

@@ -1,4 +1,4 @@
-//! Listening sockets, bound by the master and inherited by whoever accepts from them.
+//! Listening sockets, bound by the master and inherited by the processes that accept from them.
 
 use crate::config::Protocol;
 use crate::sys::socket;
@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 pub struct Bound {
     pub fd: OwnedFd,
     pub protocol: Protocol,
-    /// Made by whoever started the server, and perhaps held by it still.
+    /// Made by the process that started the server, which may still hold it.
     pub inherited: bool,
     /// Its place among the listeners of the settings, of which one may stand for several sockets.
     pub number: usize,
@@ -27,7 +27,7 @@ impl Bound {
     /// Takes a connection. `WouldBlock`: there is none, or another process was quicker.
     pub fn accept(&self) -> Result<(OwnedFd, Option<SocketAddr>)> {
         match self.protocol {
-            // Who sends uwsgi packets says in them for whom.
+            // uwsgi packets name the client's address themselves.
             Protocol::Uwsgi => socket::accept(self.fd.as_fd()).map(|client| (client, None)),
             Protocol::Http => socket::accept_from(self.fd.as_fd()),
         }

@@ -1,6 +1,6 @@
 //! Reserved exit statuses: they tell a failed boot from a crash.
 
-/// A worker retired as told.
+/// A worker retired on command.
 pub const EXIT_DONE: i32 = 0;
 /// uWSGI's code for an application that cannot be loaded.
 pub const EXIT_NO_APP: i32 = 22;

@@ -21,8 +21,8 @@ fn wrong<'a>(settings: &'a Settings, option: &'a str) -> impl Fn(Error) -> Strin
     }
 }
 
-/// Whom `chown-socket` names: USER, USER:GROUP or :GROUP. What is left out stays as it is, but the group of a user who is
-/// named alone is the user's.
+/// The owner in `chown-socket`: USER, USER:GROUP or :GROUP. What is left out stays unchanged, but a USER alone stands
+/// for its group, too.
 pub fn socket_owner(settings: &Settings) -> Result<Owner, String> {
     let Some(text) = &settings.instance.chown_socket else { return Ok(Owner::default()) };
     let wrong = wrong(settings, "chown-socket");

@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2: who a balancer speaks for, told before the first byte of a connection
-//! (haproxy's doc/proxy-protocol.txt; the sections named here are its).
+//! The PROXY protocol, versions 1 and 2: the client that a balancer speaks for, sent before the first byte of a
+//! connection (haproxy's doc/proxy-protocol.txt; the sections named here are its).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,7 +25,7 @@ impl fmt::Display for NotProxy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub len: usize,
-    /// Who connected to the balancer; `None`: the balancer itself (a health check), or somebody whose address is not told.
+    /// The peer of the balancer; `None`: the balancer itself (a health check), or a peer whose address is not sent.
     pub source: Option<SocketAddr>,
 }
 

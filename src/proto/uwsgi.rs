@@ -121,8 +121,8 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Finds the packet at the start of `buf`. `Ok(None)`: more bytes are needed. A block that is too large is refused as soon as
-/// its head tells so; what the block holds is not looked at.
+/// Finds the packet at the start of `buf`. `Ok(None)`: more bytes are needed. A block that is too large is refused as
+/// soon as its head is here; the content of the block is not looked at.
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], limits: &Limits) -> Result<Option<Packet<'a>>, PacketError> {
     let Some(head) = Head::parse(buf) else { return Ok(None) };
@@ -194,7 +194,7 @@ impl<'a> Iterator for Vars<'a> {
 }
 
 /// Appends one variable to a block. Fails when either side is longer than 65,535 bytes or the key is empty; whether the
-/// whole block still fits a packet is for whoever writes its head to see.
+/// whole block still fits a packet is for the caller to check, which writes the head.
 pub fn push_var(block: &mut Vec<u8>, key: &[u8], value: &[u8]) -> Result<(), BlockError> {
     if key.is_empty() {
         return Err(BlockError::EmptyKey);

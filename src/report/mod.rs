@@ -23,7 +23,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerStatus {
     pub name: String,
-    /// Connections in the backlog, where the kernel tells.
+    /// Connections in the backlog, where the kernel reports their number.
     pub waiting: Option<u32>,
 }
 

@@ -1,10 +1,10 @@
-//! What a core does, and who owns the client of its request: its thread, or the worker's stack-dump handler.
+//! What a core does, and whether its thread or the worker's stack-dump handler owns the client of its request.
 //! tests/loom/phase.rs holds it to one owner.
 
 use crate::base::sync::{AtomicU64, Ordering::*, yield_now};
 
 /// What a core does. The step from `Running` to `Answering` is the request thread's, the one from `Running` to
-/// `Expired` that of the worker's stack-dump handler; whoever is first owns the client's descriptor.
+/// `Expired` that of the worker's stack-dump handler; the first of both owns the client's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Phase {
@@ -40,8 +40,8 @@ impl Phase {
     }
 }
 
-/// Before the first byte of an answer. `false`: the stack-dump handler gives it; send nothing, and [`await_answer`] before
-/// the client is closed.
+/// Before the first byte of an answer. `false`: the stack-dump handler gives it; send nothing, and [`await_answer`]
+/// before the client is closed.
 #[inline]
 pub fn answer(word: &AtomicU64) -> bool {
     Phase::Running.step(Phase::Answering, word) || Phase::of(word) == Phase::Answering
@@ -57,8 +57,8 @@ pub fn expire(word: &AtomicU64) -> bool {
     Phase::Running.step(Phase::Expired, word)
 }
 
-/// Answers a request in place of its thread, unless that has begun. `send` gets the client as it is after the claim: before
-/// that, another request may have been in the slot. `false` of `send`: it is not answered yet.
+/// Answers a request in place of its thread, unless that has begun. `send` gets the client as it is after the claim:
+/// before that, another request may have been in the slot. `false` of `send`: it is not answered yet.
 pub fn answer_instead(word: &AtomicU64, client: &AtomicU64, send: impl FnOnce(u64) -> bool) {
     if expire(word) && send(client.load(Acquire)) {
         Phase::Answered.store(word);

@@ -13,7 +13,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Without it a whole generation cannot go on: its end is told with what becomes of that.
+    /// A whole generation depends on it: the log reports its end together with the generation's fate.
     pub fn decides_for_generation(self) -> bool {
         self == Role::Zygote
     }
@@ -54,7 +54,7 @@ pub struct Child {
     pub assignment: Assignment,
     /// The process that forks it, if that is another than this one.
     pub parent: Option<i32>,
-    /// Unknown until its parent has told.
+    /// Unknown until its parent has reported it.
     pub pid: Option<i32>,
     pub spawned_us: u64,
     pub stage: Stage,
@@ -133,7 +133,7 @@ impl Child {
         self.signal(signal::SIGKILL);
     }
 
-    /// Its parent has told which process it is. What it was told while nobody knew that reaches it now.
+    /// Its parent has reported its pid. Signals that were due before reach it now.
     pub fn set_pid(&mut self, pid: i32, now: u64) {
         self.pid = Some(pid);
         match self.leaving() {

@@ -101,7 +101,7 @@ impl Children {
         self.list.iter().position(is_it).map(|index| self.list.swap_remove(index))
     }
 
-    /// Takes out those that this process was to fork and has not told of: it is gone.
+    /// Takes out the children that this parent, which is gone, was to fork and has not reported.
     pub fn take_unforked(&mut self, parent: i32) -> Vec<Child> {
         let is_unforked = |child: &mut Child| child.pid.is_none() && child.parent == Some(parent);
         self.list.extract_if(.., is_unforked).collect()
@@ -109,8 +109,8 @@ impl Children {
 
     // ── deadlines ──
 
-    /// Kills those whose time is up; `mercy` is what they had to leave in. `give_up` ends a boot; `false`: the child has got
-    /// ready in this moment.
+    /// Kills those whose time is up; `mercy` is what they had to leave in. `give_up` ends a boot; `false`: the child
+    /// has got ready in this moment.
     pub fn kill_overdue(&mut self, now: u64, mercy: Duration, give_up: impl Fn(&Child) -> bool) {
         for child in self.iter_mut().filter(|child| child.pid.is_some() && child.is_overdue(now)) {
             child.kill_at = Some(now + KILL_AGAIN_US);
@@ -127,7 +127,7 @@ impl Children {
         }
     }
 
-    /// When somebody has to be killed or started next.
+    /// When the next child has to be killed or started.
     pub fn deadline(&self) -> Option<u64> {
         let kills = self.iter().filter(|child| child.pid.is_some()).filter_map(|child| child.kill_at);
         kills.chain(self.due.iter().map(|due| due.at_us)).min()

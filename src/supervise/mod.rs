@@ -1,5 +1,5 @@
-//! Layer 5: child processes, whatever they do: who they are, what they were told, when they are killed, what the log says
-//! of their end, and when they are started again.
+//! Layer 5: child processes of any role: their identity and stage, when they are killed, what the log says of their
+//! end, and when they are started again.
 #![forbid(unsafe_code)]
 
 mod child;

@@ -1,6 +1,7 @@
-//! The connected clients of this process, known by the numbers of their sockets, so that what the application forks holds
-//! none of them: a connection ends only when no process has it open any more (close(2)), and a child that lives on would
-//! keep the end of an answer from its client, and the worker's epoll watching what the worker has closed (epoll(7)).
+//! The connected clients of this process, known by the numbers of their sockets, so that what the application forks
+//! holds none of them: a connection ends only when no process has it open any more (close(2)), and a child that lives
+//! on would keep the end of an answer from its client, and the worker's epoll watching what the worker has closed
+//! (epoll(7)).
 //!
 //! A bit for each number, changed with one atomic operation when a connection comes and goes. Another thread may fork
 //! between that and the system call; such a connection is found by its address ([`super::accepted`]).
@@ -35,11 +36,11 @@ pub fn remove(socket: BorrowedFd<'_>) {
     }
 }
 
-/// Closes them in this process alone, in the way of [`listeners::close_all`]. For the child handler of a fork: atomics and
-/// dup3.
+/// Closes them in this process alone, in the way of [`listeners::close_all`]. For the child handler of a fork: atomics
+/// and dup3.
 pub(super) fn close_all() {
     for (index, word) in CONNECTED.iter().enumerate() {
-        // Only read: pages that nobody has written to stay unshared.
+        // Only read: pages that were never written to stay unmapped.
         let mut bits = word.load(Relaxed);
         if bits != 0 {
             word.store(0, Relaxed);

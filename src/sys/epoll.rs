@@ -48,7 +48,7 @@ impl Epoll {
     pub fn new() -> Result<Epoll> {
         // SAFETY: no pointers; the descriptor that comes back is ours alone.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: just opened, owned by nobody else.
+        // SAFETY: just opened, with no other owner.
         Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -100,8 +100,8 @@ impl Epoll {
         blind: Duration,
     ) -> Result<i32> {
         let (list, none) = (events.list.as_mut_ptr(), std::ptr::null::<libc::sigset_t>());
-        // SAFETY: the list's whole length is initialized and passed along; the timeout is a live __kernel_timespec; a null
-        // mask changes nothing.
+        // SAFETY: the list's whole length is initialized and passed along; the timeout is a live __kernel_timespec; a
+        // null mask changes nothing.
         let result = check(unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,

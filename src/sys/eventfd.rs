@@ -15,12 +15,12 @@ impl EventFd {
     pub fn new() -> Result<EventFd> {
         // SAFETY: no pointers; the descriptor that comes back is ours alone.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })?;
-        // SAFETY: just opened, owned by nobody else.
+        // SAFETY: just opened, with no other owner.
         Ok(EventFd(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Ends the wait of now, or else the next one. For signal handlers, too: one write(2), which is async-signal-safe and
-    /// would wait only behind 2^64 - 2 others.
+    /// Ends the wait of now, or else the next one. For signal handlers, too: one write(2), which is async-signal-safe
+    /// and would wait only behind 2^64 - 2 others.
     pub fn notify(&self) -> bool {
         notify_number(self.number())
     }

@@ -79,9 +79,9 @@ fn own_entry(file: BorrowedFd<'_>) -> CString {
 /// The kernel has no openat2 (before 5.6), or forbids it.
 static LACKS_OPENAT2: AtomicBool = AtomicBool::new(false);
 
-/// Opens a path below a directory for reading. Symlinks are followed as long as each step stays below it: the kernel sees to
-/// that (RESOLVE_BENEATH), so that nobody can swap one at the right moment. An error of [`is_elsewhere`] says that the path
-/// may lead out.
+/// Opens a path below a directory for reading. Symlinks are followed as long as each step stays below it: the kernel
+/// sees to that (RESOLVE_BENEATH), so that no other process can swap one at the right moment. An error of
+/// [`is_elsewhere`] says that the path may lead out.
 pub fn open_beneath(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     if LACKS_OPENAT2.load(Relaxed) {
         return Err(Error::from_raw_os_error(libc::EXDEV));

@@ -1,5 +1,5 @@
-//! TCP handshakes under way. The kernel is asked for those of one port (sock_diag(7)): /proc/net/tcp is all connections of
-//! the machine as text, and to read tens of thousands of them takes seconds on a loaded machine.
+//! TCP handshakes under way. The kernel is asked for those of one port (sock_diag(7)): /proc/net/tcp is all connections
+//! of the machine as text, and to read tens of thousands of them takes seconds on a loaded machine.
 
 use super::{check, io};
 use std::io::{Error, ErrorKind, Result};
@@ -13,8 +13,8 @@ const TCP_SYN_RECV: u32 = 3;
 const HEAD_LEN: usize = 16;
 const REQUEST_LEN: usize = HEAD_LEN + 56;
 
-/// Are handshakes under way at a TCP port of this machine? Their clients may believe that they are connected already; with
-/// TCP_DEFER_ACCEPT a handshake lasts until the first byte (tcp(7)).
+/// Are handshakes under way at a TCP port of this machine? Their clients may believe that they are connected already;
+/// with TCP_DEFER_ACCEPT a handshake lasts until the first byte (tcp(7)).
 ///
 /// # Errors
 /// The kernel does not tell: it has no sock_diag, or a sandbox forbids netlink sockets.
@@ -48,7 +48,7 @@ fn request(family: i32, port: u16) -> [u8; REQUEST_LEN] {
     bytes[HEAD_LEN] = family as u8;
     bytes[HEAD_LEN + 1] = libc::IPPROTO_TCP as u8;
     bytes[HEAD_LEN + 4..HEAD_LEN + 8].copy_from_slice(&(1u32 << TCP_SYN_RECV).to_ne_bytes());
-    // The port of the server's side; what else a connection can be told by is left open.
+    // The port of the server's side; the other fields match any connection.
     bytes[HEAD_LEN + 8..HEAD_LEN + 10].copy_from_slice(&port.to_be_bytes());
     bytes
 }

@@ -9,8 +9,8 @@ use std::ptr::{null, null_mut};
 
 pub use libc::O_TMPFILE;
 
-/// recv(2) as the kernel has it. The C library's is a cancellation point (pthreads(7)), for which it does as much again around
-/// the system call in a process of several threads.
+/// recv(2) as the kernel has it. The C library's is a cancellation point (pthreads(7)), for which it does as much again
+/// around the system call in a process of several threads.
 unsafe fn receive(fd: RawFd, to: *mut u8, room: usize, flags: i32) -> isize {
     let (address, length) = (null_mut::<libc::sockaddr>(), null_mut::<libc::socklen_t>());
     // SAFETY: the caller's to say that `room` bytes can be written; no address is wanted.
@@ -95,7 +95,8 @@ pub fn send_two(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize
 pub fn send_parts(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> Result<usize> {
     let mut message = MaybeUninit::<libc::msghdr>::zeroed();
     retry(|| {
-        // SAFETY: a zeroed msghdr is valid; an IoSlice has the layout of an iovec, and its bytes are live and only read.
+        // SAFETY: a zeroed msghdr is valid; an IoSlice has the layout of an iovec, and its bytes are live and only
+        // read.
         check_len(unsafe {
             let head = message.as_mut_ptr();
             (*head).msg_iov = parts.as_ptr().cast_mut().cast();
@@ -105,8 +106,8 @@ pub fn send_parts(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> Result<usize> {
     })
 }
 
-/// Sends to a descriptor by its number, as much as goes without waiting; for signal handlers (send is async-signal-safe).
-/// A number that is no socket answers an error, which nobody can use here.
+/// Sends to a descriptor by its number, as much as goes without waiting; for signal handlers (send is
+/// async-signal-safe). The error for a number that is no socket is ignored.
 pub fn send_raw(fd: RawFd, bytes: &[u8]) {
     // SAFETY: pointer and length are those of a live slice.
     unsafe {
@@ -147,8 +148,8 @@ pub fn read_at(file: BorrowedFd<'_>, offset: u64, buffer: &mut Vec<u8>, most: us
     Ok(got)
 }
 
-/// The size of an open file, if its bytes are stored as many as the size says. Files of /proc and /sys are made as they are
-/// read: they say 0, or a page, and have no blocks. Nor has a file that is all holes, which can be read as well.
+/// The size of an open file, if its bytes are stored as many as the size says. Files of /proc and /sys are made as they
+/// are read: they say 0, or a page, and have no blocks. Nor has a file that is all holes, which can be read as well.
 pub fn stored_size(file: BorrowedFd<'_>) -> Option<u64> {
     let size = regular_size(file)?;
     let is_stored = if size == 0 {
@@ -184,7 +185,8 @@ pub fn shutdown_send(fd: BorrowedFd<'_>) {
     unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) };
 }
 
-/// Ends a wait for bytes on a socket, by its number, as if its peer had closed. A number that is no socket is left alone.
+/// Ends a wait for bytes on a socket, by its number, as if its peer had closed. A number that is no socket is left
+/// alone.
 pub fn shutdown_receive(fd: RawFd) {
     // SAFETY: no pointers.
     unsafe { libc::shutdown(fd, libc::SHUT_RD) };
@@ -266,7 +268,8 @@ pub fn has_spare_number() -> bool {
     (copy >= 0).then(|| unsafe { OwnedFd::from_raw_fd(copy) }).is_some()
 }
 
-/// Closes descriptors of the parent's in a child that must not have them, and that never comes to the end of their owners.
+/// Closes descriptors of the parent's in a child that must not have them, and that never comes to the end of their
+/// owners.
 pub fn close(numbers: &[RawFd]) {
     numbers.iter().for_each(|&number| drop(adopt(number)));
 }

@@ -1,7 +1,7 @@
 //! The listening sockets of this process, known by their numbers, so that a signal handler and a fork can close them.
 //!
-//! Closing means that a placeholder takes the descriptor's place (dup2(2)): the number stays open, so that nobody who still
-//! uses it ever meets another file, and the kernel closes the listening socket when no process has it any more.
+//! Closing means that a placeholder takes the descriptor's place (dup2(2)): the number stays open, so that nobody who
+//! still uses it ever meets another file, and the kernel closes the listening socket when no process has it any more.
 
 use super::{check, socket, socket_name};
 use std::io::{Error, ErrorKind, Result};
@@ -23,7 +23,7 @@ static KNOWN: [Known; MAX_LISTENERS] = [const {
     Known { number: AtomicI32::new(-1), name: AtomicU64::new(0), is_shared: AtomicBool::new(false) }
 }; MAX_LISTENERS];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// A socket that listens nowhere and is connected to nobody.
+/// A socket that neither listens nor is connected.
 static PLACEHOLDER: AtomicI32 = AtomicI32::new(-1);
 
 /// Makes these the listeners of this process, each with the word whether another server may have it, too. Before the
@@ -48,7 +48,7 @@ pub fn register<'a>(listeners: impl Iterator<Item = (BorrowedFd<'a>, bool)>) -> 
     Ok(())
 }
 
-/// Lets nobody connect any more to the listeners that are the server's alone. For signal handlers, too: it takes system
+/// Has the listeners that are the server's alone accept no new connections. For signal handlers, too: it takes system
 /// calls and nothing else.
 pub fn refuse_new() {
     for known in KNOWN[..COUNT.load(Acquire)].iter().filter(|known| !known.is_shared.load(Relaxed)) {
@@ -80,7 +80,8 @@ pub fn unregister() {
 pub(super) fn replace(number: RawFd) {
     let placeholder = PLACEHOLDER.load(Relaxed);
     if placeholder >= 0 {
-        // SAFETY: no pointers; the placeholder is open since `register`, and the caller knows the number to be a socket.
+        // SAFETY: no pointers; the placeholder is open since `register`, and the caller knows the number to be a
+        // socket.
         let _ = check(unsafe { libc::dup3(placeholder, number, libc::O_CLOEXEC) });
     }
 }

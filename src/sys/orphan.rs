@@ -20,8 +20,8 @@ static ORPHANED: AtomicBool = AtomicBool::new(false);
 /// How long a process whose parent has died may take what waits in the backlogs of its listeners.
 const DRAIN_NS: u64 = 50_000_000;
 
-/// From now on the death of `parent` lets nobody connect any more, closes the listeners of this process a moment later, and
-/// ends it after `mercy`, whatever it is doing then. `is_alone` tells that the parent is dead already. To be called after
+/// From now on the death of `parent` ends new connections, closes the listeners of this process a moment later, and
+/// ends it after `mercy`, whatever it is doing then. `is_alone`: the parent is dead already. To be called after
 /// the last change of user, which makes the kernel forget it.
 ///
 /// # Errors

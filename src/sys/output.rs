@@ -1,4 +1,4 @@
-//! The error stream, written to without ever waiting for the one who reads it.
+//! The error stream, written to without ever waiting for its reader.
 
 use super::{check, check_len, epoll, io, retry};
 use std::io::{Error, Result};
@@ -12,7 +12,7 @@ pub const ATOMIC: usize = 4096;
 /// What the error stream is, and so how it is written to.
 #[derive(Debug)]
 pub enum Output {
-    /// A regular file, or a device that is no terminal: nobody has to read for a write to return.
+    /// A regular file, or a device that is no terminal: a write does not wait for a reader.
     File,
     /// A pipe or a terminal, through an open file description of this server's own: O_NONBLOCK belongs to the
     /// description, and the one that was inherited is shared with the shell and with the application.

@@ -1,11 +1,11 @@
-//! Files that the server makes and changes by their paths: logs, pid files, unix sockets. Whoever may write to one of the
-//! directories can put something else under the name, before the server looks and while it does; what root then opens,
-//! truncates or gives away would be a file of root's that the other chose.
+//! Files that the server makes and changes by their paths: logs, pid files, unix sockets. A user that may write to one
+//! of the directories can put another file or link under the name, before the server looks and while it does; root
+//! would then open, truncate or give away a file of root's that this user chose.
 //!
-//! As root every path is therefore walked directory by directory. A symlink on the way counts only where root has put it and
-//! nobody else can replace it: in a directory of root's that is not open to everybody. What is opened is looked at through
-//! its descriptor, and only that is changed. Another user has no more rights than whoever may write there needs: for it the
-//! kernel follows links as usual.
+//! As root every path is therefore walked directory by directory. A symlink on the way counts only where root has put
+//! it and no other user can replace it: in a directory of root's that is not writable for all. A file is checked and
+//! changed only through its descriptor. A server that does not run as root has no rights that another user could
+//! misuse: for it the kernel follows links as usual.
 
 use super::{check, check_len, files, retry, user};
 use std::collections::VecDeque;
@@ -19,9 +19,9 @@ use std::path::{Component, Path};
 
 /// As many symlinks as the kernel follows in one path (path_resolution(7)).
 const MAX_LINKS: u32 = 40;
-/// How often somebody else may make and remove the file between two looks.
+/// How often another process may make and remove the file between two looks.
 const MAX_TRIES: u32 = 16;
-/// More than a pid.
+/// Read at most of a small file; longer than any pid.
 const MAX_READ: u64 = 64;
 
 /// Opening does not wait (O_NONBLOCK), and makes no controlling terminal (O_NOCTTY).
@@ -29,26 +29,26 @@ const QUIET: i32 = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
 const DIRECTORY: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 const ANYTHING: i32 = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
-/// User and group; `None` stays as it is.
+/// User and group; `None`: unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     pub uid: Option<u32>,
     pub gid: Option<u32>,
 }
 
-/// Names one file for as long as it exists.
+/// Identifies one file for as long as it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
     inode: u64,
 }
 
-/// A name in a directory that was found without trusting anybody.
+/// A name in a directory that was reached without following a link of another user.
 #[derive(Debug)]
 pub struct Place {
     pub(super) directory: OwnedFd,
     pub(super) name: CString,
-    /// Somebody other than root may put things there, and the server is root.
+    /// Users other than root may create files there, and the server is root.
     is_exposed: bool,
     /// It is followed if it is a symlink.
     is_followed: bool,
@@ -67,7 +67,7 @@ fn open_at(directory: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> Res
 }
 
 fn open_directory(path: &Path) -> Result<OwnedFd> {
-    // SAFETY: AT_FDCWD is always valid, and nobody closes it.
+    // SAFETY: AT_FDCWD is always valid, and is never closed.
     let here = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
     open_at(here, &c_string(path.as_os_str())?, DIRECTORY, 0)
 }
@@ -85,7 +85,7 @@ fn kind(stat: &libc::stat) -> u32 {
     stat.st_mode & libc::S_IFMT
 }
 
-/// May somebody other than root make and replace what stands in this directory?
+/// May users other than root create and replace files in this directory?
 fn is_exposed(directory: &libc::stat) -> bool {
     let groups_write = directory.st_mode & 0o020 != 0 && directory.st_gid != 0;
     directory.st_uid != 0 || groups_write || directory.st_mode & 0o002 != 0
@@ -208,7 +208,7 @@ impl Place {
     /// The place of a file.
     ///
     /// # Errors
-    /// A directory does not exist or may not be entered, or somebody else's symlink is on the way.
+    /// A directory does not exist or may not be entered, or another user's symlink is on the way.
     pub fn find(path: &Path) -> Result<Place> {
         Place::walk_to(path, false)
     }
@@ -228,7 +228,7 @@ impl Place {
         Ok(Place { directory, name: c_string(name)?, is_exposed: false, is_followed: true })
     }
 
-    /// Opens what stands there, or makes a file; `true`: it was made.
+    /// Opens the file, or makes it; `true`: it was made.
     fn open(&self, flags: i32, mode: u32) -> Result<(File, bool)> {
         let flags = flags | QUIET | if self.is_followed { 0 } else { libc::O_NOFOLLOW };
         for _ in 0..MAX_TRIES {
@@ -265,10 +265,10 @@ impl Place {
         }
     }
 
-    /// Has the open file no other name than this one? The number of its names alone does not tell: whoever has made this
-    /// one can remove it once the file is open. For an open file the kernel knows the name under which it was opened, and
-    /// whether that has been removed since, even if there is another such name by now. So the number is right if it was
-    /// asked before.
+    /// Has the open file no other name than this one? The number of its names alone does not show it: the user who made
+    /// this one can remove it once the file is open. For an open file the kernel knows the name under which it was
+    /// opened, and whether that has been removed since, even if there is another such name by now. So the number is
+    /// right if it was asked before.
     fn is_only_name(&self, file: BorrowedFd<'_>) -> Result<bool> {
         if !self.is_exposed {
             return Ok(true);
@@ -300,8 +300,8 @@ impl Place {
         Ok(file)
     }
 
-    /// A file to write to, with what is in it. A new one belongs to `owner`; one that was there keeps the owner that it has,
-    /// since nobody knows what it was made for. `true`: it is new.
+    /// A file to write to, with what is in it. A new one belongs to `owner`; one that was there keeps the owner that it
+    /// has, since its purpose is unknown. `true`: it is new.
     pub fn open_for(&self, owner: Owner) -> Result<(File, bool)> {
         let (file, is_new) = self.open(libc::O_WRONLY, 0o644)?;
         if is_new {
@@ -310,7 +310,7 @@ impl Place {
         Ok((file, is_new))
     }
 
-    /// The beginning of a small file; nothing of what is no file.
+    /// The beginning of a small regular file; empty for anything else.
     pub fn read(&self) -> Result<String> {
         let flags = libc::O_RDONLY | QUIET | if self.is_followed { 0 } else { libc::O_NOFOLLOW };
         let file = open_at(self.directory.as_fd(), &self.name, flags, 0)?;

@@ -42,8 +42,8 @@ static OWN_FORK: AtomicBool = AtomicBool::new(false);
 static IS_COPY: AtomicBool = AtomicBool::new(false);
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// Runs in the child of every fork(2), before anything else does. What the application forks has no part in the server's
-/// connections: they must end when the server, or the request, does.
+/// Runs in the child of every fork(2), before anything else does. What the application forks has no part in the
+/// server's connections: they must end when the server, or the request, does.
 extern "C" fn born() {
     FORKS.fetch_add(1, Relaxed);
     if !OWN_FORK.load(Relaxed) {
@@ -55,7 +55,8 @@ extern "C" fn born() {
     }
 }
 
-/// Is this process one that the application has made with fork()? It has the server's code and sockets, but nobody knows it.
+/// Is this process one that the application has made with fork()? It has the server's code and sockets, and the master
+/// does not know it.
 #[inline]
 pub fn is_copy() -> bool {
     IS_COPY.load(Relaxed)
@@ -104,7 +105,8 @@ pub fn fork(hooks: &dyn ForkHooks, body: impl FnOnce() -> i32) -> Result<i32> {
 }
 
 /// Forks a grandchild and lets the process between them end, so that the nearest subreaper (the master) becomes its
-/// parent. The process between calls `tell` with the grandchild's pid first: until it ends nobody else can reap it.
+/// parent. The process between calls `tell` with the grandchild's pid first: until it ends no other process can reap
+/// the grandchild.
 pub fn fork_orphan(hooks: &dyn ForkHooks, tell: impl FnOnce(i32), body: impl FnOnce() -> i32) -> Result<()> {
     hooks.before();
     match fork_raw() {

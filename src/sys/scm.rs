@@ -23,7 +23,8 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<
     let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let mut control: Control = [0; 4];
     let mut head = message(&mut part, &mut control);
-    // SAFETY: `head` points to live places; there is room for the one control message that is written; sendmsg only reads.
+    // SAFETY: `head` points to live places; there is room for the one control message that is written; sendmsg only
+    // reads.
     unsafe {
         head.msg_controllen = libc::CMSG_SPACE(size_of::<RawFd>() as u32) as _;
         let first = libc::CMSG_FIRSTHDR(&head);
@@ -64,12 +65,13 @@ pub fn receive(socket: BorrowedFd<'_>, bytes: &mut Vec<u8>, most: usize) -> Resu
     }
 }
 
-/// Every descriptor that a message has brought: a process that sends several fills the room that is there for alignment.
+/// Every descriptor that a message has brought: a process that sends several fills the room that is there for
+/// alignment.
 ///
 /// SAFETY: `head` is that of a message that was received, with its control data in place, and this is done but once.
 unsafe fn take_descriptors(head: &libc::msghdr) -> Vec<OwnedFd> {
     let mut found = Vec::new();
-    // SAFETY: the kernel writes whole control messages; each descriptor in them is new and owned by nobody else.
+    // SAFETY: the kernel writes whole control messages; each descriptor in them is new and has no other owner.
     unsafe {
         let mut next = libc::CMSG_FIRSTHDR(head);
         while let Some(message) = next.as_ref() {
@@ -139,7 +141,7 @@ mod tests {
             drop(writing);
             let refused = receive(other.as_fd(), &mut Vec::new(), 10).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::InvalidData);
-            // The end of the pipe: nobody has its writing end any more.
+            // The end of the pipe: no process holds its writing end any more.
             assert_eq!(io::read(reading.as_fd(), &mut [0; 4]).unwrap(), 0, "{count}");
         }
     }

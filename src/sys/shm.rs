@@ -17,7 +17,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `len` zeroed bytes. Pages that nobody touches cost nothing.
+    /// Maps `len` zeroed bytes. Pages that are never touched cost nothing.
     pub fn new(len: usize) -> Result<Mapping> {
         Mapping::map(len, libc::MAP_SHARED)
     }
@@ -107,7 +107,7 @@ impl Bytes {
         if from >= to {
             return Ok(0);
         }
-        // SAFETY: within the mapping; by the rule of this type nobody writes these bytes meanwhile.
+        // SAFETY: within the mapping; by the rule of this type no process writes these bytes meanwhile.
         let published = unsafe { std::slice::from_raw_parts(self.start.add(from), to - from) };
         output.write(published)
     }

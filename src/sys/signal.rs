@@ -1,4 +1,4 @@
-//! Signals: handlers only set a bit and wake somebody; loops do the work.
+//! Signals: handlers only set a bit and end a wait; loops do the work.
 
 use super::{check, process, waiter};
 use std::io::Result;
@@ -28,7 +28,7 @@ pub fn interrupt() -> i32 {
     libc::SIGRTMIN() + 4
 }
 
-/// The kernel tells a worker that the master is dead.
+/// The kernel's signal to a worker that the master is dead (PR_SET_PDEATHSIG).
 pub fn orphaned() -> i32 {
     libc::SIGRTMIN() + 5
 }
@@ -41,8 +41,8 @@ static WAKE_SELF: AtomicI32 = AtomicI32::new(0);
 static ON_DUMP: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static ON_ORPHANED: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The process whose signals are handled here; 0 before it has called [`claim_signals`]. A child that the application forks
-/// inherits the handlers.
+/// The process whose signals are handled here; 0 before it has called [`claim_signals`]. A child that the application
+/// forks inherits the handlers.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// From now on the handlers act on signals that arrive in the calling process.
@@ -157,7 +157,8 @@ fn note_each(signals: &[i32], wake_fd: i32, wake_self: i32) -> Result<()> {
     signals.iter().try_for_each(|&signal| note_one(signal))
 }
 
-/// From now on these signals are noted. Nobody waits for them yet: [`note_all`] tells of those that come until then.
+/// From now on these signals are noted. No thread waits for them yet: [`note_all`] wakes for those that come until
+/// then.
 pub fn note_early(signals: &[i32]) -> Result<()> {
     PENDING.store(0, Ordering::Relaxed);
     note_each(signals, -1, 0)
@@ -178,7 +179,7 @@ pub fn note_and_wake(signals: &[i32]) -> Result<()> {
     note_each(signals, -1, 1)
 }
 
-/// Has a signal been noted that nobody has taken yet?
+/// Has a signal been noted that was not taken yet?
 pub fn has_noted() -> bool {
     PENDING.load(Ordering::Acquire) != 0
 }
@@ -196,8 +197,8 @@ pub fn ignore(signal: i32) -> Result<()> {
     install(signal, libc::SIG_IGN, 0)
 }
 
-/// Does nothing when the signal comes. Programs that the application starts get the default again: what is ignored would
-/// be ignored there, too (execve(2)).
+/// Does nothing when the signal comes. Programs that the application starts get the default again: what is ignored
+/// would be ignored there, too (execve(2)).
 pub fn disregard(signal: i32) -> Result<()> {
     install(signal, pass_over as *const () as libc::sighandler_t, libc::SA_RESTART)
 }
@@ -206,16 +207,16 @@ pub fn reset(signal: i32) -> Result<()> {
     install(signal, libc::SIG_DFL, 0)
 }
 
-/// Readies the wake signal: it ends waits and does nothing else. What else it interrupts goes on (SA_RESTART), as far as the
-/// kernel has it so (signal(7)).
+/// Readies the wake signal: it ends waits and does nothing else. What else it interrupts goes on (SA_RESTART), as far
+/// as the kernel has it so (signal(7)).
 pub fn arm_wake() -> Result<()> {
     install(wake(), woken as *const () as libc::sighandler_t, libc::SA_RESTART)?;
     // Whoever has started the server may have blocked it.
     change_mask(libc::SIG_UNBLOCK, wake())
 }
 
-/// From now on `to` gets a byte for each [`expire`]. Not by sigwait: for that every thread would have to block the signal,
-/// and with them the programs that the application starts.
+/// From now on `to` gets a byte for each [`expire`]. Not by sigwait: for that every thread would have to block the
+/// signal, and with them the programs that the application starts.
 pub fn tell_of_expiry(to: OwnedFd) -> Result<()> {
     // The handler keeps the number for as long as the process lives.
     EXPIRE_FD.store(to.into_raw_fd(), Ordering::Relaxed);

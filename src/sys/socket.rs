@@ -38,7 +38,7 @@ pub(super) fn set_backlog(fd: BorrowedFd<'_>, backlog: u32) -> Result<()> {
     check(unsafe { libc::listen(fd.as_raw_fd(), backlog.min(i32::MAX as u32) as i32) }).map(drop)
 }
 
-/// A socket that listens nowhere and is connected to nobody, close-on-exec.
+/// A socket that neither listens nor is connected, close-on-exec.
 pub fn unconnected() -> Result<OwnedFd> {
     // SAFETY: no pointers; the descriptor that comes back is ours alone.
     unsafe {
@@ -58,8 +58,8 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// Makes accept() on a listener wait, at most for `limit`. Waiting there takes one system call a connection where epoll takes
-/// two, and the kernel serves the processes that wait in turn.
+/// Makes accept() on a listener wait, at most for `limit`. Waiting there takes one system call a connection where epoll
+/// takes two, and the kernel serves the processes that wait in turn.
 pub fn set_waiting(fd: BorrowedFd<'_>, limit: Duration) -> Result<()> {
     let limit = libc::timeval {
         tv_sec: limit.as_secs() as libc::time_t,
@@ -85,12 +85,12 @@ pub fn set_close_on_exec(fd: BorrowedFd<'_>) -> Result<()> {
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
 }
 
-/// What has to be said of a TCP socket before it is bound.
+/// Options that a TCP socket needs before it is bound.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Binding {
-    /// Others may bind the same port, too.
+    /// Other sockets may be bound to the same port (SO_REUSEPORT).
     pub reuse_port: bool,
-    /// The address need not be one of this machine's yet.
+    /// The address need not be configured on this machine yet (IP_FREEBIND).
     pub free: bool,
 }
 
@@ -182,9 +182,9 @@ pub fn listen_abstract(name: &[u8], backlog: u32) -> Result<OwnedFd> {
     Ok(listener.into())
 }
 
-/// Lets nobody connect to a listener any more; connections that wait in its backlog stay. A unix socket refuses connects at
-/// once. A TCP socket drops SYN segments, so that a handshake that has begun can end and no new one begins: a client that
-/// tries meets nobody, and is refused at its next try, when the listener is closed.
+/// Has a listener accept no new connections; those that wait in its backlog stay. A unix socket refuses connects at
+/// once. A TCP socket drops SYN segments, so that a handshake that has begun can end and no new one begins: a client's
+/// SYN is lost, and its next one is refused, when the listener is closed.
 ///
 /// # Errors
 /// The kernel takes no filter; the listener is as it was.
@@ -303,13 +303,13 @@ unsafe fn accept4(
     address: *mut libc::sockaddr,
     length: *mut libc::socklen_t,
 ) -> Result<i32> {
-    // SAFETY: the caller's to say that there is room for an address of that length.
+    // SAFETY: the caller guarantees room for an address of that length.
     let fd =
         unsafe { libc::syscall(libc::SYS_accept4, listener.as_raw_fd(), address, length, ACCEPTED) } as i32;
     check(fd)
 }
 
-/// A socket that was just accepted, and that is owned by nobody else. An application that has closed its standard streams
+/// Owns a socket that was just accepted. An application that has closed its standard streams
 /// must not print or log to a client.
 fn accepted(fd: i32) -> OwnedFd {
     // SAFETY: new, and ours alone.
@@ -331,8 +331,8 @@ fn away_from_standard_streams(socket: OwnedFd) -> OwnedFd {
     }
 }
 
-/// Waits for a connection on a listener that was readied by [`set_waiting`]: `Interrupted` when a signal came, `WouldBlock`
-/// when the time is up.
+/// Waits for a connection on a listener that was readied by [`set_waiting`]: `Interrupted` when a signal came,
+/// `WouldBlock` when the time is up.
 pub fn wait_accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     // SAFETY: null pointers ask for no address.
     unsafe { accept4(listener, null_mut(), null_mut()) }.map(accepted)
@@ -358,7 +358,7 @@ pub struct Backlog {
     pub most: u32,
 }
 
-/// Connections that wait to be accepted; `None` where the kernel does not tell (unix sockets).
+/// Connections that wait to be accepted; `None` where the kernel does not report them (unix sockets).
 pub fn backlog(listener: BorrowedFd<'_>) -> Option<Backlog> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;

@@ -1,8 +1,9 @@
 //! Unix sockets that are files: bound, given their mode and owner, and only then put under their name.
 //!
-//! A socket has no descriptor through which chmod and chown reach its file (fchmod(2) changes the socket itself). So it is
-//! bound in a new directory that only this user may enter, where nobody can put another file in its place, and is renamed
-//! when it is ready. Clients connect by path: for them it appears in one step, listening and with its final mode.
+//! A socket has no descriptor through which chmod and chown reach its file (fchmod(2) changes the socket itself). So it
+//! is bound in a new directory that only this user may enter, where no other user can put another file in its place,
+//! and is renamed when it is ready. Clients connect by path: for them it appears in one step, listening and with its
+//! final mode.
 
 use super::owned_files::{Identity, Owner, Place, identity, is_socket, stat};
 use super::{check, retry, socket};
@@ -20,15 +21,15 @@ const MAX_PATH: usize = 107;
 /// Private names that may be taken before this one gives up.
 const MAX_TRIES: u32 = 16;
 
-/// A bound socket that nobody can reach yet.
+/// A bound socket that no client can reach yet.
 #[derive(Debug)]
 pub struct NewSocket<'a> {
     directory: BorrowedFd<'a>,
     name: CString,
 }
 
-/// Binds a path, lets `prepare` set what it is to be, and listens. The file of a server that is gone is replaced; a live
-/// server's is refused with `AddrInUse`, a file that is no socket with `AlreadyExists`.
+/// Binds a path, lets `prepare` set what it is to be, and listens. The file of a server that is gone is replaced; a
+/// live server's is refused with `AddrInUse`, a file that is no socket with `AlreadyExists`.
 pub fn listen(
     path: &Path,
     backlog: u32,
@@ -45,7 +46,7 @@ pub fn listen(
     made
 }
 
-/// Is the name free, or that of a socket on which nobody listens?
+/// Is the name free, or that of a socket without a listener?
 fn make_way(place: &Place) -> Result<()> {
     let found = match open_anything(place.directory.as_fd(), &place.name) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -78,7 +79,8 @@ fn path_below(directory: BorrowedFd<'_>, name: &CString) -> Vec<u8> {
 fn probe(path: &[u8]) -> Result<()> {
     let mut address = MaybeUninit::<libc::sockaddr_un>::zeroed();
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: a zeroed address is valid; the path is copied in when it fits with its NUL; the new descriptor is ours alone.
+    // SAFETY: a zeroed address is valid; the path is copied in when it fits with its NUL; the new descriptor is ours
+    // alone.
     unsafe {
         let place = &mut *address.as_mut_ptr();
         place.sun_family = libc::AF_UNIX as libc::sa_family_t;
@@ -99,7 +101,8 @@ struct Private<'a> {
     place: &'a Place,
     name: CString,
     directory: OwnedFd,
-    /// What the socket is called in it: as it will be, so that tools which list sockets show a name that says something.
+    /// What the socket is called in it: as it will be, so that tools which list sockets show a name that says
+    /// something.
     socket: CString,
     /// What stands under the name in it is this socket.
     is_bound: Cell<bool>,
@@ -166,7 +169,7 @@ fn make_directory(parent: BorrowedFd<'_>) -> Result<CString> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// What was made, not what somebody has put in its place: that one would not be this user's alone.
+/// The directory that was made, not another in its place: that one would not be this user's alone.
 fn open_directory(parent: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd> {
     let directory = open_anything(parent, name)?;
     let facts = stat(directory.as_fd())?;
@@ -183,7 +186,7 @@ fn remove_directory(parent: BorrowedFd<'_>, name: &CString) {
 
 impl NewSocket<'_> {
     pub fn set_mode(&self, mode: u32) -> Result<()> {
-        // SAFETY: a NUL-terminated name, in a directory where nobody else can put anything.
+        // SAFETY: a NUL-terminated name, in a directory where no other user can create files.
         check(unsafe {
             libc::fchmodat(self.directory.as_raw_fd(), self.name.as_ptr(), mode as libc::mode_t, 0)
         })

@@ -23,7 +23,7 @@ impl Waker {
     pub fn new() -> Result<Waker> {
         // SAFETY: no pointers; the descriptor that comes back is ours alone.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-        // SAFETY: just opened, owned by nobody else.
+        // SAFETY: just opened, with no other owner.
         Ok(Waker(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -43,8 +43,8 @@ pub struct Interest {
 
 /// Waits until `socket` is ready, `waker` is woken or the time is up. Signals do not prolong the wait.
 ///
-/// The number may be closed and taken by another file meanwhile: nothing is read or written here, and whoever closes the
-/// socket calls `wake` first.
+/// The number may be closed and taken by another file meanwhile: nothing is read or written here, and the thread
+/// that closes the socket calls `wake` first.
 pub fn wait(
     socket: Option<RawFd>,
     interest: Interest,
@@ -98,7 +98,7 @@ impl Deadline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     Open,
-    /// It sends no more. Over TCP nobody can tell whether it still reads.
+    /// It sends no more. TCP does not show whether it still reads.
     HalfClosed,
     Gone,
 }

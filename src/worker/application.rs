@@ -22,6 +22,6 @@ pub trait Application: Runtime {
     /// In each worker, before it is ready: what is wanted of it beside the applications.
     fn begin(&self, settings: &Settings);
 
-    /// Runs every core of a worker until it is told to leave; announces the worker when the first core can serve.
+    /// Runs every core of a worker until the command to leave; announces the worker when the first core can serve.
     fn serve(&self, shared: &Arc<Shared>);
 }

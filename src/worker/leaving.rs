@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// How often connections are passed on: those who take them may have had no room.
+/// How often connections are passed on: the workers that take them may have had no room.
 const PASS_ON_US: u64 = 5_000;
 const MAX_PAUSE_US: u64 = 80_000;
 

@@ -32,10 +32,10 @@ pub fn on_master_lost(shared: &Shared) {
     shared.lifeline.count_false_alarm();
 }
 
-/// The master is dead: nobody takes over what this worker leaves.
+/// The master is dead: no other worker takes over what this one leaves.
 pub fn set_orphaned(shared: &Shared) {
-    // The kernel closes a dead process's files before it signals its children: who connects after this worker's last
-    // look at the backlog would be reset.
+    // The kernel closes a dead process's files before it signals its children: a client that connects after this
+    // worker's last look at the backlog would be reset.
     listeners::refuse_new();
     if shared.lifeline.is_assigned() && shared.lifeline.command() != Command::Drain {
         let id = shared.context.id;
@@ -71,7 +71,7 @@ fn clear_table(shared: &Shared, command: Command) -> Vec<Conn> {
     begun
 }
 
-/// The same while every thread runs a request: nobody waits for the end of it to be passed on.
+/// The same while every thread runs a request: connections do not wait for the end of one to be passed on.
 pub fn clear_table_unattended(shared: &Shared) {
     let command = shared.lifeline.command();
     if matches!(command, Command::Retire | Command::Drain) {
@@ -119,8 +119,8 @@ fn patience(conn: &Conn, passes_on: bool) -> u64 {
     }
 }
 
-/// When the server stops nobody but its last workers answers what a frozen one has been given, and what the master
-/// still has in its hands: it goes from a mailbox to the master and into another mailbox.
+/// When the server stops only its last workers can answer the connections that a frozen worker was given, and those
+/// that the master still holds: they go from a mailbox to the master and into another mailbox.
 fn is_needed(shared: &Shared, command: Command) -> bool {
     if command != Command::Drain || shared.lifeline.is_broken() {
         return false;
@@ -130,7 +130,7 @@ fn is_needed(shared: &Shared, command: Command) -> bool {
 }
 
 /// Empties the table as far as possible; what has something to be read goes to `again`. `true`: nothing is left, and
-/// nobody can give the worker anything any more.
+/// no process can give the worker a connection any more.
 pub fn leave(shared: &Shared, command: Command, again: &mut VecDeque<Conn>) -> bool {
     let mut is_over = || {
         again.extend(clear_table(shared, command));
@@ -141,7 +141,7 @@ pub fn leave(shared: &Shared, command: Command, again: &mut VecDeque<Conn>) -> b
     is_over() && look_last(shared, is_over)
 }
 
-/// The last look: who gives this worker a connection from here on sees that it leaves, and takes it back.
+/// The last look: a process that gives this worker a connection from here on sees that it leaves, and takes it back.
 fn look_last(shared: &Shared, is_over: impl FnOnce() -> bool) -> bool {
     shared.leaving.look_at_once();
     let is_over = last_look::leave(|| shared.lifeline.set_stage(Stage::Retiring), is_over);

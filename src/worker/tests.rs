@@ -4,7 +4,7 @@ use super::accept::intake::{Arrival, Intake};
 use super::accept::{Accepting, Claim, Post, queues, trouble};
 use super::conn::keep;
 use super::conn::table::{CONNECTION, RequestMemory};
-use super::conn::{Conn, State};
+use super::conn::{Conn, State, linger, upkeep};
 use super::context::Context;
 use super::handoff::{give, mailbox, queueing, work};
 use super::harakiri::answers;
@@ -302,6 +302,27 @@ fn a_full_table_is_on_the_scoreboard() {
 }
 
 #[test]
+fn peers_that_were_answered_take_no_room_from_others() {
+    let server = Server::new(Waiting::PrivateEpoll, |settings| settings.http.connections = 3);
+    let shared = server.worker(0);
+    let [(mut oldest, first), (mut newest, second), (mut idle, third)] =
+        [(); 3].map(|()| server.connect(&shared));
+    linger::close(&shared, first);
+    linger::close(&shared, second);
+    assert!(!shared.table.is_full());
+    upkeep::keep_for_standby(&shared, Conn { state: State::Idle, ..third });
+    assert!(!shared.table.is_full());
+    assert_eq!(shared.table.lock().iter().filter(|(_, conn)| matches!(conn.state, State::Idle)).count(), 1);
+    // Both have the end of what was sent to them, and one is read on.
+    for client in [&mut oldest, &mut newest] {
+        assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+    }
+    idle.set_nonblocking(true).unwrap();
+    assert!(idle.read(&mut [0; 1]).is_err());
+    assert!(newest.write_all(b"more").is_ok() && shared.table.lock().len() == 2);
+}
+
+#[test]
 fn requests_that_are_not_whole_count() {
     let server = Server::new(Waiting::PrivateEpoll, |settings| settings.http.request_memory = 10);
     let shared = server.worker(0);
@@ -450,7 +471,7 @@ fn clients_without_tls_are_answered_in_the_last_moment() {
     // Its time is up when it is answered, and was not when the worker was given up.
     cores[1].begin(word(&other_conn), now, now, b"GET", b"/");
     cores[2].begin(ENCRYPTED | 1, now, u64::MAX, b"GET", b"/");
-    // A dump that somebody has asked for kills nobody.
+    // A dump on request kills no worker.
     answers::after_dump();
     assert_eq!(shared.context.slot.dumps().load(Relaxed), 1);
     assert!(answers::claimed(cores[2]).is_none());

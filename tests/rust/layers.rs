@@ -71,7 +71,7 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
             // Functions that need several parts.
             &["application", "accept/trouble", "handoff/work", "conn/keep", "conn/linger", "conn/leftover"],
             &["request/canned"],
-            &["conn/upkeep"],
+            &["conn/upkeep", "harakiri/waiting"],
             &["core"],
             &["statics/serve", "handoff/give", "handoff/queueing"],
             &["request"],

@@ -300,53 +300,58 @@ fn group<'a>(
 pub type Graph<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 /// The file of the module at the end of a path, or of the last module on its way.
-fn file_of<'a>(sources: &'a [Source], path: &[&str]) -> Option<&'a str> {
-    let lengths = (1..=path.len()).rev();
-    lengths
-        .filter_map(|length| sources.iter().find(|file| file.path() == path[..length]))
-        .next()
-        .map(|file| file.name.as_str())
+fn file_of<'a>(files: &BTreeMap<Vec<&'a str>, &'a str>, path: &[&'a str]) -> Option<&'a str> {
+    (1..=path.len()).rev().find_map(|length| files.get(&path[..length]).copied())
 }
 
-/// A path as seen from the root of the crate; `None` for one that begins outside of it.
-fn absolute<'a>(source: &'a Source, path: &[&'a str]) -> Option<Vec<&'a str>> {
-    let ups = path.iter().take_while(|&&word| word == "super").count();
-    let own = source.path();
-    let mut from = match path[0] {
-        "crate" => return Some(path[1..].to_vec()),
-        "super" => own[..own.len().checked_sub(ups)?].to_vec(),
-        "self" => own,
-        child if source.children().contains(&child) => own,
-        _ => return None,
-    };
-    from.extend(path.iter().skip_while(|&&word| matches!(word, "super" | "self")));
-    Some(from)
+/// What the words at the beginning of a path mean in one file.
+struct Scope<'a> {
+    own: Vec<&'a str>,
+    children: Vec<&'a str>,
+    /// What the imports of the file let it call by one word.
+    aliases: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
-/// What the imports of a file let it call by one word.
-type Aliases<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+impl<'a> Scope<'a> {
+    fn new(source: &'a Source, paths: &[Vec<&'a str>]) -> Scope<'a> {
+        let mut scope = Scope { own: source.path(), children: source.children(), aliases: BTreeMap::new() };
+        for mut path in paths.iter().filter_map(|path| scope.absolute(path)).collect::<Vec<_>>() {
+            path.pop_if(|word| *word == "self");
+            path.last().copied().map(|last| scope.aliases.insert(last, path));
+        }
+        scope
+    }
 
-/// A path as seen from the root of the crate, or from an import.
-fn resolved<'a>(source: &'a Source, aliases: &Aliases<'a>, path: &[&'a str]) -> Option<Vec<&'a str>> {
-    let imported = || Some([&aliases.get(path[0])?[..], &path[1..]].concat());
-    absolute(source, path).or_else(imported)
+    /// A path as seen from the root of the crate; `None` for one that begins outside of it.
+    fn absolute(&self, path: &[&'a str]) -> Option<Vec<&'a str>> {
+        let ups = path.iter().take_while(|&&word| word == "super").count();
+        let from = match path[0] {
+            "crate" => return Some(path[1..].to_vec()),
+            "super" => &self.own[..self.own.len().checked_sub(ups)?],
+            "self" => &self.own,
+            child if self.children.contains(&child) => &self.own,
+            _ => return None,
+        };
+        let rest = path.iter().skip_while(|&&word| matches!(word, "super" | "self"));
+        Some(from.iter().chain(rest).copied().collect())
+    }
+
+    /// The same, or as seen from an import.
+    fn resolved(&self, path: &[&'a str]) -> Option<Vec<&'a str>> {
+        let imported = || Some([&self.aliases.get(path[0])?[..], &path[1..]].concat());
+        self.absolute(path).or_else(imported)
+    }
 }
 
 /// Who imports whom within a module of src/.
 pub fn imports<'a>(sources: &'a [Source], module: &str) -> Graph<'a> {
     let inside = |name: &str| name.split('/').next() == Some(module);
+    let files = sources.iter().map(|source| (source.path(), source.name.as_str())).collect();
     let mut graph = Graph::new();
     for source in sources.iter().filter(|source| inside(&source.name)) {
         let paths: Vec<_> = paths(&source.tokens).into_iter().map(|(path, _)| path).collect();
-        let absolute = paths.iter().filter_map(|path| absolute(source, path));
-        let aliases: Aliases = absolute
-            .map(|mut path| {
-                path.pop_if(|word| *word == "self");
-                path
-            })
-            .filter_map(|path| Some((*path.last()?, path)))
-            .collect();
-        let named = paths.iter().filter_map(|path| file_of(sources, &resolved(source, &aliases, path)?));
+        let scope = Scope::new(source, &paths);
+        let named = paths.iter().filter_map(|path| file_of(&files, &scope.resolved(path)?));
         graph.insert(&source.name, named.filter(|name| inside(name) && *name != source.name).collect());
     }
     graph

@@ -1,4 +1,4 @@
-//! Files, directories and modules that a configuration names: whether they are there, and who may use them.
+//! Files, directories and modules that a configuration names: whether they are there, and which users may use them.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};

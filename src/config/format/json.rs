@@ -107,6 +107,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::TOO_DEEP;
     use super::*;
 
     #[test]
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!(parse("{\"uwsgi\":\n 4}", None).unwrap_err().line, 2);
         assert!(!parse("{}", None).unwrap().found);
         assert_eq!(parse("{\"uwsgi\": {\"a\": {\"b\": 1}, \"c\": [[1]]}}", None).unwrap().notes.len(), 2);
-        assert!(parse(&"[".repeat(100_000), None).is_err());
-        assert!(parse(&format!("{{\"uwsgi\": {{\"a\": {}", "[".repeat(100_000)), None).is_err());
+        assert!(parse(&"[".repeat(TOO_DEEP), None).is_err());
+        assert!(parse(&format!("{{\"uwsgi\": {{\"a\": {}", "[".repeat(TOO_DEEP)), None).is_err());
     }
 }

@@ -12,6 +12,10 @@ use super::registry;
 const DEFAULT_SECTION: &str = "uwsgi";
 const MAX_ITEMS: usize = 100_000;
 
+/// Brackets in a row that no parser may follow. Under miri each of them takes milliseconds.
+#[cfg(test)]
+const TOO_DEEP: usize = if cfg!(miri) { 1_000 } else { 100_000 };
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     Ini,

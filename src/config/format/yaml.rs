@@ -173,6 +173,7 @@ impl Flat {
 
 #[cfg(test)]
 mod tests {
+    use super::super::TOO_DEEP;
     use super::*;
 
     #[test]
@@ -202,7 +203,7 @@ mod tests {
         assert!(parse("uwsgi: 4\n", None).is_err());
         assert!(!parse("a: 4\n", None).unwrap().found);
         assert!(parse("uwsgi: &a\n  b: *a\n", None).is_err());
-        assert!(parse(&"[".repeat(100_000), None).is_err());
+        assert!(parse(&"[".repeat(TOO_DEEP), None).is_err());
     }
 
     #[test]

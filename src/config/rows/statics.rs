@@ -1,4 +1,4 @@
-//! Static files: where they are, what is said of them, who sends them.
+//! Static files: where they are, their headers, and whether the server or the front end sends them.
 
 use super::Table;
 use crate::config::row::{Arg::*, Row};

@@ -1,4 +1,5 @@
-//! The listeners of a server that stops. First nobody can connect any more; each is closed when nobody waits there.
+//! The listeners of a server that stops. First no client can connect any more; each is closed when its backlog is
+//! empty.
 
 use crate::net::listener::Bound;
 use crate::sys::{handshakes, socket};
@@ -33,7 +34,8 @@ impl Open {
 }
 
 impl Closing {
-    /// An inherited socket is left as it is: whoever has made it (systemd, supervisor) holds it for the next server.
+    /// An inherited socket is left as it is: the process that made it (systemd, supervisor) holds it for the next
+    /// server.
     pub fn begin(&mut self, now: u64, listeners: &[Bound]) {
         self.since_us = now;
         let own = listeners.iter().enumerate().filter(|(_, bound)| !bound.inherited);
@@ -53,7 +55,7 @@ impl Closing {
         self.open.len()
     }
 
-    /// Is nobody about to be connected any more?
+    /// Is no handshake under way any more?
     pub fn is_settled(&self, bound: &Bound, now: u64) -> bool {
         now.saturating_sub(self.since_us) > HANDSHAKE_US || !has_handshakes(bound)
     }
@@ -69,7 +71,7 @@ impl Closing {
     }
 }
 
-/// Is somebody about to be connected? Where the kernel does not tell, somebody may be.
+/// Is a handshake under way? `true` also where the kernel does not report them.
 fn has_handshakes(bound: &Bound) -> bool {
     tcp_port(bound).is_some_and(|port| handshakes::are_under_way(port).unwrap_or(true))
 }
@@ -106,7 +108,7 @@ mod tests {
         let name = SocketAddr::from_abstract_name(format!("rwsgi-closing-{}", std::process::id())).unwrap();
         let unix = UnixListener::bind_addr(&name).unwrap();
         let tcp = bound(tcp.into(), address.to_string(), address.port());
-        // The port of its requests may be one at which somebody else listens.
+        // The port of its requests may be one at which another process listens.
         let unix = bound(unix.into(), "@x".to_owned(), address.port());
         assert_eq!((tcp_port(&tcp), tcp_port(&unix)), (Some(address.port()), None));
         let closing = Closing { since_us: 5, open: Vec::new() };

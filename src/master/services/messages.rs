@@ -27,14 +27,14 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Nobody connects any more; who waits in a backlog is taken as soon as there is room.
+    /// No new connection is made any more; those in the backlogs are accepted as soon as there is room.
     pub fn begin_closing(&mut self, now: u64, server: &Server) {
         self.closing.begin(now, &server.setup.listeners);
         self.close_listeners(now, server);
     }
 
-    /// Closes the listeners that nobody waits at any more. On those of HTTP the master itself takes what waits and gives it to
-    /// the workers, all of which may be busy for long.
+    /// Closes the listeners whose backlog is empty. Connections to HTTP listeners are accepted by the master and given
+    /// to the workers, all of which may be busy for long.
     fn close_listeners(&mut self, now: u64, server: &Server) {
         for open in self.closing.open() {
             let bound = &server.setup.listeners[open.index];
@@ -48,10 +48,11 @@ impl Messages {
         }
     }
 
-    /// Takes who waits at a listener, where workers do not. `true`: nobody waits there any more.
+    /// Accepts what waits in the backlog of a listener, where workers do not. `true`: the backlog is empty.
     fn drain(&mut self, index: usize, bound: &Bound, now: u64, server: &Server) -> bool {
         if server.setup.mailboxes.is_empty() || bound.protocol != Protocol::Http {
-            // The backlog of a unix socket cannot be read; nobody can connect to it any more, and the workers take what waits.
+            // The backlog of a unix socket cannot be read. No client can connect to it any more; workers accept what
+            // waits.
             return socket::backlog(bound.fd.as_fd()).is_none_or(|queue| queue.waiting == 0);
         }
         self.hold(server);
@@ -60,8 +61,9 @@ impl Messages {
         is_empty
     }
 
-    /// What no worker has room for waits here, so that the listener can be closed and who comes later is refused. `true`:
-    /// nothing waits there any more.
+    /// Connections that no worker has room for wait here, so that the listener can be closed and later ones are
+    /// refused.
+    /// `true`: nothing waits there any more.
     fn take_backlog(&mut self, index: usize, bound: &Bound, server: &Server) -> bool {
         let limit = process::descriptor_limit().unwrap_or(1024) / 2;
         while (self.undelivered.len() as u64) < limit {
@@ -97,8 +99,8 @@ impl Messages {
         server.scoreboard().held().store(held as u64, SeqCst);
     }
 
-    /// Workers that stop stay for what the master takes into its hands from here on, until [`Messages::deliver`] has found a
-    /// place for it.
+    /// Workers that stop stay for what the master takes into its hands from here on, until [`Messages::deliver`] has
+    /// found a place for it.
     fn hold(&self, server: &Server) {
         server.scoreboard().held().store(1, SeqCst);
     }

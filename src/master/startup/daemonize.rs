@@ -8,8 +8,8 @@ use crate::sys::{io, signal};
 use std::io::Result;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Runs `live` in a child without a terminal, and waits until the child says through the pipe that it is ready: the exit
-/// status of this process says whether it could. `failed` is the status of a server that cannot start.
+/// Runs `live` in a child without a terminal, and waits until the child says through the pipe that it is ready: the
+/// exit status of this process says whether it could. `failed` is the status of a server that cannot start.
 pub fn daemonize(hooks: &dyn ForkHooks, failed: i32, live: impl FnOnce(OwnedFd) -> i32) -> i32 {
     let cannot = |error| {
         log::say(&format!("cannot daemonize: {}", reason(error)));
@@ -25,7 +25,7 @@ pub fn daemonize(hooks: &dyn ForkHooks, failed: i32, live: impl FnOnce(OwnedFd) 
     });
     match forked {
         Ok(pid) => {
-            // They are the daemon's to act on: who waits for it here may be interrupted.
+            // The daemon acts on these signals; the process that waits for it here may be interrupted.
             SIGNALS.into_iter().for_each(|signal| _ = signal::reset(signal));
             wait_for_ready(&ready, pid, failed)
         }

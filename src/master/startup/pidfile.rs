@@ -24,7 +24,7 @@ pub struct PidFile {
     option: &'static str,
     path: PathBuf,
     pub when: When,
-    /// Opened by root for the user who is to write it.
+    /// Opened by root, for the server's user to write.
     file: Option<Arc<File>>,
     /// It was not there before.
     is_new: bool,
@@ -57,7 +57,7 @@ pub fn after_chdir(settings: &Settings) -> Vec<PidFile> {
 }
 
 impl PidFile {
-    /// The file is written later, as another user, who gets it if it is new. What is in it stays until then.
+    /// The file is written later, as another user, which a new file belongs to. Its content stays until then.
     pub fn open_for(&mut self, owner: Owner) -> std::result::Result<(), String> {
         let opened = Place::find(&self.path).and_then(|place| place.open_for(owner));
         let (file, is_new) = opened.map_err(|error| self.explain(error))?;

@@ -1,4 +1,4 @@
-//! Readiness: who is told that the server serves, and how.
+//! Readiness: notifies the service manager, pid files and the starting process that the server serves.
 
 use super::pidfile::{PidFile, When};
 use crate::config::{AppSource, Protocol, Settings};
@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Those who wait for the server to be ready.
+/// What is notified when the server is ready.
 pub struct Readiness {
     pub manager: Notifier,
     /// Pid files that are written when the server is ready.
@@ -85,9 +85,9 @@ fn address(bound: &Bound, settings: &Settings) -> String {
     }
 }
 
-/// systemd's protocol (sd_notify(3)), which anybody who sets NOTIFY_SOCKET can listen to.
+/// systemd's protocol (sd_notify(3)); any process that sets NOTIFY_SOCKET can receive it.
 pub struct Notifier {
-    /// Where to tell; `None` when nobody asked.
+    /// The socket of the service manager; `None`: NOTIFY_SOCKET is not set.
     socket: Option<(UnixDatagram, SocketAddr)>,
 }
 
@@ -106,7 +106,7 @@ impl Notifier {
         Notifier { socket: connect() }
     }
 
-    /// Tells the manager. One that does not listen loses the message, never the server.
+    /// Notifies the manager. One that does not listen loses the message; the server goes on.
     pub fn tell(&self, state: &str) {
         if let Some((socket, address)) = &self.socket {
             let _ = socket.send_to_addr(state.as_bytes(), address);

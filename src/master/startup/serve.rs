@@ -1,4 +1,5 @@
-//! The start of a server, in its order: logs, sockets, privileges, daemon, shared memory, generation, pid file; and its end.
+//! The start of a server, in its order: logs, sockets, privileges, daemon, shared memory, generation, pid file; and its
+//! end.
 
 use super::pidfile::{self, PidFile, When};
 use super::readiness::Readiness;
@@ -65,7 +66,7 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
         std::env::set_current_dir(dir)
             .map_err(|error| format!("cannot chdir to {}: {}", dir.display(), reason(error)))?;
     }
-    // Who is told to stop from here on has sockets to remove.
+    // A signal to stop that comes from here on has to end in the removal of the sockets.
     signal::note_early(&SIGNALS)
         .map_err(|error| format!("cannot set the signal handlers: {}", reason(error)))?;
     let sockets = listeners::all(settings, socket_owner)?;
@@ -142,7 +143,8 @@ fn leave(vacuum: bool, files: &[listeners::SocketFile], pidfiles: &[PidFile]) {
     disregard_signals();
 }
 
-/// Whoever stops the server twice must not change the status with which its interpreter, which finalizes now, will exit.
+/// Whoever stops the server twice must not change the status with which its interpreter, which finalizes now, will
+/// exit.
 fn disregard_signals() {
     for signal in SIGNALS.into_iter().filter(|&signal| signal != signal::SIGCHLD) {
         let _ = signal::disregard(signal);

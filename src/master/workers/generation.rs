@@ -1,5 +1,5 @@
-//! A generation: the workers of one load of configuration and code. A new one gets ready before the old one retires; one
-//! that does not get ready leaves the old one serving.
+//! A generation: the workers of one load of configuration and code. A new one gets ready before the old one retires;
+//! one that does not get ready leaves the old one serving.
 
 use super::{commands, scaling};
 use crate::master::server::{Phase, Server};
@@ -26,7 +26,7 @@ pub enum Consequence {
     ZygoteLost(String),
 }
 
-/// Workers that have written on the scoreboard that they are ready. Not before their pid is known: who is ready is
+/// Workers that have written on the scoreboard that they are ready. Not before their pid is known: a ready worker is
 /// signalled.
 pub fn newly_ready(server: &Server, children: &Children) -> Vec<usize> {
     let is_ready = |child: &&Child| {

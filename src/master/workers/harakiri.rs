@@ -41,7 +41,7 @@ impl Service for Harakiri {
         workers.filter_map(|child| check(server, child, limit, now)).collect()
     }
 
-    /// Often enough that nobody is late by more than a quarter.
+    /// Often enough that no kill is late by more than a quarter of the timeout.
     fn deadline(&self, now: u64, server: &Server) -> Option<u64> {
         Some(now + interval_us(server.settings()))
     }

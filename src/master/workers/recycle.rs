@@ -107,7 +107,7 @@ impl Recycler {
         }
     }
 
-    /// The worker in this slot serves. If it takes another's place, that one is told to leave.
+    /// The worker in this slot serves. If it replaces another, that one is commanded to retire.
     pub fn retire_predecessor(&self, successor: usize, server: &Server, children: &mut Children) -> bool {
         let Some(plan) = self.plans.iter().find(|plan| plan.successor == Some(successor)) else {
             return false;

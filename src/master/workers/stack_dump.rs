@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::*;
 /// How long a worker may take; one that sleeps in the kernel never answers.
 const PATIENCE_US: u64 = 1_000_000;
 
-/// The one pipe that all workers dump into, and who is to dump next.
+/// The one pipe that all workers dump into, and the queue of workers that are to dump.
 pub struct StackDumps {
     pipe: OwnedFd,
     queue: VecDeque<Dump>,
@@ -38,7 +38,7 @@ impl StackDumps {
         }
     }
 
-    /// Where is everybody?
+    /// Asks every worker for a dump.
     pub fn ask_all(&mut self, cause: &str, children: &Children) {
         for child in children.of(Role::Worker).filter(|child| child.was_ready) {
             let title = format!("{cause}: {}", child.name());
@@ -70,7 +70,7 @@ impl StackDumps {
         self.text.clear();
         if dump.then == Then::Kill {
             let slot = server.slot(child);
-            // Whose time is up by now is late; who takes longer to answer makes nobody else so.
+            // Requests whose time is up by now are late; a slow answer to one of them makes no other late.
             slot.rescue_us().store(now.max(1), Release);
             // Until it is dead, others take what comes.
             slot.set_command(Command::Pause);
@@ -165,7 +165,7 @@ mod tests {
     use crate::config::Settings;
     use crate::master::server::tests::{add_worker, serving};
 
-    /// Two workers, the pipe that they dump into, and who reads it.
+    /// Two workers, the pipe that they dump into, and its reader.
     fn server() -> (Server, Children, OwnedFd, StackDumps) {
         let (server, mut children) = (serving(Settings::default()), Children::default());
         add_worker(&server, &mut children, 1, 0);

@@ -1,4 +1,4 @@
-//! What the application is told of a session: uWSGI's variables.
+//! What the application gets of a session: uWSGI's variables.
 
 use crate::base::x509::{Certificate, to_pem};
 

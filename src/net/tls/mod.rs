@@ -1,5 +1,5 @@
-//! TLS on a connection: bytes of the socket in, bytes of the client out, and the other way round. Nothing here waits. All of
-//! the protocol is rustls, and the keys never leave it.
+//! TLS on a connection: bytes of the socket in, bytes of the client out, and the other way round. Nothing here waits.
+//! All of the protocol is rustls, and the keys never leave it.
 
 mod facts;
 mod failure;
@@ -129,7 +129,7 @@ impl Session {
         received.map_err(|error| self.recv_error(error))
     }
 
-    /// Reads on until the client has told which name it asks for; `false`: it has gone.
+    /// Reads on until the ClientHello with the server name is here; `false`: the client has gone.
     fn greet(&mut self, socket: BorrowedFd<'_>) -> Result<bool> {
         let State::Hello(hello) = &mut self.state else { return Ok(true) };
         if hello.ahead.is_empty() && io::recv(socket, &mut hello.ahead, READ_CHUNK)? == 0 {
@@ -175,7 +175,7 @@ impl Session {
         }
     }
 
-    /// Goes on with a handshake as far as the client's bytes are here. Why it has failed is told by the next receiving.
+    /// Goes on with a handshake as far as the client's bytes are here. If it fails, the next `recv` returns the error.
     pub fn shake_hands(&mut self, socket: BorrowedFd<'_>) {
         while matches!(&self.state, State::Hello(hello) if hello.begun) {
             if !self.greet(socket).unwrap_or(false) {
@@ -240,7 +240,7 @@ impl Session {
         matches!(&self.state, State::Hello(hello) if !hello.begun && hello.ahead.is_empty())
     }
 
-    // ── what the application is told ──
+    // ── variables for the application ──
 
     pub fn variables(&mut self) -> &[(&'static str, Vec<u8>)] {
         if self.variables.is_none() {

@@ -7,7 +7,7 @@ use super::Reject;
 use super::chars::{TOKEN, hex_value, span_of_class};
 use crate::base::bytes::{find_control, push_hex};
 
-/// Bytes of chunk extensions in one body. They mean nothing to anybody; a body made of them is an attack.
+/// Bytes of chunk extensions in one body. No extension has a meaning here; a body made of them is an attack.
 pub const MAX_EXTENSIONS: u32 = 4096;
 /// Bytes of the trailer section.
 pub const MAX_TRAILERS: u32 = 8192;
@@ -61,8 +61,8 @@ impl Decoder {
         Decoder::default()
     }
 
-    /// Goes on with `input`, which begins where the last call left off. Returns how many bytes were consumed (a piece of
-    /// data included) and what was found. Call again with the rest until it says `More` or `End`.
+    /// Goes on with `input`, which begins where the last call left off. Returns how many bytes were consumed (a piece
+    /// of data included) and what was found. Call again with the rest until it says `More` or `End`.
     pub fn feed(&mut self, input: &[u8]) -> Result<(usize, Piece), Reject> {
         let mut at = 0;
         while at < input.len() && self.state != State::End {
@@ -121,8 +121,8 @@ impl Decoder {
         Ok(at + 1)
     }
 
-    /// RFC 9112 §7.1: `1*HEXDIG`, and nothing may make it overflow. White space in front of it is refused, and behind it
-    /// unless an extension follows.
+    /// RFC 9112 §7.1: `1*HEXDIG`, and nothing may make it overflow. White space in front of it is refused, and behind
+    /// it unless an extension follows.
     #[inline]
     fn size(&mut self, byte: u8) -> Result<State, Reject> {
         if let Some(digit) = hex_value(byte) {
@@ -164,8 +164,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// RFC 9112 §7.1.1: extensions that are not known MUST be ignored; their number is limited. No value of one, not even a
-    /// quoted string, can hold a control byte but HTAB (RFC 9110 §5.6.4), so CR always ends the line.
+    /// RFC 9112 §7.1.1: extensions that are not known MUST be ignored; their number is limited. No value of one, not
+    /// even a quoted string, can hold a control byte but HTAB (RFC 9110 §5.6.4), so CR always ends the line.
     fn extension(&mut self, input: &[u8], at: usize) -> Result<usize, Reject> {
         let end = find_control(input, at);
         self.count_extensions(end - at)?;

@@ -3,7 +3,7 @@
 use crate::base::bytes::trim_ows;
 
 /// The weight of a coding in thousandths; 0: it is not acceptable. What is not named and has no `*` is not wanted: an
-/// encoded answer is sent only to those who say that they can read it.
+/// encoded answer is sent only to clients that accept the coding.
 pub fn weight(header: &[u8], coding: &[u8]) -> u16 {
     let mut any = 0;
     for element in header.split(|&byte| byte == b',') {

@@ -1,9 +1,9 @@
 //! A request as CGI variables (RFC 3875, PEP 3333), in uWSGI's order.
 //!
-//! Where uWSGI's `http-socket` differs: it collapses `/./` and `/../` in PATH_INFO, here escapes are decoded and nothing
-//! else is touched; it passes names with underscores, here they are dropped unless asked for; it joins every repeated
-//! header with `, `, here Cookie is joined with `; ` (RFC 9113 §8.2.3) and what is a single value never gets so far
-//! ([`super::singletons`]).
+//! Where uWSGI's `http-socket` differs: it collapses `/./` and `/../` in PATH_INFO, here escapes are decoded and
+//! nothing else is touched; it passes names with underscores, here they are dropped unless asked for; it joins every
+//! repeated header with `, `, here Cookie is joined with `; ` (RFC 9113 §8.2.3) and what is a single value never gets
+//! so far ([`super::singletons`]).
 
 use super::chars::cgi_byte;
 use super::head::Header;
@@ -29,7 +29,8 @@ pub struct Connection<'a> {
 pub struct Options {
     /// Keep header names with underscores, but for those that CGI could not tell from a well-known header.
     pub keep_underscores: bool,
-    /// The length of a chunked body that was received whole: CONTENT_LENGTH tells it, and the coding that is gone is not told.
+    /// The length of a chunked body that was received whole: it is passed on as CONTENT_LENGTH, and the coding, which
+    /// was removed, is not.
     pub decoded_length: Option<u64>,
 }
 

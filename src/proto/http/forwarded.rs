@@ -1,5 +1,5 @@
-//! For whom a proxy asks: `X-Forwarded-For`, `-Proto`, `-Ssl` and `-Host`, or `Forwarded` (RFC 7239). Only a caller who
-//! trusts the peer may use what is found here.
+//! The client that a proxy speaks for: `X-Forwarded-For`, `-Proto`, `-Ssl` and `-Host`, or `Forwarded` (RFC 7239). Only
+//! a caller that trusts the peer may use what is found here.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,8 +26,8 @@ pub struct Origin<'a> {
     pub host: Option<&'a [u8]>,
 }
 
-/// Reads the headers. Each proxy appends the address of who came to it, so the list is read from its end: the first
-/// address that `is_proxy` does not know is the client's; what stands before it anybody may have written.
+/// Reads the headers. Each proxy appends the address of its own peer, so the list is read from its end: the first
+/// address that `is_proxy` does not know is the client's; what stands before it may be forged.
 pub fn origin<'a>(fields: &Fields<'a>, is_proxy: impl Fn(IpAddr) -> bool) -> Origin<'a> {
     // Most proxies write these, and pass on what a client sends as Forwarded: it must not overrule them.
     let is_told = [fields.addresses, fields.proto, fields.ssl].iter().any(|value| !value.is_empty());
@@ -75,7 +75,7 @@ fn pairs(element: &[u8]) -> Option<Origin<'_>> {
         let at = pair.iter().position(|&byte| byte == b'=')?;
         let (name, value) = (trim_ows(&pair[..at]), unquoted(trim_ows(&pair[at + 1..]))?);
         if name.eq_ignore_ascii_case(b"for") {
-            // `unknown` and `_hidden` are nobody's address (§6.2, §6.3).
+            // `unknown` and `_hidden` are no addresses (§6.2, §6.3).
             (origin.address, origin.port) =
                 node(value).map_or((None, None), |(address, port)| (Some(address), port));
         } else if name.eq_ignore_ascii_case(b"proto") {
@@ -191,7 +191,7 @@ mod tests {
         let found = read(
             "for=6.6.6.6;proto=http, For=\"[2001:db8:cafe::17]:4711\"; Proto=https;host=a.example, for=10.0.0.1",
         );
-        // The last proxy's element tells of another proxy, so the one before it counts.
+        // The last proxy's element names another proxy, so the one before it counts.
         assert_eq!(found.address.unwrap().to_string(), "2001:db8:cafe::17");
         assert_eq!((found.port, found.scheme), (Some(4711), Some(&b"https"[..])));
         assert_eq!(found.host, Some(&b"a.example"[..]));
@@ -215,7 +215,7 @@ mod tests {
             let found = origin(&Fields { forwarded: forged, ..written }, is_proxy);
             assert_eq!((found.address, found.scheme == Some(b"https")), (None, false));
         }
-        // Many proxies pass this one on, too: it says nothing of who has written the others.
+        // Many proxies pass this one on, too: it does not show which of them wrote the others.
         let fields = Fields { forwarded: b"for=192.0.2.1", host: b"evil.example", ..Fields::default() };
         assert_eq!(origin(&fields, is_proxy).address.unwrap().to_string(), "192.0.2.1");
     }

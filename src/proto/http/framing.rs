@@ -30,7 +30,8 @@ pub struct Framing {
 /// No length that Python could hold is larger.
 pub const MAX_LENGTH: u64 = i64::MAX as u64;
 
-/// Decides from the head. A [`Reject`] means that the request must be answered with that status and the connection closed.
+/// Decides from the head. A [`Reject`] means that the request must be answered with that status and the connection
+/// closed.
 #[inline]
 pub fn decide(request: &Request) -> Result<Framing, Reject> {
     singletons::check(request.head.headers.known_repeated)?;
@@ -87,7 +88,7 @@ impl Seen {
         Ok(())
     }
 
-    /// RFC 9112 §6.3 item 5 would let a list of equal lengths pass; nobody honest sends one.
+    /// RFC 9112 §6.3 item 5 would let a list of equal lengths pass; no sound client sends one.
     fn content_length(&mut self, value: &[u8]) -> Result<(), Reject> {
         let Some(length) = parse_decimal(value) else {
             return Err(Reject::bad("the Content-Length is not a number", "RFC 9112 §6.3"));
@@ -161,7 +162,7 @@ impl Seen {
         let body = self.body(minor)?;
         Ok(Framing {
             body,
-            // RFC 9112 §9.3: close wins; 1.1 stays unless told otherwise, 1.0 only when asked.
+            // RFC 9112 §9.3: `close` wins; 1.1 persists by default, 1.0 only with `keep-alive`.
             keep_alive: !self.marked(CLOSE) && (minor > 0 || self.marked(KEEP_ALIVE)),
             // RFC 9110 §10.1.1: ignored in 1.0, and where no body follows.
             expect_continue: self.marked(EXPECTS) && minor > 0 && body != Body::None,
@@ -188,7 +189,7 @@ impl Seen {
         }
         match coding {
             Coding::Chunked => Ok(Body::Chunked),
-            // RFC 9112 §6.3 item 4: the length cannot be told, the answer MUST be 400.
+            // RFC 9112 §6.3 item 4: the length cannot be determined, the answer MUST be 400.
             Coding::Unknown => Err(Reject::bad("the last transfer coding is not chunked", "RFC 9112 §6.3")),
             // RFC 9112 §6.1: a coding that is not understood SHOULD be answered with 501.
             Coding::UnknownChunked => {

@@ -3,7 +3,7 @@
 use crate::base::bytes::{parse_decimal, trim_ows};
 use std::ops::Range;
 
-/// More ranges than this in one request serve nobody (RFC 9110 §17.15): such a header is ignored.
+/// A header with more ranges than this is ignored, as a likely denial of service (RFC 9110 §17.15).
 pub const MAX_RANGES: usize = 32;
 
 /// What is to be sent.

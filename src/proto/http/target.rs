@@ -50,7 +50,8 @@ fn path_and_query(buf: &[u8], start: usize, target: &mut Target) -> usize {
     end
 }
 
-/// RFC 9112 §3.2.2: a server must accept the absolute form although only proxies should see it. Returns where its path starts.
+/// RFC 9112 §3.2.2: a server must accept the absolute form although only proxies should see it. Returns where its path
+/// starts.
 #[cold]
 fn absolute(buf: &[u8], from: usize, target: &mut Target) -> Result<usize, Reject> {
     let rest = buf.get(from..).unwrap_or_default();
@@ -77,8 +78,8 @@ fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
     bytes.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
-/// `uri-host [":" port]` (RFC 9110 §7.2), which may be empty. Commas and percent signs are refused although RFC 3986 has
-/// them: no DNS name holds one, and a comma may be two Host fields that somebody joined.
+/// `uri-host [":" port]` (RFC 9110 §7.2), which may be empty. Commas and percent signs are refused although RFC 3986
+/// has them: no DNS name holds one, and a comma may be two Host fields that a proxy joined.
 #[inline]
 pub(super) fn is_host_port(bytes: &[u8]) -> bool {
     let port = match bytes.strip_prefix(b"[") {

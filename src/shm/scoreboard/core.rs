@@ -45,7 +45,7 @@ words! {
 }
 
 impl CoreSlot {
-    /// Marks the core busy. The text is written first: who sees `Running` sees it whole.
+    /// Marks the core busy. The text is written first: a reader that sees `Running` sees it whole.
     pub fn begin(&self, client: u64, now_us: u64, deadline_us: u64, method: &[u8], target: &[u8]) {
         let method = &method[..method.len().min(METHOD_LEN)];
         let target = &target[..target.len().min(TARGET_LEN)];

@@ -1,4 +1,5 @@
-//! The scoreboard: one slot a worker, one a core, all of it atomics. The worker writes, everyone else reads, nobody locks.
+//! The scoreboard: one slot a worker, one a core, all of it atomics. The worker writes, other processes read; there are
+//! no locks.
 //!
 //! Slots are 128-byte aligned so that two workers never share a cache line. A slot carries the pid and the generation
 //! of its worker: readers take a slot's word only for the worker they mean.
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 use words::words;
 
 words! {
-    /// The words that belong to nobody's slot.
+    /// The words that belong to no slot.
     pub struct ServerSlot in Server {
         server: ServerWords {
             /// Requests of the whole instance since it started.

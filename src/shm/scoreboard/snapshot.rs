@@ -1,4 +1,4 @@
-//! The scoreboard in one reading, as plain values: for the status, and for whoever watches the server from outside.
+//! The scoreboard in one reading, as plain values: for the status, and for monitoring from outside.
 
 use super::{Command, CoreSlot, CurrentRequest, Phase, Scoreboard, Stage, WorkerSlot};
 use std::sync::atomic::Ordering::*;

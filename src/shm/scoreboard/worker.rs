@@ -17,11 +17,11 @@ numbered! {
     /// What the master wants of a worker.
     pub enum Command {
         Serve,
-        /// Accept nothing new until told to serve again.
+        /// Accept nothing new until the next `Serve`.
         Pause,
         /// Finish what was begun, then leave; others take what comes.
         Retire,
-        /// The same, but nobody else will: serve what waits in the backlog first.
+        /// The same without a successor: serve what waits in the backlog first.
         Drain,
     }
 }
@@ -68,7 +68,7 @@ numbered! {
         Exception,
         /// Not the worker alone, everything: a module has changed (`py-autoreload`).
         Reload,
-        /// A signal told this worker to leave, or the application did.
+        /// A signal or the application asked this worker to leave.
         Leave,
         /// It cannot wait for connections any more.
         Broken,
@@ -113,8 +113,8 @@ words! {
             requests,
             /// What its neighbours had served when it began, so that a newcomer does not have to catch up.
             served_baseline,
-            /// Not 0: the next stack dump is the worker's last; clients without an answer get one, which says whether their
-            /// time was up at this moment on the monotonic clock.
+            /// Not 0: the next stack dump is the worker's last; clients without an answer get one, which says whether
+            /// their time was up at this moment on the monotonic clock.
             rescue_us,
             /// Not 0: it has no room for connections of others.
             table_full,

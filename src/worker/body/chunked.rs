@@ -51,7 +51,7 @@ impl Chunks {
 
     /// One recv and what it decodes to; 0 when the client has closed.
     pub fn receive(&mut self, client: &mut Client, data: &mut Vec<u8>) -> Result<usize> {
-        // Not a buffer that a waiting body would keep.
+        // A buffer of its own would stay allocated while the body waits.
         let mut raw = [0; READ_CHUNK];
         let got = client.recv_slice(&mut raw)?;
         self.feed(&raw[..got], data);

@@ -1,4 +1,4 @@
-//! What goes wrong with a body, and what its client is told.
+//! What goes wrong with a body, and the status that its client gets.
 
 use crate::base::reason::reason;
 use crate::sys::socket::{EMFILE, ENFILE};
@@ -14,24 +14,24 @@ pub enum BodyError {
     TimedOut,
     /// The chunks are not chunks (RFC 9112 §7.1).
     Malformed,
-    /// Header fields behind the chunks, more than anybody needs.
+    /// The trailer section behind the chunks is too large.
     Trailers,
     /// Longer than `limit-post`.
     TooLong,
     /// Longer than `post-buffering-limit`, and too long for memory.
     TooLongForFile,
-    /// Another thread's read did not come to its end.
+    /// Another thread's read has not ended in time.
     Busy,
-    /// The request is over; the input belongs to nobody now.
+    /// The request is over, and its input with it.
     Over,
-    /// A child that the application has forked wants more than has come: the connection is its parent's.
+    /// A child that the application has forked wants more than has come: only the parent reads from the connection.
     InChild,
     /// The temporary file cannot be made, written or read, for this reason of the system's.
     Spool(Option<i32>),
 }
 
 impl BodyError {
-    /// What a client is answered whose request ends so.
+    /// The status of the answer to such a request.
     pub fn status(self) -> u16 {
         match self {
             BodyError::TooLong | BodyError::TooLongForFile => 413,
@@ -43,8 +43,8 @@ impl BodyError {
     }
 }
 
-/// RFC 4918 §11.5: 507 says that the server is short of room, and that this passes. Without a descriptor for the file it is
-/// merely too busy.
+/// RFC 4918 §11.5: 507 says that the server is short of room, and that this passes; without a free descriptor for
+/// the file 503 says that it is too busy.
 fn storage_status(number: Option<i32>) -> u16 {
     let Some(number) = number else { return 500 };
     match Error::from_raw_os_error(number).kind() {

@@ -27,8 +27,8 @@ pub struct Body {
     pub(super) ahead: Vec<u8>,
     pub(super) at: usize,
     pub(super) remaining: RemainingBody,
-    /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it. The place of the file itself is
-    /// shared with what the application forks: `consumed` is used in its stead.
+    /// The whole body in a file (`post-buffering`); then `ahead` is only a window of it. The place of the file itself
+    /// is shared with what the application forks: `consumed` is used in its stead.
     pub(super) spool: Option<File>,
     /// The file that it is written to, while it arrives.
     pub(super) sink: Option<File>,
@@ -67,7 +67,7 @@ impl Body {
         self.surplus.clear();
     }
 
-    /// The body waits elsewhere for more of itself. A buffer that holds nothing stays here: thousands may wait.
+    /// Moves the body to its connection, which waits in the table. An empty buffer stays here: thousands may wait.
     pub fn put_aside(&mut self) -> Body {
         let mut body = std::mem::take(self);
         if body.ahead.is_empty() {
@@ -76,7 +76,7 @@ impl Body {
         body
     }
 
-    /// More of a body that was put aside is here.
+    /// Moves it back when more of it has come.
     pub fn take_up(&mut self, mut body: Body) {
         if body.ahead.is_empty() {
             self.ahead.clear();
@@ -85,8 +85,8 @@ impl Body {
         *self = body;
     }
 
-    /// A body as its request has announced it, the first bytes of which came with the head. Returns how many of `first` belong
-    /// to it. `limit`: the longest that may be which has not told its length; 0: any.
+    /// A body as its request has announced it, the first bytes of which came with the head. Returns how many of `first`
+    /// belong to it. `limit`: the longest chunked body; 0: any length.
     pub fn begin(&mut self, announced: Announced, limit: u64, first: &[u8]) -> usize {
         match announced {
             Announced::None => self.begin_sized(0, first),
@@ -188,7 +188,8 @@ impl Body {
         }
     }
 
-    /// Throws away what has come of what the app did not read. `true`: nothing is left. Gives up after `most` bytes.
+    /// Throws away what has come and the app has not read. `true`: nothing is left on the socket. Gives up after `most`
+    /// bytes.
     pub fn drain(&mut self, client: &mut Client, most: u64) -> bool {
         let mut thrown = 0;
         while !matches!(self.remaining, RemainingBody::Nothing) && thrown < most && self.failed.is_none() {

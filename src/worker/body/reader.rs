@@ -17,7 +17,7 @@ pub struct Want {
     pub line: bool,
 }
 
-/// What there was of a body.
+/// The outcome of one step.
 enum Fetched {
     Some,
     /// Nothing yet.
@@ -101,8 +101,8 @@ impl Body {
         Ok(true)
     }
 
-    /// How much a read of up to `most` bytes gives, unless the body breaks; `None` where that is not known, or where memory
-    /// would be taken for what a client has only announced.
+    /// How much a read of up to `most` bytes gives, unless the body breaks; `None` where that is not known, or where
+    /// memory would be taken for what a client has only announced.
     pub fn known_length(&self, most: u64) -> Option<usize> {
         let here = match self.spool {
             Some(_) => self.buffered_len().saturating_sub(self.consumed),
@@ -119,8 +119,8 @@ impl Body {
         known.and_then(|length| usize::try_from(length).ok())
     }
 
-    /// Fills `out` from `at` with the next bytes that are here; `true`: it is full, or the body ends, since another thread
-    /// has read of it after [`Body::known_length`] was asked.
+    /// Fills `out` from `at` with the next bytes that are here; `true`: it is full, or the body ends, since another
+    /// thread has read of it after [`Body::known_length`] was asked.
     pub fn fill(&mut self, client: &mut Client, out: &mut [u8], at: &mut usize) -> Result<bool, BodyError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -157,7 +157,7 @@ impl Body {
         Ok(true)
     }
 
-    /// So many bytes came that were never in `ahead`.
+    /// Counts bytes that were received without passing through `ahead`.
     fn came(&mut self, count: u64) {
         if let RemainingBody::Bytes(left) = &mut self.remaining {
             *left -= count.min(*left);
@@ -167,7 +167,7 @@ impl Body {
         }
     }
 
-    /// Takes what is there of a long body without keeping it first.
+    /// Receives a long body into the caller's buffer, without `ahead`.
     fn receive_into(&mut self, client: &mut Client, most: u64, out: &mut Vec<u8>) -> Result<u64, BodyError> {
         let mut taken = 0;
         while let RemainingBody::Bytes(left) = self.remaining
@@ -185,7 +185,7 @@ impl Body {
                     self.consumed += got as u64;
                     self.came(got as u64);
                 }
-                // Whoever waits, waits elsewhere, and sees the error again.
+                // The caller waits elsewhere, and gets the error again.
                 Err(_) => break,
             }
         }
@@ -197,7 +197,7 @@ impl Body {
         self.consumed += count as u64;
     }
 
-    /// Can `most` bytes be handed out at once, or the end be told, without touching the socket?
+    /// Can `most` bytes be handed out at once, or is the end reached, without touching the socket?
     pub fn is_ready_for(&self, most: u64) -> bool {
         self.failed.is_some() || self.at_end() || self.ready().len() as u64 >= most.min(self.length_left())
     }

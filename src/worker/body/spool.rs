@@ -19,7 +19,8 @@ pub struct Storage {
 }
 
 impl Body {
-    /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has come.
+    /// Takes what is there of a body that is to be read ahead, `most` bytes or a little more. `true`: all of it has
+    /// come.
     pub fn gather(&mut self, client: &mut Client, storage: Storage, most: u64) -> Result<bool, BodyError> {
         let mut taken = 0;
         loop {
@@ -60,7 +61,7 @@ impl Body {
         Ok(())
     }
 
-    /// Does it hold a file?
+    /// Does the body hold a file?
     pub fn has_file(&self) -> bool {
         self.sink.is_some() || self.spool.is_some()
     }
@@ -70,7 +71,7 @@ impl Body {
         self.ahead.capacity()
     }
 
-    /// How long the part in memory is at least going to be.
+    /// The least number of bytes that the part in memory will have.
     fn least_length(&self) -> u64 {
         let coming = if let RemainingBody::Bytes(left) = self.remaining { left } else { 0 };
         self.ahead.len() as u64 + coming

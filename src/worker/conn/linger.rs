@@ -5,6 +5,9 @@
 //! No thread waits meanwhile, the connection stands in the table. Where a thread waits in the worker's own epoll, or in
 //! accept(), which it leaves for that epoll as long as the table is not empty, it reads on itself; where threads wait
 //! in the accept queues the standby poller does.
+//!
+//! A full table keeps new clients out. So the connections that have been read on for longest are closed as soon as their
+//! places are needed; their peers have had some time to read the answer.
 
 use super::{Conn, State, keep};
 use crate::sys::clock;
@@ -20,12 +23,37 @@ pub fn close(shared: &Shared, conn: Conn) {
     if let Some(conn) = drop_input(shared, begin(conn)) {
         // It holds nothing of a request.
         let _ = keep::for_standby(shared, conn);
+        make_room(shared);
     }
 }
 
 /// The same for a thread that serves the table.
 pub fn close_in_table(shared: &Shared, conn: Conn) {
     read_on(shared, begin(conn));
+    make_room(shared);
+}
+
+/// Where the table is full, closes the connections that have been read on for longest, until there is room.
+#[inline]
+pub fn make_room(shared: &Shared) {
+    if shared.table.is_full() {
+        close_longest(shared);
+    }
+}
+
+#[cold]
+fn close_longest(shared: &Shared) {
+    let longest_first = shared.table.lock().lingering();
+    for key in longest_first {
+        let mut places = shared.table.lock();
+        let is_lingering = places.get(key).is_some_and(Conn::is_lingering);
+        if places.has_room() {
+            return;
+        }
+        let conn = if is_lingering { places.take(key) } else { None };
+        drop(places);
+        conn.into_iter().for_each(|conn| shared.table.forget(&conn));
+    }
 }
 
 /// Drops what has come; the connection goes when the client has closed it, or its time is up.

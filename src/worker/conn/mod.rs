@@ -192,6 +192,11 @@ impl Conn {
         matches!(self.state, State::Head | State::Idle)
     }
 
+    /// Its last answer is sent, and it is only read on until it closes.
+    pub fn is_lingering(&self) -> bool {
+        matches!(self.state, State::Lingering)
+    }
+
     /// Is what its client sends a part of a request?
     pub fn reads_on(&self) -> bool {
         matches!(self.state, State::Head | State::Idle | State::Body(_))
@@ -233,10 +238,10 @@ impl Conn {
         }
     }
 
-    /// Has the client done its part, and nobody here has looked? Every thread may have been busy for longer than it may
+    /// Has the client done its part, and no thread has looked? Every thread may have been busy for longer than it may
     /// wait.
     pub fn has_moved(&self) -> bool {
-        let Some(client) = self.client.as_ref().filter(|_| !matches!(self.state, State::Lingering)) else {
+        let Some(client) = self.client.as_ref().filter(|_| !self.is_lingering()) else {
             return false;
         };
         let is_ready = |write| epoll::wait_one(client, write, Duration::ZERO).unwrap_or(false);

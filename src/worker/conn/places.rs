@@ -17,9 +17,11 @@ pub struct Places {
     most: usize,
     /// Most descriptors that it spends on them.
     most_descriptors: usize,
-    /// Of those in their places: descriptors beside their sockets, and memory of requests that are not whole.
+    /// Of those in their places: descriptors beside their sockets, memory of requests that are not whole, and how many are
+    /// only read on until they close.
     files: usize,
     request_memory: usize,
+    lingering: usize,
 }
 
 impl Places {
@@ -32,6 +34,7 @@ impl Places {
             most_descriptors: most_descriptors.max(1),
             files: 0,
             request_memory: 0,
+            lingering: 0,
         }
     }
 
@@ -83,6 +86,7 @@ impl Places {
         self.serviceable.fetch_add(usize::from(conn.needs_service()), Relaxed);
         self.files += conn.descriptors() - 1;
         self.request_memory += conn.request_memory();
+        self.lingering += usize::from(conn.is_lingering());
         self.places[key] = Some(conn);
     }
 
@@ -93,6 +97,7 @@ impl Places {
         self.serviceable.fetch_sub(usize::from(conn.needs_service()), Relaxed);
         self.files -= conn.descriptors() - 1;
         self.request_memory -= conn.request_memory();
+        self.lingering -= usize::from(conn.is_lingering());
         Some(conn)
     }
 
@@ -112,6 +117,22 @@ impl Places {
     /// Takes out all HTTP connections that wait for a request, or the rest of its head.
     pub fn take_waiting(&mut self) -> Vec<Conn> {
         self.take_where(|conn| conn.protocol == Protocol::Http && conn.awaits_head())
+    }
+
+    /// Takes out all HTTP connections that wait for a request, or for the rest of one.
+    pub fn take_reading(&mut self) -> Vec<Conn> {
+        self.take_where(|conn| conn.protocol == Protocol::Http && conn.reads_on())
+    }
+
+    /// The keys of those that are only read on until they close, the longest first.
+    pub fn lingering(&self) -> Vec<usize> {
+        if self.lingering == 0 {
+            return Vec::new();
+        }
+        let lingering = self.iter().filter(|(_, conn)| conn.is_lingering());
+        let mut found: Vec<_> = lingering.map(|(key, conn)| (conn.since_us, key)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, key)| key).collect()
     }
 
     /// All that are in their places, with their keys.
@@ -174,6 +195,21 @@ mod tests {
             conns.release(keys[0]);
             assert!(!conns.is_full() && conns.has_room());
         }
+    }
+
+    #[test]
+    fn those_that_linger_are_known_the_longest_first() {
+        let mut conns = Places::new(10, 10);
+        for (state, since_us) in
+            [(State::Lingering, 7), (State::Idle, 1), (State::Lingering, 5), (State::Lingering, 6)]
+        {
+            let key = conns.reserve();
+            conns.put(key, conn(state, since_us));
+        }
+        assert_eq!(conns.lingering(), [2, 3, 0]);
+        conns.release(3);
+        assert!(conns.take(2).is_some());
+        assert_eq!((conns.lingering(), conns.lingering), (vec![0], 1));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What the connection table needs of the worker around it: room for what comes, answers for those that have waited too
-//! long or take too much memory, and who looks after them.
+//! long or take too much memory, and whether the standby poller looks after them.
 
 use super::deadline::Overdue;
 use super::stale::{stalest, take_stale};
 use super::table::RequestMemory;
-use super::{Conn, State, keep, leftover};
+use super::{Conn, State, keep, leftover, linger};
 use crate::config::Protocol;
 use crate::log;
 use crate::sys::{clock, epoll};
@@ -14,6 +14,7 @@ use crate::worker::shared::Shared;
 /// Puts a connection into the table until it is readable or writable.
 pub fn keep(shared: &Shared, conn: Conn) {
     let memory = shared.table.keep(conn);
+    linger::make_room(shared);
     shed_if_needed(shared, memory);
 }
 
@@ -21,6 +22,7 @@ pub fn keep(shared: &Shared, conn: Conn) {
 #[inline]
 pub fn keep_for_standby(shared: &Shared, conn: Conn) {
     let memory = keep::for_standby(shared, conn);
+    linger::make_room(shared);
     shed_if_needed(shared, memory);
 }
 
@@ -36,7 +38,8 @@ pub fn put_back(shared: &Shared, conn: Conn, wanted: u32) {
     shed_if_needed(shared, memory);
 }
 
-/// Every thread may have been busy for longer than a client may wait. Returns a connection whose client has done nothing.
+/// Every thread may have been busy for longer than a client may wait. Returns a connection whose client has done
+/// nothing.
 fn put_back_if_moved(shared: &Shared, conn: Conn) -> Option<Conn> {
     if !conn.has_moved() {
         return Some(conn);

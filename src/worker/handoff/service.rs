@@ -20,6 +20,7 @@ use crate::worker::body::Body;
 use crate::worker::conn::table::{CONNECTION, SWEEP_US};
 use crate::worker::conn::{Conn, Serviced, State, leftover, linger, upkeep};
 use crate::worker::context::Context;
+use crate::worker::harakiri::waiting;
 use crate::worker::http::upload;
 use crate::worker::lifecycle;
 use crate::worker::shared::Shared;
@@ -78,7 +79,7 @@ fn run(shared: &Shared) {
     let mut pace = Pace::default();
     loop {
         if shared.handoff.standby.sleeper.take_call() {
-            shared.replies.answer_encrypted_clients(&shared.context);
+            waiting::answer_clients(shared);
         }
         match (work::is_there(shared), shared.acceptor.watches_table()) {
             (false, _) => {

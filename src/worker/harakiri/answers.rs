@@ -17,7 +17,7 @@ struct Answers {
     expired: Vec<u8>,
     bystander: Vec<u8>,
     mark: RawFd,
-    /// Kept where TLS clients may have to be answered, which is its to do.
+    /// Where a listener speaks TLS: it answers these clients, and those whose requests wait in the connection table.
     standby: Option<Arc<StandbyPoller>>,
 }
 
@@ -45,8 +45,10 @@ pub fn prepare(context: &Context, standby: Option<Arc<StandbyPoller>>, mark: Raw
 pub fn after_dump() {
     let Some(answers) = ANSWERS.get() else { return };
     let is_last = answers.worker().rescue_us().load(Acquire) != 0;
-    let others_wait = is_last && answers.answer_plain_clients();
-    let is_left = others_wait && answers.standby.as_ref().is_some_and(|standby| standby.call());
+    if is_last {
+        answers.answer_plain_clients();
+    }
+    let is_left = is_last && answers.standby.as_ref().is_some_and(|standby| standby.call());
     if !is_left {
         answers.finish();
     }
@@ -62,24 +64,21 @@ impl Answers {
         self.scoreboard.worker(self.slot)
     }
 
-    /// Answers every request whose answer has not begun, but those over TLS. `true`: there are some.
-    fn answer_plain_clients(&self) -> bool {
-        let mut others_wait = false;
+    /// Answers every request whose answer has not begun, but those over TLS.
+    fn answer_plain_clients(&self) {
         for core in self.scoreboard.cores(self.slot) {
-            match core.client().load(Acquire) {
-                0 => {}
-                client if client & ENCRYPTED != 0 => others_wait |= core.phase() == Phase::Running,
-                _ => core.answer_instead(|client| {
-                    let is_plain = client & ENCRYPTED == 0;
-                    others_wait |= !is_plain;
-                    if is_plain && client != 0 {
-                        io::send_raw(client as RawFd - 1, self.answer(core));
-                    }
-                    is_plain
-                }),
+            let client = core.client().load(Acquire);
+            if client == 0 || client & ENCRYPTED != 0 {
+                continue;
             }
+            core.answer_instead(|client| {
+                let is_plain = client & ENCRYPTED == 0;
+                if is_plain && client != 0 {
+                    io::send_raw(client as RawFd - 1, self.answer(core));
+                }
+                is_plain
+            });
         }
-        others_wait
     }
 
     /// 504 for a request whose time was up when the master decided to kill, 503 for the others, which die with the process:

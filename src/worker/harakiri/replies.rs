@@ -35,7 +35,6 @@ impl HarakiriReplies {
         }
     }
 
-    /// And tells the master that it may go on.
     pub fn answer_encrypted_clients(&self, context: &Context) {
         let mut left: Vec<_> = context.cores().zip(&*self.0).collect();
         left.retain(|(core, _)| core.client().load(Acquire) & ENCRYPTED != 0);
@@ -48,11 +47,10 @@ impl HarakiriReplies {
             }
         }
         try_to_answer(&mut left);
-        answers::finish();
     }
 }
 
-/// Answers those that can be had within a moment; what is left has an answer to come, and somebody holds it.
+/// Answers those whose exchange can be locked within a moment; each of the others is held by a thread.
 fn try_to_answer(left: &mut Vec<(CoreSlot, &OnceLock<Arc<SharedExchange>>)>) {
     let until = clock::monotonic_us() + ANSWER_LIMIT_US;
     loop {

@@ -14,15 +14,15 @@ pub fn take_proxy_header(conn: &mut Conn, http: &Http) -> Result<bool, Reject> {
     let Some(header) = found else { return Ok(false) };
     conn.buf.drain(..header.len);
     conn.awaits_proxy = false;
-    // The balancer has been believed; whoever speaks through it is judged by its own address. Who has none (UNKNOWN,
-    // LOCAL, families without addresses) may be anybody: the connection's address stays, and its headers tell nothing.
+    // The balancer was trusted; the client behind it is judged by its own address. Without one (UNKNOWN, LOCAL,
+    // families without addresses) the connection's address stays, and its headers are not trusted.
     conn.trusted = header.source.is_some_and(|source| http.trusts(source.ip()));
     conn.peer = header.source.or(conn.peer);
     Ok(true)
 }
 
-/// Puts the client that a trusted peer names in the peer's place, and returns the scheme that it tells. Most requests name
-/// none.
+/// Puts the client that a trusted peer names in the peer's place, and returns the scheme that it names. Most requests
+/// name none.
 pub fn apply(request: &mut Request, http: &Http) -> Option<&'static [u8]> {
     let known = &request.known;
     let spans = [known.forwarded, known.forwarded_for, known.scheme, known.https, known.forwarded_host];

@@ -68,7 +68,7 @@ fn read_head(core: &mut Core, mut conn: Conn) -> Taken {
         match result {
             Ok(1..) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return wait(core, conn),
-            // Closed, or broken: nobody is there to be told, or TLS has told it.
+            // Closed or broken: no client is left to answer, or TLS has sent an alert.
             Ok(0) | Err(_) if client.failure().is_none() => {
                 core.http.spare(std::mem::take(&mut conn.buf));
                 core.shared.table.forget(&conn);
@@ -143,7 +143,7 @@ fn take(core: &mut Core, mut conn: Conn, length: usize) -> Taken {
     }
 }
 
-/// Answers, and goes on with the connection unless the request has a body that nobody is going to read.
+/// Answers, and keeps the connection unless the request has a body, which is not going to be read.
 fn answer(core: &mut Core, conn: Conn, parsed: Parsed, canned: &Canned) -> Taken {
     let framing = parsed.framing;
     let keep_alive = framing.body == Body::None && may_stay(core, &conn, framing);
@@ -204,7 +204,7 @@ fn run(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
 
 /// The client's own scheme, and what a trusted peer says of it.
 fn set_scheme(core: &mut Core, conn: &Conn) {
-    // Not a front end of uwsgi, whose variables are its own: these are headers that anybody may have sent.
+    // Not a front end of uwsgi, whose variables are its own: these are headers that any client may have sent.
     core.request.trusted = false;
     let is_tls = conn.client.as_ref().is_some_and(Client::is_tls);
     let http = &core.shared.context.settings.http;

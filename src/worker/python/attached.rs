@@ -1,9 +1,9 @@
-//! The exchange of a request, for threads that have the GIL. Most steps with it are short, but one that sends or reads a file
-//! waits for a disk: so a thread that finds it locked lets go of the GIL until it is free. A thread that has locked it
-//! never takes the GIL.
+//! The exchange of a request, for threads that have the GIL. Most steps with it are short, but one that sends or reads
+//! a file waits for a disk: so a thread that finds it locked lets go of the GIL until it is free. A thread that has
+//! locked it never takes the GIL.
 //!
-//! In a child that the application has forked, a thread that does not exist there may have it locked for ever: nobody waits
-//! for it there.
+//! In a child that the application has forked, a thread that does not exist there may have it locked for ever: no
+//! thread waits for it there.
 
 use crate::net::client::Client;
 use crate::sys::process;

@@ -21,8 +21,9 @@ pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyStrin
 #[inline]
 pub fn latin1_bytes<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
     let object = text.as_ptr();
-    // SAFETY: attached, and `object` is a str. On 3.10 and 3.11 a legacy string may have to be made ready first; then its
-    // kind says how it is stored, and 1 means one byte a character. The buffer lives as long as the str, which is immutable.
+    // SAFETY: attached, and `object` is a str. On 3.10 and 3.11 a legacy string may have to be made ready first; then
+    // its kind says how it is stored, and 1 means one byte a character. The buffer lives as long as the str, which is
+    // immutable.
     unsafe {
         #[cfg(not(Py_3_12))]
         if ffi::PyUnicode_READY(object) != 0 {
@@ -43,7 +44,7 @@ pub fn references<T>(object: &Py<T>) -> isize {
     if cfg!(Py_GIL_DISABLED) {
         return isize::MAX;
     }
-    // SAFETY: a live object; callers are attached, so that nobody changes the count meanwhile.
+    // SAFETY: a live object; callers are attached, so that no other thread changes the count meanwhile.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) }
 }
 

@@ -119,9 +119,9 @@ fn undisturbed<T>(py: Python<'_>, load: impl FnOnce() -> T) -> T {
     loaded
 }
 
-/// What the service manager has told the server in the environment (sd_listen_fds(3), sd_notify(3)) is not for the
-/// application: it would take the descriptors for its own, or speak for the server. The master, which has the variables from
-/// before, needs them at the next start in the same process.
+/// The service manager's variables in the environment (sd_listen_fds(3), sd_notify(3)) are not for the application: it
+/// would take the descriptors for its own, or speak for the server. The master, which has the variables from before,
+/// needs them at the next start in the same process.
 fn forget_service_manager(py: Python<'_>) {
     for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"] {
         let gone =
@@ -148,8 +148,8 @@ impl Application for Interpreter {
     }
 
     fn settle(&self) {
-        // Frozen objects are left alone by the collector, whose marks would unshare their pages. A last collection would
-        // cost a tenth of the start and finds next to nothing.
+        // Frozen objects are left alone by the collector, whose marks would unshare their pages. A last collection
+        // would cost a tenth of the start and finds next to nothing.
         let frozen = Python::attach(|py| py.import("gc")?.call_method0("freeze").map(drop));
         if frozen.is_err() {
             log::say("gc.freeze failed; workers will share less memory");

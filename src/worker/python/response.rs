@@ -42,7 +42,7 @@ impl StartResponse {
         self.write.bind(py).get().serial.store(serial, Relaxed);
     }
 
-    /// Does anybody but this object hold its `write`?
+    /// Does anything but this object hold its `write`?
     pub fn write_is_held(&self) -> bool {
         ffi::references(&self.write) > 1
     }

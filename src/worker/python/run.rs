@@ -30,8 +30,8 @@ pub struct Engine<'a> {
     start_response: Py<StartResponse>,
 }
 
-/// Runs a thread's core until the worker leaves. `main` is given to the thread that Python's signal handlers run in: the pipe that
-/// Python writes to when a signal comes, if there is one.
+/// Runs a thread's core until the worker leaves. `main` is given to the thread that Python's signal handlers run in:
+/// the pipe that Python writes to when a signal comes, if there is one.
 pub fn run_core(
     py: Python<'_>,
     thread: &mut Thread,
@@ -242,8 +242,8 @@ impl<'a> Engine<'a> {
         self.note_exception(py, core, error, &stack, answer);
     }
 
-    /// Where the exception only tells what the application was told of its client, answers as if the body had been read
-    /// ahead. `false`: the fault is the application's.
+    /// Where the exception is the one that reading the body has raised, answers as if the body had been read ahead.
+    /// `false`: the fault is the application's.
     fn answer_clients_fault(&self, py: Python<'_>, core: &Core, error: &PyErr) -> bool {
         let exchange = attached::lock(py, &core.exchange);
         let (is_gone, is_complete, fault) =
@@ -319,8 +319,9 @@ fn wants_more_without_bytes(py: Python<'_>, core: &Core) -> bool {
     !(exchange.is_complete() || exchange.look_for_client() || exchange.note_empty_piece())
 }
 
-/// A child that the application forked has come back from it: by `sys.exit()`, as children do, or by a mistake. The answer
-/// is the parent's to send; a child that went on would be a worker that nobody knows and that outlives the server.
+/// A child that the application forked has come back from it: by `sys.exit()`, as children do, or by a mistake. The
+/// answer is the parent's to send; a child that went on would be a worker that the master does not know and that
+/// outlives the server.
 #[inline]
 fn end_copy(py: Python<'_>, core: &Core, error: Option<&PyErr>) {
     if process::is_copy() {
@@ -343,7 +344,7 @@ fn leave_as_copy(py: Python<'_>, core: &Core, error: Option<&PyErr>) -> ! {
     process::exit_now(status)
 }
 
-/// What `sys.exit(code)` means to whoever waits for the process.
+/// The exit status of `sys.exit(code)`.
 fn exit_status(code: &Bound<'_, PyAny>) -> i32 {
     if code.is_none() { 0 } else { code.extract().unwrap_or(1) }
 }

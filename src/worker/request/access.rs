@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::*;
 
 /// Writes the line. `served`: the worker's requests up to this one.
 pub fn log(core: &mut Core, outcome: &Outcome, served: u64) {
-    // The wake signal that tells of it may still be on its way.
+    // The wake signal for it may still be on its way.
     core.shared.log.follow(&core.shared.context);
     let now = clock::monotonic_us();
     let total = core.shared.context.scoreboard.total_requests().fetch_add(1, Relaxed) + 1;
@@ -53,7 +53,7 @@ fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, served: u64, total: u6
     }
 }
 
-/// Says what was wrong with an answer, or with who read it.
+/// Logs what was wrong with an answer, or with the client that read it.
 pub fn note_trouble(core: &Core, outcome: &Outcome) {
     match outcome.end {
         // A front end takes its time.

@@ -27,11 +27,11 @@ pub fn answer_broken_body(core: &Core, mut exchange: Guard<'_>, error: BodyError
     log::say(&format!("{}: {error}; answered {status}", core.describe()));
 }
 
-/// The application raised, and only let through what reading the body has raised: the fault is the client's, who is told
-/// as if the body had been read ahead.
+/// The application let through what reading the body has raised: the fault is the client's, and the answer is that of a
+/// body that was read ahead.
 pub fn blame_body(core: &Core, mut exchange: Guard<'_>, error: BodyError) {
     match error {
-        // Nobody is there to be told, and it happens every minute.
+        // The client is gone, and this happens every minute: not worth a line.
         BodyError::Closed => exchange.give_up(Loss::Left),
         error => answer_broken_body(core, exchange, error),
     }

@@ -1,5 +1,5 @@
-//! What the server answers to requests that are whole and sound before anybody else sees them: probes of balancers, and
-//! where a socket is only there to send clients to https.
+//! What the server answers to requests that are whole and sound before files and applications see them: probes of
+//! balancers, and where a socket is only there to send clients to https.
 
 use super::Head;
 use super::canned::Canned;

@@ -20,7 +20,7 @@ impl Exchange {
         self.answer_text(code, &format!("{}\n", reason(code)));
     }
 
-    /// The same with a text of one's own.
+    /// The same with this text.
     pub fn answer_text(&mut self, code: u16, text: &str) {
         self.head.clear();
         let mut head = || -> Result<(), HeadError> {
@@ -38,14 +38,15 @@ impl Exchange {
         }
         let delivery = self.push_head(Some(text.len() as u64));
         if delivery != Delivery::Nothing {
-            // However long it is: nobody waits for the client before the end of the request.
+            // However long the text is, it waits for the end of the request: no thread waits for the client before
+            // that.
             self.progress.body_bytes = text.len() as u64;
             self.unsent.bytes.extend_from_slice(text.as_bytes());
         }
     }
 
-    /// Decides whether another request may follow. As late as it can be told: the worker may have been told to leave since
-    /// the request came. `is_done`: the app reads no more of the body.
+    /// Decides whether another request may follow. As late as possible: the worker may have been commanded to leave
+    /// since the request came. `is_done`: the app reads no more of the body.
     fn decide_keep_alive(&mut self, is_done: bool) -> bool {
         matches!(self.asked.speaks, Speaks::Http { keep_alive: true, .. })
             && matches!(self.end, End::Open | End::Complete)
@@ -53,14 +54,14 @@ impl Exchange {
             && self.discard_body(is_done)
     }
 
-    /// Throws away what the app has not read. `false`: something of the body stays on the socket, where the next request
-    /// should be.
+    /// Throws away what the app has not read. `false`: something of the body stays on the socket, where the next
+    /// request should be.
     fn discard_body(&mut self, is_done: bool) -> bool {
         if self.body.is_drained() {
             return true;
         }
-        // Whether the application will read the rest while it answers is not known yet: no answer may promise to go on and
-        // then end its connection. RFC 9110 §10.1.1: who is not told to go on may keep its body.
+        // Whether the application will read the rest while it answers is not known yet: no answer may promise to go on
+        // and then end its connection. RFC 9110 §10.1.1: a client without `100 Continue` may keep its body.
         if !is_done || self.asked.expects_continue {
             return false;
         }

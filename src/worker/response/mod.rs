@@ -1,9 +1,11 @@
-//! One request and its answer on one connection: what the application may read and write, and nothing that outlives
-//! the request. Python's objects hold an exchange by its serial number and find it gone when the request is over.
+//! One request and its answer on one connection: what the application may read and write, and nothing that outlives the
+//! request. Python's objects hold an exchange by its serial number, which no longer matches when the request is over.
 
 mod head;
 mod reading;
 mod sending;
+#[cfg(test)]
+mod tests;
 pub mod wait;
 mod writer;
 
@@ -30,7 +32,7 @@ pub enum Speaks {
     Http { minor: u8, keep_alive: bool, date: HttpDate },
 }
 
-/// The client is gone, or its answer was given by somebody else.
+/// The client is gone, or harakiri has answered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
@@ -55,7 +57,8 @@ impl From<Gone> for WriteError {
 pub enum Sent {
     /// The kernel has it, or it waits for the end of the answer.
     All,
-    /// Its bytes from `at` to `end` are left; it has its turn until [`wait::SharedExchange::write_on`] has seen to them.
+    /// Its bytes from `at` to `end` are left; it has its turn until [`wait::SharedExchange::write_on`] has seen to
+    /// them.
     Part { at: usize, end: usize },
     /// Another thread's piece is under way. Nothing was taken.
     Busy,
@@ -69,8 +72,8 @@ pub enum End {
     Open,
     /// The application is done.
     Complete,
-    /// The application failed after the head had gone out: the connection closes without a proper end, so that the client
-    /// notices.
+    /// The application failed after the head had gone out: the connection closes without a proper end, so that the
+    /// client notices.
     BrokenOff,
     /// Nothing more reaches the client.
     Gone(Loss),
@@ -79,7 +82,7 @@ pub enum End {
 /// Why nothing more reaches a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// It went away, or its answer was given by somebody else.
+    /// It went away, or harakiri has answered it.
     Left,
     /// It took nothing of the answer for too long, or too little.
     Slow(Overdue),
@@ -172,7 +175,7 @@ struct Progress {
     /// Bytes that the kernel has taken, and how long the client was waited for.
     sent: u64,
     waited: Duration,
-    /// When to look for the client next, if nothing is sent to it; 0: nobody has asked yet.
+    /// When to look for the client next, if nothing is sent to it; 0: not yet.
     look_at_us: u64,
     /// Since when it is known to send no more; 0: it may.
     half_closed_us: u64,
@@ -185,7 +188,7 @@ struct Progress {
 struct Turns {
     /// A thread's read is under way, which others must not break into.
     reading: bool,
-    /// The same for a piece of the answer, of which nobody but its thread has the last `held_back` bytes.
+    /// The same for a piece of the answer, whose last `held_back` bytes only its thread has.
     writing: bool,
     held_back: usize,
     /// Threads that wait, and what wakes those that others may wake. Some may still be waiting for the request before.
@@ -212,7 +215,7 @@ impl Turns {
         self.held_back = 0;
     }
 
-    /// Has every other thread of the request look again.
+    /// Wakes every other thread of the request.
     fn wake_others(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -298,12 +301,12 @@ impl Exchange {
         matches!(self.end, End::Gone(_))
     }
 
-    /// Is the application to hear that its client is gone?
+    /// Does the application get an exception when its client is gone?
     pub fn tells_gone(&self) -> bool {
         !self.home.settings.requests.disable_write_exception
     }
 
-    /// The head is on its way: it cannot be changed any more.
+    /// The head is among what is to be sent: it cannot be changed any more.
     pub fn head_sent(&self) -> bool {
         self.settled.is_some()
     }
@@ -321,12 +324,12 @@ impl Exchange {
         }
     }
 
-    /// Fewer bytes than announced: only closing tells the client.
+    /// The body has fewer bytes than its Content-Length: only closing the connection shows that.
     fn is_short(&self) -> bool {
         matches!(self.delivery(), Some(Delivery::Length(length)) if self.progress.body_bytes < length)
     }
 
-    /// What is wrong with the body, as long as the client can be told.
+    /// What is wrong with the request's body, as long as an error answer is possible.
     pub fn body_fault(&self) -> Option<BodyError> {
         self.body.failed().filter(|_| !self.head_sent())
     }

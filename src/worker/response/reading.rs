@@ -32,7 +32,7 @@ impl Exchange {
         read
     }
 
-    /// Has the client been told to send its body, or sent enough of it without?
+    /// Has `100 Continue` been sent, or was it not needed?
     pub(super) fn body_is_invited(&self) -> bool {
         !self.asked.expects_continue || self.body.is_ready_for(1)
     }

@@ -1,5 +1,5 @@
-//! How an answer gets to its client: as far as the socket takes it, and then waiting for the client, or leaving the end to
-//! the connection table.
+//! How an answer gets to its client: as far as the socket takes it, and then waiting for the client, or leaving the end
+//! to the connection table.
 
 use super::{After, End, Exchange, Gone, Loss, Released, SMALL, Speaks};
 use crate::net::client::Client;
@@ -48,8 +48,8 @@ impl Exchange {
         let _: Result<(), Gone> = self.lost(why);
     }
 
-    /// The stack-dump handler has claimed the answer, and cannot encrypt it: this one goes out as far as the client takes
-    /// it at once, and nothing after it.
+    /// The stack-dump handler has claimed the answer, and cannot encrypt it: this one goes out as far as the client
+    /// takes it at once, and nothing after it.
     pub fn say_last(&mut self, answer: &[u8]) {
         if !self.is_gone()
             && let Some(client) = &mut self.client
@@ -60,7 +60,7 @@ impl Exchange {
         }
     }
 
-    /// The stack-dump handler gives the answer.
+    /// The stack-dump handler has claimed the answer; a client without TLS stays open until it is sent.
     #[cold]
     fn forestalled<T>(&mut self) -> Result<T, Gone> {
         if !self.is_tls() {
@@ -119,7 +119,7 @@ impl Exchange {
         fits
     }
 
-    /// The next piece may be another thread's.
+    /// Lets other threads write.
     pub(super) fn end_turn(&mut self) {
         self.turns.writing = false;
         self.turns.held_back = 0;
@@ -170,7 +170,8 @@ impl Exchange {
         self.unsent.bytes.len() <= self.limits.room
     }
 
-    /// Sends the end of an answer that is complete, as far as the client takes it. `false`: the client has to be waited for.
+    /// Sends the end of an answer that is complete, as far as the client takes it. `false`: the client has to be waited
+    /// for.
     pub fn try_end(&mut self) -> bool {
         if self.is_gone() || self.send_with(&[]).is_err() {
             return true;
@@ -191,9 +192,10 @@ impl Exchange {
         }
     }
 
-    /// Looks for the client when nothing is sent, which would tell, at most every 100 ms. `true`: it is gone. A connection that
-    /// was reset, or a unix socket that was closed, is enough. A client that sends no more may still read (`nc -N`); over TCP one
-    /// that has closed looks the same until something is sent. Such a client is waited for as long as `socket-timeout` says.
+    /// Looks whether the client is there, at most every 100 ms, since nothing is sent, which would fail otherwise.
+    /// `true`: it is gone. A connection that was reset, or a unix socket that was closed, is enough. A client that
+    /// sends no more may still read (`nc -N`); over TCP one that has closed looks the same until something is sent.
+    /// Such a client is waited for as long as `socket-timeout` says.
     pub fn look_for_client(&mut self) -> bool {
         let now = clock::monotonic_us();
         if self.is_gone() || now < self.progress.look_at_us {
@@ -216,8 +218,9 @@ impl Exchange {
         self.is_gone()
     }
 
-    /// The application has yielded nothing. `true`: that is enough for an answer that can have no bytes; for one to HEAD at
-    /// once, for another when `socket-timeout` is over, since code of the application may stand behind its pieces.
+    /// The application has yielded nothing. `true`: that is enough for an answer that can have no bytes; for one to
+    /// HEAD at once, for another when `socket-timeout` is over, since code of the application may stand behind its
+    /// pieces.
     pub fn note_empty_piece(&mut self) -> bool {
         if !self.head.is_set() || self.asked.is_head {
             return self.head.is_set();

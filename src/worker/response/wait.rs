@@ -1,6 +1,6 @@
-//! The one place where a request waits for its client. An exchange is locked for single steps that never wait; whoever
-//! has to wait unlocks it first, and finds out afterwards whether the request is still the same. So no thread holds up
-//! another, and the core, which alone ends requests, is held up by nobody.
+//! The one place where a request waits for its client. An exchange is locked for single steps that never wait. A thread
+//! that has to wait unlocks it first, and compares the request's number afterwards. So no thread holds up another, nor
+//! the core, which alone ends requests.
 
 use super::{Exchange, Gone, Loss, Outcome, Released, Sent, WriteError};
 use crate::net::client::Client;
@@ -117,7 +117,7 @@ impl SharedExchange {
         SharedExchange { exchange: Mutex::new(exchange), wait: Box::new(Blocking) }
     }
 
-    /// For one step that does not wait. Whoever holds this never takes the GIL.
+    /// For one step that does not wait. The holder never takes the GIL.
     #[inline]
     pub fn lock(&self) -> Guard<'_> {
         self.exchange.lock()
@@ -167,7 +167,8 @@ impl SharedExchange {
 
     // ── the body of the request ──
 
-    /// One step of a read, if no other thread's read is under way; `None`: that was not enough, and there has to be a wait.
+    /// One step of a read, if no other thread's read is under way; `None`: that was not enough, and there has to be a
+    /// wait.
     pub fn read_now(&self, serial: u64, step: &mut ReadStep<'_>) -> Option<Result<(), BodyError>> {
         let mut exchange = self.try_lock()?;
         if exchange.serial != serial {
@@ -319,8 +320,8 @@ impl SharedExchange {
         }
     }
 
-    /// Sends `length` bytes of a file from `offset`. Not while attached to the interpreter. What the client does not take
-    /// now is left to the connection table where that is allowed.
+    /// Sends `length` bytes of a file from `offset`. Not while attached to the interpreter. What the client does not
+    /// take now is left to the connection table where that is allowed.
     pub fn send_file(
         &self,
         serial: u64,
@@ -362,8 +363,8 @@ impl SharedExchange {
         Ok(exchange)
     }
 
-    /// Ends the request for everybody: sends what is left, waiting for the client where the connection table may not, and
-    /// hands back the connection. Not while attached to the interpreter.
+    /// Ends the request for all threads: sends what is left, waiting for the client where the connection table may not,
+    /// and hands back the connection. Not while attached to the interpreter.
     pub fn finish(&self) -> Finished {
         let mut exchange = self.lock();
         exchange.end_for_others();

@@ -63,7 +63,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("video/webm", "webm"),
 ];
 
-/// Bytes that nobody has named: a browser must not guess that they are a page.
+/// Files of unknown type: a browser must not guess that they are a page.
 const UNKNOWN: &[u8] = b"application/octet-stream";
 
 #[derive(Debug, Default)]

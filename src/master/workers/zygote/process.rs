@@ -82,7 +82,8 @@ fn serve_requests(
         }
         let ForkRequest { slot, id, assignment } = ForkRequest::from_bytes(request);
         let worker = Setup { slot, id, assignment, ..setup.clone() };
-        // A worker that inherited what the zygote was told (TERM, HUP) would ask for a successor, and that one, too.
+        // A worker that inherited the zygote's pending signals (TERM, HUP) would ask for a successor, which would
+        // inherit them, too.
         signal::take_noted();
         let forked = process::fork_orphan(
             runtime.hooks(),
