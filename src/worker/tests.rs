@@ -18,7 +18,7 @@ use crate::log::buffers::LogBuffers;
 use crate::net::client::Client;
 use crate::net::listener::Bound;
 use crate::policy::admission::{SHORT_US, YOUNG_US};
-use crate::policy::placement::Load;
+use crate::policy::placement::{Load, Place};
 use crate::shm::scoreboard::{Command, ENCRYPTED, RestartRequest, Scoreboard, Stage};
 use crate::sys::epoll::Events;
 use crate::sys::threads::ThreadProbe;
@@ -365,7 +365,7 @@ fn an_idle_neighbour_is_given_a_connection() {
     idle.context.slot.in_flight().store(1, Relaxed);
     assert_eq!(busy.handoff.better_place(&busy.context, mine), None);
     idle.context.slot.in_flight().store(0, Relaxed);
-    assert_eq!(busy.handoff.better_place(&busy.context, mine), Some(1));
+    assert_eq!(busy.handoff.better_place(&busy.context, mine), Some(Place::Oldest(1)));
     assert!(give::give(&busy, conn, 1).is_none());
     assert_eq!(given(&idle).unwrap(), b"GET /");
     assert!(given(&idle).is_none() && busy.table.is_empty());

@@ -135,6 +135,9 @@ impl Thread {
             // A signal that came while the application ran has interrupted no wait.
             return if signal::has_noted() { Some(Next::Signal) } else { self.accept_blocking() };
         }
+        if self.take_given_first() {
+            return None;
+        }
         let arrival = self.wait(look_again);
         if look_again.is_some() {
             self.shared.acceptor.held.end_look();
@@ -174,10 +177,6 @@ impl Thread {
             }
             Arrival::Given => {
                 let conn = give::take_given(&self.shared);
-                if self.shared.acceptor.is_alone_with_table() {
-                    // Each wait reports the mailbox once. What else is there comes with the next.
-                    give::keep_given(&self.shared);
-                }
                 conn.is_some_and(|conn| self.read_or_hold(conn))
             }
             Arrival::Interrupted => return Some(Next::Signal),
@@ -335,6 +334,16 @@ impl Thread {
         let taken = dispatch::read(&mut self.core, conn);
         self.see_to_leftovers();
         taken.is_request()
+    }
+
+    /// What others have given to a worker with one thread has waited for long, and would wait behind all that came with
+    /// the last wait. `true`: it is read next.
+    fn take_given_first(&mut self) -> bool {
+        let slot = self.shared.context.slot;
+        if self.intake.left() > 0 && slot.mailbox_len().load(Relaxed) > 0 {
+            self.again.extend(give::take_given(&self.shared));
+        }
+        !self.again.is_empty()
     }
 
     /// What the core has left of a connection is read before the next wait, or looked after while requests run.

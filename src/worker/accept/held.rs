@@ -40,26 +40,24 @@ impl Held {
         self.slot.waiting().store(keys.len() as u64, Relaxed);
     }
 
-    /// Takes the connection that has waited longest out of the table, or the first that is `wanted`. A key may stand for
-    /// one that has left the table meanwhile.
+    /// Takes the connection that has waited longest out of the table, of those that are `wanted`.
     pub fn take(&self, table: &ConnTable, wanted: impl Fn(&Conn) -> bool) -> Option<Conn> {
-        let mut keys = self.keys.lock();
-        let mut index = 0;
-        let mut taken = None;
-        let mut places = table.lock();
-        while let Some(&(_, key)) = keys.get(index) {
-            match places.get(key) {
-                Some(conn) if !wanted(conn) => index += 1,
-                found => {
-                    let is_there = found.is_some();
-                    keys.remove(index);
-                    if is_there {
-                        taken = places.take(key);
-                        break;
-                    }
-                }
-            }
+        let (mut keys, mut places) = (self.keys.lock(), table.lock());
+        // A key may stand for one that has left the table meanwhile.
+        while keys.front().is_some_and(|&(_, key)| places.get(key).is_none()) {
+            keys.pop_front();
         }
+        let first = keys.iter().position(|&(_, key)| places.get(key).is_some_and(&wanted));
+        let taken = first.and_then(|index| keys.remove(index)).and_then(|(_, key)| places.take(key));
+        self.publish(&keys);
+        taken
+    }
+
+    /// Takes the one that came last.
+    pub fn take_last(&self, table: &ConnTable, wanted: impl Fn(&Conn) -> bool) -> Option<Conn> {
+        let (mut keys, mut places) = (self.keys.lock(), table.lock());
+        let last = keys.iter().rposition(|&(_, key)| places.get(key).is_some_and(&wanted));
+        let taken = last.and_then(|index| keys.remove(index)).and_then(|(_, key)| places.take(key));
         self.publish(&keys);
         taken
     }

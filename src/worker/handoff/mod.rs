@@ -14,7 +14,7 @@ pub mod work;
 use super::conn::Conn;
 use super::context::Context;
 use super::setup::Setup;
-use crate::policy::placement::{self, Load};
+use crate::policy::placement::{self, Load, Place};
 use crate::shm::scoreboard::{Command, Stage};
 use crate::sys::clock;
 use mailbox::Mailbox;
@@ -80,8 +80,8 @@ impl Handoff {
         }
     }
 
-    /// A worker that would begin a request sooner than this one, which has so much to do.
-    pub fn better_place(&self, context: &Context, mine: Load) -> Option<usize> {
+    /// Where a request would begin sooner than in this worker, which has so much to do.
+    pub fn better_place(&self, context: &Context, mine: Load) -> Option<Place> {
         if mine.waiting == 0 || !self.has_neighbours(context) {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use super::encode::is_movable;
 use super::give;
-use crate::policy::placement::Load;
+use crate::policy::placement::{Load, Place};
 use crate::sys::clock;
 use crate::worker::conn::{Conn, upkeep};
 use crate::worker::shared::Shared;
@@ -29,7 +29,11 @@ fn put(shared: &Shared, conn: Conn) {
 pub fn spread(shared: &Shared, keys: impl Iterator<Item = usize>, mut waiting: u64, since_us: u64) {
     for key in keys {
         let mine = Load { in_flight: 1, waiting, begun_us: clock::monotonic_us(), oldest_us: since_us };
-        let Some(slot) = shared.handoff.better_place(&shared.context, mine) else { return };
+        let Some(Place::Oldest(slot) | Place::Youngest(slot)) =
+            shared.handoff.better_place(&shared.context, mine)
+        else {
+            return;
+        };
         if !shared.table.lock().get(key).is_some_and(is_movable) {
             continue;
         }
@@ -42,12 +46,16 @@ pub fn spread(shared: &Shared, keys: impl Iterator<Item = usize>, mut waiting: u
     }
 }
 
-/// Gives the connections that have waited longest to workers that will begin their requests sooner.
+/// Gives connections to workers that will begin their requests sooner.
 pub fn relieve(shared: &Shared) {
     for _ in 0..MAX_AT_ONCE {
         let mine = shared.handoff.load(&shared.context, shared.context.slot_index);
-        let Some(slot) = shared.handoff.better_place(&shared.context, mine) else { return };
-        let Some(conn) = shared.acceptor.held.take(&shared.table, is_movable) else { return };
+        let Some(place) = shared.handoff.better_place(&shared.context, mine) else { return };
+        let (slot, taken) = match place {
+            Place::Oldest(slot) => (slot, shared.acceptor.held.take(&shared.table, is_movable)),
+            Place::Youngest(slot) => (slot, shared.acceptor.held.take_last(&shared.table, is_movable)),
+        };
+        let Some(conn) = taken else { return };
         if let Some(kept) = give::give_from_table(shared, conn, slot) {
             return put(shared, kept);
         }

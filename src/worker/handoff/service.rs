@@ -10,7 +10,7 @@ use super::{give, queueing, work};
 use crate::base::reason::reason;
 use crate::log;
 use crate::net::client::Client;
-use crate::policy::placement::Load;
+use crate::policy::placement::{Load, Place};
 use crate::shm::scoreboard::{Command, Phase};
 use crate::sys::epoll::{self, Epoll, Events};
 use crate::sys::{clock, signal, waiter};
@@ -169,7 +169,10 @@ fn has_neighbour_at_rest(shared: &Shared) -> bool {
 
 /// Where one that waits behind one request would begin at once.
 fn idle_neighbour(shared: &Shared) -> Option<usize> {
-    shared.handoff.better_place(&shared.context, Load { in_flight: 1, waiting: 1, begun_us: 0, oldest_us: 0 })
+    let mine = Load { in_flight: 1, waiting: 1, begun_us: 0, oldest_us: u64::MAX };
+    match shared.handoff.better_place(&shared.context, mine)? {
+        Place::Oldest(slot) | Place::Youngest(slot) => Some(slot),
+    }
 }
 
 /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
@@ -256,7 +259,8 @@ fn pass_on(shared: &Shared, mut conn: Conn, waiting: u64) {
     // What has been left to a core still is.
     let wanted = conn.events & !epoll::ONESHOT;
     if is_movable(&conn)
-        && let Some(slot) = shared.handoff.better_place(&shared.context, mine)
+        && let Some(Place::Oldest(slot) | Place::Youngest(slot)) =
+            shared.handoff.better_place(&shared.context, mine)
     {
         let Some(kept) = give::give_from_table(shared, conn, slot) else { return };
         conn = kept;

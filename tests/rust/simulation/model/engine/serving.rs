@@ -3,7 +3,7 @@
 use super::{Connections, Event, Simulation};
 use crate::model::rules::{Admits, Places, Snapshot};
 use rwsgi::policy::admission::{Admission, Machine, Running, SHORT_US};
-use rwsgi::policy::placement::{Load, better_place};
+use rwsgi::policy::placement::{Load, Place, better_place};
 use std::time::Duration;
 
 /// To send a connection to another process, which has to wake up for it.
@@ -146,13 +146,17 @@ impl Simulation {
         }
         let others = (0..self.setup.processes).filter(|&other| other != process);
         let others = others.map(|other| (other, self.load(other)));
-        let Some(other) = better_place(self.load(process), others) else { return Some(wait_us) };
-        self.give(process, other);
+        let Some(place) = better_place(self.load(process), others) else { return Some(wait_us) };
+        self.give(process, place);
         None
     }
 
-    fn give(&mut self, from: usize, to: usize) {
-        let client = self.processes[from].held.pop_front().unwrap();
+    fn give(&mut self, from: usize, place: Place) {
+        let held = &mut self.processes[from].held;
+        let (client, to) = match place {
+            Place::Oldest(to) => (held.pop_front().unwrap(), to),
+            Place::Youngest(to) => (held.pop_back().unwrap(), to),
+        };
         self.processes[to].given += 1;
         self.outcome.gives += 1;
         self.plan(GIVE_US, Event::Given { client, process: to });
