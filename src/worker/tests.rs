@@ -261,6 +261,22 @@ fn what_waits_goes_where_it_is_begun_sooner() {
     assert_eq!((0..3).filter(|_| given(&idle).is_some()).count(), 2);
 }
 
+#[test]
+fn a_thread_that_begins_what_waited_leaves_the_listeners_to_another() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    let (mut client, conn) = server.connect(&shared);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+    let mut other = intake(&shared, 4);
+    queueing::hold(&shared, conn);
+    shared.acceptor.set_refusing(true);
+    trouble::set_listening(&shared, false);
+    assert_eq!(Thread::new(shared.clone(), 7).unwrap().advance(), Next::Run);
+    // It may run for long. The other, which waits without a limit, puts them back.
+    assert!(!shared.acceptor.is_refusing() && shared.acceptor.has_stopped_listening());
+    assert!(matches!(wait(&shared, &mut other), Arrival::Called));
+}
+
 // The table.
 
 fn ready(shared: &Shared) -> Vec<usize> {
@@ -399,6 +415,25 @@ fn a_worker_that_retires_passes_its_connections_on() {
     assert_eq!(old.context.slot.stage(), Stage::Retiring);
     assert!(old.table.is_empty() && old.acceptor.has_stopped_listening());
     assert_eq!((0..4).filter(|_| given(&new).is_some()).count(), clients.len());
+}
+
+#[test]
+fn a_worker_that_leaves_loses_nothing_that_waits_to_be_begun() {
+    for (command, protocol) in [Command::Retire, Command::Drain]
+        .into_iter()
+        .flat_map(|command| [Protocol::Http, Protocol::Uwsgi].map(|protocol| (command, protocol)))
+    {
+        let server = Server::http();
+        let (old, new) = (server.worker(0), server.worker(1));
+        let (mut client, conn) = server.connect(&old);
+        client.write_all(b"GET").unwrap();
+        queueing::hold(&old, Conn { protocol, ..conn });
+        old.lifeline.set_command(command);
+        let mut again = VecDeque::new();
+        let is_over = lifecycle::leave(&old, command, &mut again);
+        assert_eq!(is_over, command == Command::Retire);
+        assert_eq!((again.len(), given(&new).is_some()), if is_over { (0, true) } else { (1, false) });
+    }
 }
 
 #[test]

@@ -68,9 +68,9 @@ impl Held {
         self.slot.waiting().store(0, Relaxed);
     }
 
-    /// Does something wait here that no thread looks after?
-    pub fn wants_look(&self) -> bool {
-        !self.is_empty() && !self.is_looked_after.load(Acquire)
+    /// Does a thread look again in a moment?
+    pub fn is_looked_after(&self) -> bool {
+        self.is_looked_after.load(Acquire)
     }
 
     /// The calling thread looks again in a moment, until [`Held::end_look`]. `false`: another does.

@@ -266,9 +266,11 @@ impl Acceptor {
         }
     }
 
-    /// A thread begins a request: what else waits is another's to look at.
+    /// A thread begins a request: what else waits is another's to look at, and listeners that are out of the epoll. That
+    /// one may have been waiting without a limit since before they were taken out.
     pub fn nudge(&self) {
-        if let Some(crew) = self.crew.as_ref().filter(|_| self.held.wants_look()) {
+        let Some(crew) = &self.crew else { return };
+        if (!self.held.is_empty() || self.has_stopped_listening()) && !self.held.is_looked_after() {
             crew.nudge();
         }
     }

@@ -114,9 +114,9 @@ impl Places {
         self.take_where(|conn| conn.overdue(now_us, limits).is_some())
     }
 
-    /// Takes out all HTTP connections that wait for a request, or the rest of its head.
+    /// Takes out all HTTP connections that wait for a request, or the rest of its head, and all that wait to be begun.
     pub fn take_waiting(&mut self) -> Vec<Conn> {
-        self.take_where(|conn| conn.protocol == Protocol::Http && conn.awaits_head())
+        self.take_where(|conn| conn.awaits_head() && (conn.protocol == Protocol::Http || conn.ready_us != 0))
     }
 
     /// Takes out all HTTP connections that wait for a request, or for the rest of one.

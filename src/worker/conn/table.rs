@@ -102,9 +102,10 @@ impl ConnTable {
 
     // ── connections ──
 
-    /// Takes a connection until it is readable or writable.
+    /// Takes a connection until it is readable or writable. It is the client's turn: its time runs.
     #[inline]
     pub fn keep(&self, mut conn: Conn) -> RequestMemory {
+        conn.ready_us = 0;
         let wanted = conn.awaited();
         self.watch(conn, wanted)
     }
