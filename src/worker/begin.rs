@@ -44,11 +44,14 @@ fn look_at_held(core: &mut Core, intake: &mut Intake) -> Look {
     let shared = core.shared.clone();
     let acceptor = &shared.acceptor;
     if !core.claim_alone() {
-        if !acceptor.held.begin_look() {
+        let is_looker = acceptor.held.begin_look();
+        if !is_looker && !acceptor.expects_waits() {
             return Look::Wait(None);
         }
         match core.try_claim() {
-            Claim::Granted => acceptor.held.end_look(),
+            Claim::Granted if is_looker => acceptor.held.end_look(),
+            Claim::Granted => {}
+            _ if !is_looker => return Look::Wait(None),
             Claim::Soon(time) => {
                 trouble::check_wait(&shared, acceptor.doze(intake, time));
                 acceptor.held.end_look();
@@ -92,15 +95,19 @@ pub fn spread(core: &Core, intake: &Intake) {
 #[inline]
 pub fn read_or_hold(core: &mut Core, conn: Conn) -> Option<Conn> {
     let acceptor = &core.shared.acceptor;
-    let waits = acceptor.has_crew()
-        && conn.may_begin_request()
-        && core.shared.lifeline.command().serves()
-        && (!acceptor.held.is_empty() || !core.claim_alone());
-    if waits {
-        queueing::hold(&core.shared, conn);
-        return None;
+    if !acceptor.has_crew() || !conn.may_begin_request() || !core.shared.lifeline.command().serves() {
+        return Some(conn);
     }
-    Some(conn)
+    if acceptor.held.is_empty() && may_begin_at_once(core) {
+        return Some(conn);
+    }
+    queueing::hold(&core.shared, conn);
+    None
+}
+
+/// Claims the next request without waiting for the end of what has just begun.
+fn may_begin_at_once(core: &mut Core) -> bool {
+    core.claim_alone() || (core.shared.acceptor.expects_waits() && core.try_claim() == Claim::Granted)
 }
 
 /// A listener has a connection. `true`: it is to be accepted and read.

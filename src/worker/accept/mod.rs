@@ -36,6 +36,9 @@ pub const MAX_ACCEPT_WAIT: Duration = Duration::from_millis(500);
 /// How long a thread stays parked when nobody wakes it.
 const MAX_PARK: Duration = Duration::from_secs(30);
 
+/// The shortest time until a thread looks again.
+const MIN_DOZE_US: u64 = 50;
+
 /// How the workers of a server wait for connections.
 #[derive(Clone)]
 pub enum Accepting {
@@ -229,16 +232,21 @@ impl Acceptor {
         is_first
     }
 
+    /// Do the requests of this process mostly wait, for a database, say?
+    pub fn expects_waits(&self) -> bool {
+        self.looks.expects_waits()
+    }
+
     fn refusal(&self, context: &Context) -> Claim {
         let since_begin = clock::monotonic_us().saturating_sub(context.slot.begun_us().load(Relaxed));
-        if since_begin < SHORT_US {
-            return Claim::Soon(Duration::from_micros(SHORT_US - since_begin));
+        let is_young = since_begin < SHORT_US || is_about_to_begin(context);
+        if is_young && !self.looks.expects_waits() {
+            return Claim::Soon(Duration::from_micros(SHORT_US.saturating_sub(since_begin).max(MIN_DOZE_US)));
         }
-        if is_about_to_begin(context) {
-            return Claim::Soon(Duration::from_micros(SHORT_US));
-        }
-        match self.looks.admit(context) {
+        match self.looks.admit(context, is_young) {
             Admission::Begin => Claim::Granted,
+            // It waits in a moment, most probably.
+            Admission::Wait(_) if is_young => Claim::Soon(Duration::from_micros(MIN_DOZE_US)),
             Admission::Wait(time) => Claim::Refused(time),
         }
     }
