@@ -2,13 +2,28 @@
 
 use crate::shm::scoreboard::Command;
 use crate::worker::shared::Shared;
+use std::sync::atomic::Ordering::Relaxed;
 
-/// A request has begun, and is on the scoreboard.
+/// A request has begun, and is on the scoreboard. As long as a thread is free, that one looks after the table.
 #[inline]
+pub fn notify_of_request(shared: &Shared) {
+    let context = &shared.context;
+    // The last of several threads that begin one sees that all are busy.
+    let all_busy = || context.slot.in_flight().load(Relaxed) >= context.scoreboard.threads() as u64;
+    notify_if(shared, all_busy);
+}
+
+/// Threads look at nothing: they are on pause.
 pub fn notify(shared: &Shared) {
+    notify_if(shared, || true);
+}
+
+#[inline]
+fn notify_if(shared: &Shared, is_needed: impl FnOnce() -> bool) {
     let standby = &shared.handoff.standby;
     if standby.is_there()
         && standby.sleeper.is_asleep()
+        && is_needed()
         && shared.acceptor.watches_table()
         && is_there(shared)
     {

@@ -32,7 +32,7 @@ pub fn show(core: &mut Core, client: u64) {
     } else {
         slot.in_flight().store(1, Relaxed);
     }
-    work::notify(&core.shared);
+    work::notify_of_request(&core.shared);
 }
 
 /// Sends what is left of the answer, closes, counts and logs.
