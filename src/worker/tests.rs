@@ -464,6 +464,26 @@ fn a_worker_that_drains_reads_what_has_come() {
     assert!(lifecycle::leave(&last, Command::Drain, &mut again));
 }
 
+#[test]
+fn the_standby_poller_sleeps_while_a_thread_is_free() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    let standby = &shared.handoff.standby;
+    assert!(standby.start_with(|| true));
+    std::thread::scope(|scope| {
+        let sleeps = scope.spawn(|| standby.sleeper.sleep(|| false, || false));
+        while !standby.sleeper.is_asleep() {
+            process::yield_now();
+        }
+        shared.context.slot.in_flight().store(THREADS as u64 - 1, Relaxed);
+        work::notify_begin(&shared);
+        assert!(standby.sleeper.is_asleep());
+        shared.context.slot.in_flight().store(THREADS as u64, Relaxed);
+        work::notify_begin(&shared);
+        sleeps.join().unwrap();
+    });
+}
+
 // The master, and harakiri.
 
 #[test]
