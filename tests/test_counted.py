@@ -15,7 +15,7 @@ from harness.counted import MODES, Endpoint, Load, Mode
 from harness.http import Connection, request
 from harness.server import Server
 from harness.tls import Authority
-from harness.wait import until
+from harness.wait import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -53,13 +53,16 @@ def nothing_lost(books: Books) -> None:
 
 
 def count(server: Server, event: str, mode: str, endpoint: Endpoint, seconds: float = SECONDS) -> Books:
-    """For some time, and as long as a busy machine needs to have answered a hundred requests."""
+    """For some time, and as long as a busy machine needs for a hundred answers and two of the events."""
     end = time.monotonic() + seconds
+    happens = drivers(event, server)
     with Load(endpoint, MODES[mode]) as load:
-        return load.run(
-            events=drivers(event, server),
-            until=lambda: time.monotonic() >= end and load.books.answered > 100,
-        )
+
+        def is_over() -> bool:
+            has_happened = all(event.count > 1 for event in happens)
+            return time.monotonic() >= end and load.books.answered > 100 and has_happened
+
+        return load.run(events=happens, seconds=PATIENCE, until=is_over)
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -99,7 +99,7 @@ def forks_beside_readers(body, use):
     readers = [threading.Thread(target=reads) for _ in range(2)]
     for reader in readers:
         reader.start()
-    ends = (status_of_child(uses) for _ in range(100))
+    ends = (status_of_child(uses) for _ in range(40))
     hung = next((status for status in ends if status), 0)
     is_over.set()
     for reader in readers:

@@ -99,22 +99,24 @@ fn watch_once(shared: &Shared, events: &mut Events, pace: &mut Pace) {
         Some(_) => (0, pace.busy.saturating_add(1)),
         None => (pace.quiet.saturating_add(1), 0),
     };
+    if busy_for.is_some_and(|time| time >= LONG_REQUEST_US) {
+        return stand_in(shared, events, pace);
+    }
+    pace.flow = None;
     match busy_for {
-        Some(LONG_REQUEST_US..) => return stand_in(shared, events, pace),
         Some(_) if pace.busy > SATURATED => {
             if has_neighbour_at_rest(shared) {
                 look(shared, events, None);
             }
             std::thread::park_timeout(LOOK);
         }
-        Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US - time)),
+        Some(time) => std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US.saturating_sub(time))),
         // Of several threads one is at rest, most of the time.
         None if pace.quiet <= QUIET && !shared.acceptor.has_crew() => {
             std::thread::park_timeout(Duration::from_micros(LONG_REQUEST_US))
         }
         None => sleep(shared),
     }
-    pace.flow = None;
 }
 
 /// Every thread has been busy for long: what they would do for the table is done here.
