@@ -20,7 +20,7 @@ use crate::net::listener::Bound;
 use crate::policy::admission::{SHORT_US, YOUNG_US};
 use crate::policy::placement::{Load, Place};
 use crate::shm::scoreboard::{Command, ENCRYPTED, RestartRequest, Scoreboard, Stage};
-use crate::sys::epoll::Events;
+use crate::sys::epoll::{self, Events};
 use crate::sys::threads::ThreadProbe;
 use crate::sys::{clock, io, process, waiter};
 use std::collections::VecDeque;
@@ -275,6 +275,24 @@ fn a_thread_that_begins_what_waited_leaves_the_listeners_to_another() {
     // It may run for long. The other, which waits without a limit, puts them back.
     assert!(!shared.acceptor.is_refusing() && shared.acceptor.has_stopped_listening());
     assert!(matches!(wait(&shared, &mut other), Arrival::Called));
+}
+
+#[test]
+fn a_new_client_has_its_turn_while_others_are_held() {
+    let server = Server::http();
+    let shared = server.worker(0);
+    let (clients, conns): (Vec<_>, Vec<_>) = (0..16).map(|_| server.connect(&shared)).unzip();
+    for (mut client, conn) in clients.iter().zip(conns) {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+        queueing::hold(&shared, conn);
+    }
+    let _new = TcpStream::connect(server.address).unwrap();
+    let waits_in_backlog = || epoll::is_readable(&shared.context.listeners[0].fd);
+    let mut thread = Thread::new(shared.clone(), 6).unwrap();
+    for _ in 0..12 {
+        while thread.advance() != Next::Run {}
+    }
+    assert!(!waits_in_backlog() && shared.context.slot.waiting().load(Relaxed) == 5);
 }
 
 // The table.

@@ -36,6 +36,8 @@ pub enum Next {
 
 /// Requests in a row from connections that have sent several at once, before the acceptor is asked again.
 const STREAK: u32 = 16;
+/// Requests in a row of those that were held, before the acceptor is asked again: new clients wait in the backlog.
+const HELD_STREAK: u32 = 4;
 /// How often a worker that leaves looks at its remaining connections.
 const LEAVING: Duration = Duration::from_millis(10);
 /// How long a thread waits while the table is full.
@@ -53,6 +55,8 @@ pub struct Thread {
     again: VecDeque<Conn>,
     /// How often in a row such a connection went first.
     pipelined: u32,
+    /// How many held requests were begun since the last look at what has come.
+    held: u32,
     drain_until_us: Option<u64>,
     backlogs_looked_at: usize,
 }
@@ -66,6 +70,7 @@ impl Thread {
             core: Core::new(shared.clone(), index),
             again: VecDeque::new(),
             pipelined: 0,
+            held: 0,
             drain_until_us: None,
             backlogs_looked_at: 0,
             shared,
@@ -109,13 +114,20 @@ impl Thread {
         let mut look_again = None;
         match shared.lifeline.command() {
             Command::Serve => {
+                if self.held >= HELD_STREAK
+                    && let Some(next) = self.poll()
+                {
+                    return Some(next);
+                }
                 match begin::look(&mut self.core, &mut self.intake) {
-                    Look::Begin(conn) => return self.read_claimed(conn).then_some(Next::Run),
+                    Look::Begin(conn) => {
+                        self.held += 1;
+                        return self.read_claimed(conn).then_some(Next::Run);
+                    }
                     Look::Again => return None,
                     Look::Wait(time) => look_again = time,
                 }
-                let Shared { acceptor, table, .. } = &*self.shared;
-                trouble::set_listening(&self.shared, !table.is_full() && !acceptor.is_refusing());
+                self.listen_if_possible();
             }
             Command::Pause => return self.wait_paused(),
             command => {
@@ -154,17 +166,37 @@ impl Thread {
         self.pipelined += 1;
         if self.pipelined > STREAK {
             self.pipelined = 0;
-            let arrival = self.wait(Some(Duration::ZERO));
-            if let Some(next) = self.handle(arrival) {
+            if let Some(next) = self.take_what_has_come() {
                 return Some(next);
             }
-            upkeep::sweep(&self.shared, clock::monotonic_us());
         }
         if self.shared.table.is_full() {
             trouble::set_listening(&self.shared, false);
         }
         let conn = self.again.pop_front()?;
         self.read(conn).then_some(Next::Run)
+    }
+
+    /// Where something is always held, and every thread busy, nobody would take a new client.
+    #[cold]
+    fn poll(&mut self) -> Option<Next> {
+        self.listen_if_possible();
+        self.take_what_has_come()
+    }
+
+    fn listen_if_possible(&self) {
+        let Shared { acceptor, table, .. } = &*self.shared;
+        trouble::set_listening(&self.shared, !table.is_full() && !acceptor.is_refusing());
+    }
+
+    /// Takes what has come, without waiting.
+    fn take_what_has_come(&mut self) -> Option<Next> {
+        let arrival = self.wait(Some(Duration::ZERO));
+        let next = self.handle(arrival);
+        if next.is_none() {
+            upkeep::sweep(&self.shared, clock::monotonic_us());
+        }
+        next
     }
 
     fn handle(&mut self, arrival: Arrival) -> Option<Next> {
@@ -200,6 +232,7 @@ impl Thread {
     // ── waiting ──
 
     fn wait(&mut self, look_again: Option<Duration>) -> Arrival {
+        self.held = 0;
         let timeout = [self.timeout(), look_again].into_iter().flatten().min();
         let Shared { acceptor, table, context, .. } = &*self.shared;
         if acceptor.is_alone_with_table() && self.intake.left() == 0 {
