@@ -11,6 +11,8 @@ use super::conn::{Conn, upkeep};
 use super::core::Core;
 use super::handoff::queueing;
 use super::incoming;
+use super::lifecycle;
+use crate::shm::scoreboard::Command;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
@@ -94,8 +96,12 @@ pub fn spread(core: &Core, intake: &Intake) {
 /// A connection has something to be read. Returns it if that is to be done now: it may have been claimed.
 #[inline]
 pub fn read_or_hold(core: &mut Core, conn: Conn) -> Option<Conn> {
+    let command = core.shared.lifeline.command();
+    if !command.serves() {
+        return read_or_pass_on(core, conn, command);
+    }
     let acceptor = &core.shared.acceptor;
-    if !acceptor.has_crew() || !conn.may_begin_request() || !core.shared.lifeline.command().serves() {
+    if !acceptor.has_crew() || !conn.may_begin_request() {
         return Some(conn);
     }
     if acceptor.held.is_empty() && may_begin_at_once(core) {
@@ -103,6 +109,15 @@ pub fn read_or_hold(core: &mut Core, conn: Conn) -> Option<Conn> {
     }
     queueing::hold(&core.shared, conn);
     None
+}
+
+/// A worker that retires begins no request that another can: under load there would be no end of them.
+#[cold]
+fn read_or_pass_on(core: &Core, conn: Conn, command: Command) -> Option<Conn> {
+    if command != Command::Retire || !conn.may_begin_request() {
+        return Some(conn);
+    }
+    lifecycle::give_to_successor(&core.shared, conn)
 }
 
 /// Claims the next request without waiting for the end of what has just begun.

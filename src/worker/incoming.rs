@@ -4,8 +4,16 @@ use super::accept::trouble;
 use super::conn::Conn;
 use super::core::Core;
 use super::dispatch;
+use super::lifecycle;
 use super::shared::Shared;
-use crate::sys::epoll;
+use crate::config::Protocol;
+use crate::net::client::Client;
+use crate::sys::{clock, epoll};
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// How long a thread waits after an accept that failed.
+const FAILED: Duration = Duration::from_millis(10);
 
 /// What an attempt to accept has brought.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,6 +22,41 @@ pub enum Accepted {
     /// A connection that has no request to run now.
     Connection,
     Request,
+}
+
+/// What the only thread of a worker has waited for in accept(2).
+pub enum Alone {
+    Connection(Conn),
+    /// It is to look at signals and commands.
+    Signal,
+    Nothing,
+}
+
+/// Waits in accept(2) for a connection of the only listener.
+pub fn wait_alone(shared: &Shared) -> Alone {
+    match shared.context.listeners[0].wait_accept() {
+        Ok(client) => {
+            let client = Client::plain(client);
+            return Alone::Connection(Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us()));
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Alone::Signal,
+        Err(error) => {
+            let is_over = error.kind() == ErrorKind::WouldBlock;
+            if is_over {
+                shared.log.access.flush();
+            }
+            if shared.lifeline.has_lost_its_master() {
+                lifecycle::set_orphaned(shared);
+            }
+            if is_over {
+                // A signal that came just before the wait has not interrupted it.
+                return Alone::Signal;
+            }
+            trouble::accept_failed(shared, &error);
+            epoll::sleep(FAILED);
+        }
+    }
+    Alone::Nothing
 }
 
 /// Accepts from a listener.

@@ -80,7 +80,7 @@ pub fn clear_table_unattended(shared: &Shared) {
 }
 
 /// Gives a connection to a worker that stays, or returns it.
-fn give_to_successor(shared: &Shared, conn: Conn) -> Option<Conn> {
+pub fn give_to_successor(shared: &Shared, conn: Conn) -> Option<Conn> {
     if !is_movable(&conn) {
         return Some(conn);
     }

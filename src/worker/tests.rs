@@ -2,10 +2,12 @@
 
 use super::accept::intake::{Arrival, Intake};
 use super::accept::{Accepting, Claim, Post, queues, trouble};
+use super::begin;
 use super::conn::keep;
 use super::conn::table::{CONNECTION, RequestMemory};
 use super::conn::{Conn, State, linger, upkeep};
 use super::context::Context;
+use super::core::Core;
 use super::handoff::{give, mailbox, queueing, work};
 use super::harakiri::answers;
 use super::lifecycle;
@@ -452,6 +454,21 @@ fn a_worker_that_leaves_loses_nothing_that_waits_to_be_begun() {
         assert_eq!(is_over, command == Command::Retire);
         assert_eq!((again.len(), given(&new).is_some()), if is_over { (0, true) } else { (1, false) });
     }
+}
+
+#[test]
+fn a_worker_that_retires_begins_nothing_that_another_can() {
+    let server = Server::http();
+    let (old, new) = (server.worker(0), server.worker(1));
+    let (_client, conn) = server.connect(&old);
+    old.lifeline.set_command(Command::Retire);
+    let mut core = Core::new(old.clone(), 6);
+    assert!(begin::read_or_hold(&mut core, conn).is_none());
+    assert!(given(&new).is_some());
+    // The last one serves it.
+    let (_client, conn) = server.connect(&old);
+    old.lifeline.set_command(Command::Drain);
+    assert!(begin::read_or_hold(&mut core, conn).is_some());
 }
 
 #[test]

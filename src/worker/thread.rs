@@ -8,17 +8,14 @@ use super::conn::table::SWEEP_US;
 use super::conn::{Conn, upkeep};
 use super::core::Core;
 use super::handoff::{give, service, work};
-use super::incoming::{self, Accepted};
+use super::incoming::{self, Accepted, Alone};
 use super::request::lifecycle as request;
 use super::shared::Shared;
 use super::{dispatch, lifecycle};
-use crate::config::Protocol;
 use crate::log;
-use crate::net::client::Client;
 use crate::shm::scoreboard::{Command, RestartRequest};
-use crate::sys::{clock, epoll, listeners, orphan, signal, waiter};
+use crate::sys::{clock, listeners, orphan, signal, waiter};
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
@@ -42,8 +39,6 @@ const HELD_STREAK: u32 = 4;
 const LEAVING: Duration = Duration::from_millis(10);
 /// How long a thread waits while the table is full.
 const TABLE_FULL: Duration = Duration::from_millis(20);
-/// How long a thread waits after an accept that failed.
-const FAILED: Duration = Duration::from_millis(10);
 /// How long a stopping worker takes what waits in the backlog of a listener that stays open for the next server.
 const DRAIN_US: u64 = 500_000;
 
@@ -291,30 +286,11 @@ impl Thread {
     }
 
     fn accept_blocking(&mut self) -> Option<Next> {
-        let shared = &*self.shared;
-        match shared.context.listeners[0].wait_accept() {
-            Ok(client) => {
-                let conn = Conn::new(Client::plain(client), Protocol::Uwsgi, 0, clock::monotonic_us());
-                return self.read(conn).then_some(Next::Run);
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Some(Next::Signal),
-            Err(error) => {
-                let is_over = error.kind() == ErrorKind::WouldBlock;
-                if is_over {
-                    shared.log.access.flush();
-                }
-                if shared.lifeline.has_lost_its_master() {
-                    lifecycle::set_orphaned(shared);
-                }
-                if is_over {
-                    // A signal that came just before the wait has not interrupted it.
-                    return Some(Next::Signal);
-                }
-                trouble::accept_failed(shared, &error);
-                epoll::sleep(FAILED);
-            }
+        match incoming::wait_alone(&self.shared) {
+            Alone::Connection(conn) => self.read(conn).then_some(Next::Run),
+            Alone::Signal => Some(Next::Signal),
+            Alone::Nothing => None,
         }
-        None
     }
 
     /// A listener has a connection. `true`: there is a request to run.
