@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 fn explore() {
     explored(|| {
-        let shared = Arc::new((Duty::new(), EventFd::default()));
+        let shared = Arc::new((Duty::default(), EventFd::default()));
         assert!(shared.0.report() && shared.0.report() && !shared.0.report());
         let leave = |(duty, call): &(Duty, EventFd)| {
             if duty.leave() {

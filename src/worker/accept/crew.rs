@@ -30,7 +30,7 @@ impl Crew {
         // Each notice is an edge, which ends the wait of one thread; none has to read it.
         epoll.add(&call, epoll::READ | epoll::EDGE, CALLED)?;
         table.add(&nudge, epoll::READ | epoll::EDGE, CALLED)?;
-        Ok(Crew { duty: Duty::new(), call, nudge, epoll })
+        Ok(Crew { duty: Duty::default(), call, nudge, epoll })
     }
 
     /// Waits in the table for what comes, or parked for a call.
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn two_are_on_duty_and_the_last_calls_one_that_is_parked() {
-        let duty = Duty::new();
+        let duty = Duty::default();
         assert!(duty.report() && duty.report() && !duty.report());
         assert_eq!(duty.park(|| (duty.leave(), duty.leave())), Some((false, true)));
         assert_eq!(duty.park(|| ()), None);

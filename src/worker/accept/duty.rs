@@ -6,17 +6,13 @@ use crate::base::sync::{AtomicU64, Ordering::*, fence};
 /// One takes the next request, and one is there for the one after.
 const ON_DUTY: u64 = 2;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Duty {
     on_duty: AtomicU64,
     parked: AtomicU64,
 }
 
 impl Duty {
-    pub fn new() -> Duty {
-        Duty { on_duty: AtomicU64::new(0), parked: AtomicU64::new(0) }
-    }
-
     /// The calling thread goes on duty. `false`: enough are.
     pub fn report(&self) -> bool {
         let fits = |count| (count < ON_DUTY).then_some(count + 1);
