@@ -11,6 +11,7 @@ use super::conn::{Conn, upkeep};
 use super::core::Core;
 use super::handoff::queueing;
 use super::incoming;
+use super::shared::Shared;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
@@ -70,6 +71,12 @@ fn look_at_held(core: &mut Core, intake: &mut Intake) -> Look {
             Look::Again
         }
     }
+}
+
+/// The request that has waited longest, for a thread that would begin another one anyway.
+pub fn take_oldest(core: &Core) -> Option<Conn> {
+    let Shared { acceptor, table, .. } = &*core.shared;
+    if acceptor.has_crew() && !acceptor.held.is_empty() { acceptor.held.take(table, |_| true) } else { None }
 }
 
 /// The only thread of a worker has waited. When that has brought several connections, those that would wait for long are

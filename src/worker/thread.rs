@@ -166,6 +166,9 @@ impl Thread {
             if let Some(next) = self.take_what_has_come() {
                 return Some(next);
             }
+            if begin::take_oldest(&self.core).is_some_and(|conn| self.read_claimed(conn)) {
+                return Some(Next::Run);
+            }
         }
         if self.shared.table.is_full() {
             trouble::set_listening(&self.shared, false);
