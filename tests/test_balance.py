@@ -22,6 +22,7 @@ from harness.crowd import (
     most_at_once,
     one_by_one,
 )
+from harness.http import Connection, request
 from harness.server import Server
 
 pytestmark = pytest.mark.core
@@ -89,6 +90,20 @@ def test_a_quick_request_does_not_wait_for_long_ones(served_by, front):
         quick = one_by_one(way, "/", 20, pause=0.02)
     computed = median(one.ended - one.began for one in long.served)
     assert median(one.seconds for one in quick) <= 0.3 * computed
+
+
+def test_a_quick_request_does_not_wait_for_all_that_two_clients_have_sent_at_once(served_by):
+    _, way = served_by("close", 1, 2)
+    greedy = [Connection(way.address) for _ in range(2)]
+    for client in greedy:
+        client.send(request("/?c=0.005") * 100)
+    for client in greedy:
+        client.answer()
+    [quick] = one_by_one(way, "/", 1, pause=0)
+    for client in greedy:
+        ended = float([client.answer() for _ in range(99)][-1].text.split()[2])
+        client.close()
+        assert quick.ended < ended
 
 
 @pytest.mark.parametrize("front", FRONTS)

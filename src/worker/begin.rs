@@ -12,6 +12,7 @@ use super::core::Core;
 use super::handoff::queueing;
 use super::incoming;
 use super::lifecycle;
+use super::shared::Shared;
 use crate::shm::scoreboard::Command;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
@@ -118,6 +119,17 @@ fn read_or_pass_on(core: &Core, conn: Conn, command: Command) -> Option<Conn> {
         return Some(conn);
     }
     lifecycle::give_to_successor(&core.shared, conn)
+}
+
+/// A connection has sent several requests at once. Returns it if it is the thread's to read on; otherwise its next request
+/// waits behind those that came before it.
+pub fn read_on_or_hold(core: &Core, conn: Conn) -> Option<Conn> {
+    let Shared { acceptor, lifeline, .. } = &*core.shared;
+    if !acceptor.has_crew() || !conn.may_begin_request() || !lifeline.command().serves() {
+        return Some(conn);
+    }
+    queueing::hold(&core.shared, conn);
+    None
 }
 
 /// Claims the next request without waiting for the end of what has just begun.

@@ -365,7 +365,9 @@ impl Thread {
 
     #[cold]
     fn take_up(&mut self) {
-        self.again.extend(self.core.take_unread());
+        if let Some(conn) = self.core.take_unread() {
+            self.again.extend(begin::read_on_or_hold(&self.core, conn));
+        }
         if self.shared.handoff.standby.is_to_be_started() {
             service::start(&self.shared);
         }
