@@ -23,8 +23,7 @@ pub struct Looks {
 /// What the looks at one core have found.
 #[derive(Debug, Default)]
 struct CoreLook {
-    /// `None`: its thread cannot be looked at.
-    probe: OnceLock<Option<ThreadProbe>>,
+    probe: OnceLock<ThreadProbe>,
     /// The request of the last look, by its begin.
     request_us: AtomicU64,
     /// The CPU time of its thread when that request began.
@@ -79,14 +78,21 @@ impl CoreLook {
         // What it has had at least, if all processes want a processor and get their turn.
         let processes = machine.processes.max(machine.processors).max(1);
         let share_us = now_us.saturating_sub(started_us) * machine.processors / processes;
-        let probe = self.probe.get_or_init(|| ThreadProbe::of(core.tid().load(Relaxed) as i32).ok());
-        let Some(probe) = probe else { return Running { computes: true, cpu_us: share_us } };
+        let Some(probe) = self.probe(core) else { return Running { computes: true, cpu_us: share_us } };
         let cpu_us = probe.cpu_us();
         if !is_known {
             self.base_us.store(cpu_us.saturating_sub(share_us), Relaxed);
         }
         let had_us = cpu_us.saturating_sub(self.base_us.load(Relaxed));
         Running { computes: self.computes(probe, cpu_us, now_us, is_known), cpu_us: had_us }
+    }
+
+    /// `None`: there is no descriptor for it now.
+    fn probe(&self, core: CoreSlot) -> Option<&ThreadProbe> {
+        if self.probe.get().is_none() {
+            let _ = self.probe.set(ThreadProbe::of(core.tid().load(Relaxed) as i32).ok()?);
+        }
+        self.probe.get()
     }
 
     fn is_taken_to_wait(&self, now_us: u64, asked: &mut u32) -> bool {
