@@ -53,14 +53,15 @@ impl Looks {
     /// May the process, which runs requests, begin another? `has_just_begun`: one of them; that it computes says little.
     pub fn admit(&self, context: &Context, has_just_begun: bool) -> Admission {
         let now = clock::monotonic_us();
-        let (mut asked, mut all_wait) = (0, true);
+        let (mut asked, mut waiting, mut computing) = (0, 0, 0);
         let cores = context.cores().zip(&self.cores).filter(|(core, _)| core.phase() != Phase::Idle);
         let running = cores.map(|(core, look)| {
             let found = look.at(core, now, self.machine, &mut asked);
-            all_wait &= !found.computes;
+            *(if found.computes { &mut computing } else { &mut waiting }) += 1;
             found
         });
         let admission = admission::admit(running, self.machine);
+        let all_wait = waiting > 0 && computing == 0;
         if all_wait || !has_just_begun {
             self.all_waited.store(all_wait, Relaxed);
         }

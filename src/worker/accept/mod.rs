@@ -239,14 +239,17 @@ impl Acceptor {
 
     fn refusal(&self, context: &Context) -> Claim {
         let since_begin = clock::monotonic_us().saturating_sub(context.slot.begun_us().load(Relaxed));
-        let is_young = since_begin < SHORT_US || is_about_to_begin(context);
-        if is_young && !self.looks.expects_waits() {
-            return Claim::Soon(Duration::from_micros(SHORT_US.saturating_sub(since_begin).max(MIN_DOZE_US)));
+        let (is_young, expects_waits) = (since_begin < SHORT_US, self.looks.expects_waits());
+        // Where requests mostly wait, one that has just begun does so in a moment.
+        let time =
+            if expects_waits { MIN_DOZE_US } else { SHORT_US.saturating_sub(since_begin).max(MIN_DOZE_US) };
+        let soon = Claim::Soon(Duration::from_micros(time));
+        if is_about_to_begin(context) || is_young && !expects_waits {
+            return soon;
         }
         match self.looks.admit(context, is_young) {
             Admission::Begin => Claim::Granted,
-            // It waits in a moment, most probably.
-            Admission::Wait(_) if is_young => Claim::Soon(Duration::from_micros(MIN_DOZE_US)),
+            Admission::Wait(_) if is_young => soon,
             Admission::Wait(time) => Claim::Refused(time),
         }
     }

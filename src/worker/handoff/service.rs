@@ -217,6 +217,10 @@ fn service_alone(shared: &Shared, events: &mut Events) {
     }
 }
 
+fn may_be_held(shared: &Shared, conn: &Conn) -> bool {
+    shared.acceptor.has_crew() && shared.lifeline.command().serves() && conn.may_begin_request()
+}
+
 /// Serves a connection that is readable or writable, one of so many.
 fn service(shared: &Shared, key: usize, waiting: u64, flow: Option<&Epoll>) {
     let Some(conn) = shared.table.take(key) else { return };
@@ -224,9 +228,7 @@ fn service(shared: &Shared, key: usize, waiting: u64, flow: Option<&Epoll>) {
         State::Sending(_) => leftover::send(shared, conn),
         State::Body(_) => upload::gather(shared, conn, &mut Body::default()),
         State::Lingering => return linger::read_on(shared, conn),
-        State::Head | State::Idle if shared.acceptor.has_crew() && conn.may_begin_request() => {
-            return queueing::hold(shared, conn);
-        }
+        State::Head | State::Idle if may_be_held(shared, &conn) => return queueing::hold(shared, conn),
         State::Head | State::Idle => return pass_on(shared, conn, waiting),
     };
     match serviced {
