@@ -244,7 +244,7 @@ impl Acceptor {
         let time =
             if expects_waits { MIN_DOZE_US } else { SHORT_US.saturating_sub(since_begin).max(MIN_DOZE_US) };
         let soon = Claim::Soon(Duration::from_micros(time));
-        if is_about_to_begin(context) || is_young && !expects_waits {
+        if !expects_waits && (is_young || is_about_to_begin(context)) {
             return soon;
         }
         match self.looks.admit(context, is_young) {
