@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -159,6 +160,19 @@ def test_a_handshake_ends_while_the_only_worker_is_busy(boot, authority, tmp_pat
         pipe.write_text("")
         assert holder.answer().status == 200
         assert all(told(client)["HTTPS"] == "on" for client in clients)
+
+
+def test_workers_take_new_connections_in_turn(boot, authority):
+    """Each stays with its worker, so one that had all of them would compute for all of them."""
+    server = boot("shares", uwsgi=False, https=authority.sign(), processes=2, threads=4)
+    with ExitStack() as stack:
+        context = authority.context()
+        clients = [stack.enter_context(Connection(server.https_address, context)) for _ in range(8)]
+        pids: Counter[str] = Counter()
+        for client in clients:
+            client.send(request("/"))
+            pids[client.answer().text.split()[0]] += 1
+    assert len(pids) == 2 and min(pids.values()) >= 2, pids
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)

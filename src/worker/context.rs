@@ -61,6 +61,10 @@ impl Context {
         Client::new(socket, self.services.get(listener).and_then(Option::as_ref))
     }
 
+    pub fn speaks_tls(&self, listener: usize) -> bool {
+        self.services.get(listener).is_some_and(Option::is_some)
+    }
+
     pub fn has_tls(&self) -> bool {
         self.services.iter().any(Option::is_some)
     }

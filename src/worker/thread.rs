@@ -306,7 +306,9 @@ impl Thread {
         let has_request =
             begin::accept_or_hold(&mut self.core, &mut self.intake, listener) && self.accept(listener);
         let Shared { context, table, acceptor, .. } = &*self.shared;
-        if has_request && let Err(error) = acceptor.step_back(context, table, &self.intake, listener) {
+        if (has_request || context.speaks_tls(listener))
+            && let Err(error) = acceptor.step_back(context, table, &self.intake, listener)
+        {
             trouble::cannot_listen(&self.shared, &error);
         }
         has_request

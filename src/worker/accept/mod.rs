@@ -323,7 +323,8 @@ impl Acceptor {
         }
     }
 
-    /// Goes to the end of the kernel's order when this worker has served more than its neighbours.
+    /// Goes to the end of the kernel's order when this worker has served more than its neighbours, and after each
+    /// connection with TLS: it stays with the worker, so that workers have to take them in turn.
     pub fn step_back(
         &self,
         context: &Context,
@@ -332,7 +333,9 @@ impl Acceptor {
         listener: usize,
     ) -> Result<()> {
         match self.listening() {
-            Some(listening) if intake.wakes().is_multiple_of(8) && is_ahead(context) => {
+            Some(listening)
+                if context.speaks_tls(listener) || intake.wakes().is_multiple_of(8) && is_ahead(context) =>
+            {
                 listening.step_back(table.epoll(), &context.listeners, listener)
             }
             _ => Ok(()),
