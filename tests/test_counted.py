@@ -52,15 +52,18 @@ def nothing_lost(books: Books) -> None:
     assert all(count >= 2 for count in books.events.values()), str(books)
 
 
-def count(server: Server, event: str, mode: str, endpoint: Endpoint, seconds: float = SECONDS) -> Books:
-    """For some time, and as long as a busy machine needs for a hundred answers and two of the events."""
+def count(
+    server: Server, event: str, mode: str, endpoint: Endpoint, seconds: float = SECONDS, workers: int = 1
+) -> Books:
+    """For some time, and as long as a busy machine needs for a hundred answers, two events and so many workers."""
     end = time.monotonic() + seconds
     happens = drivers(event, server)
     with Load(endpoint, MODES[mode]) as load:
 
         def is_over() -> bool:
             has_happened = all(event.count > 1 for event in happens)
-            return time.monotonic() >= end and load.books.answered > 100 and has_happened
+            has_answered = load.books.answered > 100 and len(load.books.workers) >= workers
+            return time.monotonic() >= end and has_answered and has_happened
 
         return load.run(events=happens, seconds=PATIENCE, until=is_over)
 
@@ -71,7 +74,7 @@ def count(server: Server, event: str, mode: str, endpoint: Endpoint, seconds: fl
 def test_nothing_is_lost_over_http(boot, event, mode, threads):
     options, workers = EVENTS[event]
     server = start(boot, http=True, threads=threads, **options)
-    books = count(server, event, mode, Endpoint(server.http_address))
+    books = count(server, event, mode, Endpoint(server.http_address), workers=workers)
     nothing_lost(books)
     # The last answer of a connection says so.
     assert books.closed_idle == 0, str(books)
