@@ -12,9 +12,9 @@ use crate::shm::scoreboard::{Command, Stage};
 use crate::supervise::Children;
 use crate::sys::{epoll, process, socket};
 use crate::worker::conn::Conn;
-use crate::worker::handoff::mailbox::{self, Message, TAKE_BACK_US};
+use crate::worker::handoff::mailbox::{self, AVOID_US, Message, TAKE_BACK_US};
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// How often they are looked at while there are any.
 const LOOK_US: u64 = 50_000;
@@ -82,6 +82,7 @@ impl Messages {
         for slot in 0..server.setup.mailboxes.len() {
             let unread = mailbox::unread_for(server.scoreboard(), slot, now);
             if unread.is_some_and(|time| time >= TAKE_BACK_US) {
+                server.scoreboard().worker(slot).avoided_until_us().store(now + AVOID_US, Relaxed);
                 self.empty_mailbox(slot, server);
             }
         }

@@ -122,6 +122,8 @@ words! {
             mailbox_us,
             /// Connections that others have given it and it has not taken yet.
             mailbox_len,
+            /// Until then it is given nothing: the master has taken back what it had not read.
+            avoided_until_us,
         }
     }
 }

@@ -30,6 +30,9 @@ const MAX_UNREAD: u64 = 128;
 const STALE_US: u64 = 20_000;
 /// What has not been read for so long is taken back.
 pub const TAKE_BACK_US: u64 = 100_000;
+/// For how long a worker that has not read is given nothing then: a frozen one has nothing else to do, and would be given
+/// the same connections again.
+pub const AVOID_US: u64 = 1_000_000;
 
 /// A connection on its way from one process to another.
 #[derive(Debug)]
@@ -64,6 +67,7 @@ pub fn unread_for(scoreboard: Scoreboard, slot: usize, now_us: u64) -> Option<u6
 pub fn has_room(scoreboard: Scoreboard, slot: usize, now_us: u64) -> bool {
     let worker = scoreboard.worker(slot);
     worker.table_full().load(Relaxed) == 0
+        && now_us >= worker.avoided_until_us().load(Relaxed)
         && worker.mailbox_len().load(Relaxed) < MAX_UNREAD
         && unread_for(scoreboard, slot, now_us).is_none_or(|time| time < STALE_US)
 }
