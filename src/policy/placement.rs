@@ -60,6 +60,14 @@ pub enum Place {
     Youngest(usize),
 }
 
+impl Place {
+    /// The process.
+    pub fn slot(self) -> usize {
+        let (Place::Oldest(slot) | Place::Youngest(slot)) = self;
+        slot
+    }
+}
+
 /// Where a request that waits in a process would begin sooner; `None`: all are best off here.
 pub fn better_place(mine: Load, others: impl Iterator<Item = (usize, Load)> + Clone) -> Option<Place> {
     if mine.waiting == 0 {

@@ -12,7 +12,6 @@ use super::core::Core;
 use super::handoff::queueing;
 use super::incoming;
 use super::lifecycle;
-use super::shared::Shared;
 use crate::shm::scoreboard::Command;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
@@ -101,11 +100,8 @@ pub fn read_or_hold(core: &mut Core, conn: Conn) -> Option<Conn> {
     if !command.serves() {
         return read_or_pass_on(core, conn, command);
     }
-    let acceptor = &core.shared.acceptor;
-    if !acceptor.has_crew() || !conn.may_begin_request() {
-        return Some(conn);
-    }
-    if acceptor.held.is_empty() && may_begin_at_once(core) {
+    let may_wait = queueing::may_be_held(&core.shared, &conn);
+    if !may_wait || core.shared.acceptor.held.is_empty() && may_begin_at_once(core) {
         return Some(conn);
     }
     queueing::hold(&core.shared, conn);
@@ -124,8 +120,7 @@ fn read_or_pass_on(core: &Core, conn: Conn, command: Command) -> Option<Conn> {
 /// A connection has sent several requests at once. Returns it if it is the thread's to read on; otherwise its next request
 /// waits behind those that came before it.
 pub fn read_on_or_hold(core: &Core, conn: Conn) -> Option<Conn> {
-    let Shared { acceptor, lifeline, .. } = &*core.shared;
-    if !acceptor.has_crew() || !conn.may_begin_request() || !lifeline.command().serves() {
+    if !queueing::may_be_held(&core.shared, &conn) {
         return Some(conn);
     }
     queueing::hold(&core.shared, conn);

@@ -109,6 +109,9 @@ impl Thread {
         let mut look_again = None;
         match shared.lifeline.command() {
             Command::Serve => {
+                if self.take_given_first() {
+                    return None;
+                }
                 if self.held >= HELD_STREAK
                     && let Some(next) = self.poll()
                 {
@@ -141,9 +144,6 @@ impl Thread {
         if self.may_block() {
             // A signal that came while the application ran has interrupted no wait.
             return if signal::has_noted() { Some(Next::Signal) } else { self.accept_blocking() };
-        }
-        if self.take_given_first() {
-            return None;
         }
         let arrival = self.wait(look_again);
         if look_again.is_some() {

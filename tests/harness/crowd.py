@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from types import TracebackType
 
 from . import packet
 from .http import Connection, request
+from .load import ClientThreads
 from .packet import Address, Response
 from .wait import PATIENCE, steady
 
@@ -67,25 +67,15 @@ class Asker:
             self._kept.close()
 
 
-class Crowd:
+class Crowd(ClientThreads):
     """`clients` threads, each with one request under way, until `requests` have begun or until `stop`."""
 
     def __init__(self, way: Way, clients: int, path: str, requests: int | None = None) -> None:
         self.served: list[Served] = []
         self._failure: BaseException | None = None
-        self._left = requests
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
         self._clients = [Asker(way, number) for number in range(clients)]
-        self._threads = [
-            threading.Thread(target=self._run, args=(client, path), daemon=True) for client in self._clients
-        ]
-
-    def _take(self) -> bool:
-        with self._lock:
-            if self._left is not None:
-                self._left -= 1
-            return not self._stop.is_set() and (self._left is None or self._left >= 0)
+        threads = [threading.Thread(target=self._run, args=(client, path), daemon=True) for client in self._clients]
+        super().__init__(requests, threads)
 
     def _run(self, client: Asker, path: str) -> None:
         try:
@@ -94,24 +84,13 @@ class Crowd:
         except (OSError, AssertionError) as error:
             self._failure = error
 
-    def join(self) -> list[Served]:
-        for thread in self._threads:
-            thread.join(6 * PATIENCE)
-            assert not thread.is_alive(), "a request does not end"
+    def join(self) -> None:
+        super().join()
         if self._failure:
             raise self._failure
-        return self.served
 
-    def __enter__(self) -> Crowd:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self.join()
+    def stop(self) -> None:
+        super().stop()
         for client in self._clients:
             client.close()
 
@@ -142,7 +121,8 @@ def kept_by_one(address: Address, clients: int, path: str, requests: int) -> Cou
 
 def crowd(way: Way, clients: int, path: str, requests: int) -> list[Served]:
     with Crowd(way, clients, path, requests) as made:
-        return made.join()
+        made.join()
+        return made.served
 
 
 def one_by_one(way: Way, path: str, count: int, pause: float) -> list[Served]:

@@ -6,14 +6,58 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from . import packet
 from .http import Connection, request
 from .packet import Address, Response
 from .wait import PATIENCE, steady
 
+if TYPE_CHECKING:
+    # Of Python 3.11, and the tests run on 3.10.
+    from typing import Self
 
-class Load:
+
+class ClientThreads:
+    """Threads that send requests until a number of them has begun, or until `stop`."""
+
+    def __init__(self, requests: int | None, threads: list[threading.Thread]) -> None:
+        self._left = requests
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = threads
+
+    def _take(self) -> bool:
+        """Is another request to be sent?"""
+        if self._stop.is_set():
+            return False
+        if self._left is None:
+            return True
+        with self._lock:
+            self._left -= 1
+            return self._left >= 0
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(6 * PATIENCE)
+            assert not thread.is_alive(), "a request does not end"
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.join()
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Load(ClientThreads):
     """`clients` threads that send requests until `requests` are done, or until `stop`."""
 
     def __init__(
@@ -29,19 +73,7 @@ class Load:
         self._address = address
         self._packet = packet.packet(packet.variables(path))
         self._check = check
-        self._left = requests
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
-
-    def _take(self) -> bool:
-        if self._stop.is_set():
-            return False
-        if self._left is None:
-            return True
-        with self._lock:
-            self._left -= 1
-            return self._left >= 0
+        super().__init__(requests, [threading.Thread(target=self._run, daemon=True) for _ in range(clients)])
 
     def _run(self) -> None:
         while self._take():
@@ -59,25 +91,6 @@ class Load:
     @property
     def done(self) -> int:
         return len(self.times)
-
-    def join(self) -> None:
-        for thread in self._threads:
-            thread.join(6 * PATIENCE)
-            assert not thread.is_alive(), "a request does not end"
-
-    def stop(self) -> None:
-        self._stop.set()
-        self.join()
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def percentile(times: list[float], percent: int) -> float:

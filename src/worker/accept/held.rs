@@ -64,8 +64,9 @@ impl Held {
 
     /// The worker leaves: the table is emptied in another way.
     pub fn clear(&self) {
-        self.keys.lock().clear();
-        self.slot.waiting().store(0, Relaxed);
+        let mut keys = self.keys.lock();
+        keys.clear();
+        self.publish(&keys);
     }
 
     /// Does a thread look again in a moment?

@@ -263,5 +263,8 @@ mod tests {
         assert_eq!(unread_for(scoreboard, 0, then + 5), Some(5));
         take(scoreboard, &mailboxes, 0).unwrap();
         assert!(has_room(scoreboard, 0, then + 2 * STALE_US));
+        // The master has taken back what it had not read.
+        scoreboard.worker(0).avoided_until_us().store(then + AVOID_US, Relaxed);
+        assert!(!has_room(scoreboard, 0, then + AVOID_US - 1) && has_room(scoreboard, 0, then + AVOID_US));
     }
 }

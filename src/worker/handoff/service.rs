@@ -172,9 +172,7 @@ fn has_neighbour_at_rest(shared: &Shared) -> bool {
 /// Where one that waits behind one request would begin at once.
 fn idle_neighbour(shared: &Shared) -> Option<usize> {
     let mine = Load { in_flight: 1, waiting: 1, begun_us: 0, oldest_us: u64::MAX };
-    match shared.handoff.better_place(&shared.context, mine)? {
-        Place::Oldest(slot) | Place::Youngest(slot) => Some(slot),
-    }
+    shared.handoff.better_place(&shared.context, mine).map(Place::slot)
 }
 
 /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
@@ -217,10 +215,6 @@ fn service_alone(shared: &Shared, events: &mut Events) {
     }
 }
 
-fn may_be_held(shared: &Shared, conn: &Conn) -> bool {
-    shared.acceptor.has_crew() && shared.lifeline.command().serves() && conn.may_begin_request()
-}
-
 /// Serves a connection that is readable or writable, one of so many.
 fn service(shared: &Shared, key: usize, waiting: u64, flow: Option<&Epoll>) {
     let Some(conn) = shared.table.take(key) else { return };
@@ -228,7 +222,9 @@ fn service(shared: &Shared, key: usize, waiting: u64, flow: Option<&Epoll>) {
         State::Sending(_) => leftover::send(shared, conn),
         State::Body(_) => upload::gather(shared, conn, &mut Body::default()),
         State::Lingering => return linger::read_on(shared, conn),
-        State::Head | State::Idle if may_be_held(shared, &conn) => return queueing::hold(shared, conn),
+        State::Head | State::Idle if queueing::may_be_held(shared, &conn) => {
+            return queueing::hold(shared, conn);
+        }
         State::Head | State::Idle => return pass_on(shared, conn, waiting),
     };
     match serviced {
@@ -263,8 +259,7 @@ fn pass_on(shared: &Shared, mut conn: Conn, waiting: u64) {
     // What has been left to a core still is.
     let wanted = conn.events & !epoll::ONESHOT;
     if is_movable(&conn)
-        && let Some(Place::Oldest(slot) | Place::Youngest(slot)) =
-            shared.handoff.better_place(&shared.context, mine)
+        && let Some(slot) = shared.handoff.better_place(&shared.context, mine).map(Place::slot)
     {
         let Some(kept) = give::give_from_table(shared, conn, slot) else { return };
         conn = kept;
