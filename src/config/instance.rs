@@ -1,5 +1,6 @@
 //! What the master does once, when it starts: only a restart changes it.
 
+use super::StatsSocket;
 use std::path::PathBuf;
 
 /// A reload compares this with the new reading and puts it back whole (reload.rs).
@@ -29,6 +30,9 @@ pub struct Instance {
     /// Go to the background and write the log to this file.
     pub daemonize: Option<PathBuf>,
     pub pidfiles: PidFiles,
+    pub stats: Vec<StatsSocket>,
+    /// All of them speak HTTP.
+    pub stats_http: bool,
     pub show_config: bool,
     /// Start everything but the workers, and exit.
     pub no_server: bool,
@@ -55,6 +59,8 @@ impl Default for Instance {
             log_truncate: false,
             daemonize: None,
             pidfiles: PidFiles::default(),
+            stats: Vec::new(),
+            stats_http: false,
             show_config: false,
             no_server: false,
         }

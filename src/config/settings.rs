@@ -8,6 +8,7 @@ use super::groups::*;
 use super::http::Http;
 use super::instance::Instance;
 use super::statics::Statics;
+use super::stats::Stats;
 use super::tls::{Identity, Tls};
 
 /// The function of the Python package that was called.
@@ -121,6 +122,7 @@ pub struct Settings {
     pub statics: Statics,
     pub tls: Tls,
     pub log: Log,
+    pub stats: Stats,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
 }

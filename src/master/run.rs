@@ -103,7 +103,8 @@ impl<'h, R: Application> Master<'h, R> {
 
     /// Children close what is the master's alone.
     fn note_private(&mut self) {
-        self.spawner.private = self.sources.private().into_iter().chain(self.readiness.private()).collect();
+        let own = self.sources.private().into_iter().chain(self.readiness.private());
+        self.spawner.private = own.chain(self.services.private()).collect();
     }
 
     // ── events ──
@@ -157,9 +158,9 @@ impl<'h, R: Application> Master<'h, R> {
         let now = clock::monotonic_us();
         let server = &self.server;
         self.children.kill_overdue(now, server.mercy(), |child| commands::give_up_boot(server, child));
-        for action in self.services.tick(now, &self.server, &mut self.children) {
-            self.execute(action);
-        }
+        let actions = self.services.tick(now, &self.server, &mut self.children);
+        self.note_private();
+        actions.into_iter().for_each(|action| self.execute(action));
         log::flush();
         self.recycler.start_successors(&mut self.spawner, &self.server, &mut self.children, now);
         self.spawner.start_due(&self.server, &mut self.children, now);
@@ -177,6 +178,10 @@ impl<'h, R: Application> Master<'h, R> {
             Action::DumpStacks(dump) => self.services.dumps.ask(dump),
             Action::DumpAllStacks(cause) => self.services.dumps.ask_all(&cause, &self.children),
             Action::Recycle(slot, why) => self.recycler.mark(slot, why),
+            Action::Answer(ticket, document) => {
+                self.services.stats.answer(ticket, &document);
+                self.note_private();
+            }
         }
     }
 

@@ -1,7 +1,11 @@
 //! Layer 4: what the server does now, for its users: a [`Status`] and its renderings.
 #![forbid(unsafe_code)]
 
+mod document;
+pub mod json;
 pub mod text;
+
+pub use document::Document;
 
 use crate::shm::scoreboard::WorkerSnapshot;
 

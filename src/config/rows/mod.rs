@@ -14,6 +14,7 @@ mod refused;
 mod requests;
 mod sockets;
 mod statics;
+mod stats;
 mod tls;
 
 use super::Row;
@@ -38,6 +39,7 @@ const TABLES: &[&Table] = &[
     &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
+    &stats::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

@@ -11,7 +11,7 @@ use crate::master::services::Services;
 use crate::master::sources::Sources;
 use crate::master::workers::scaling;
 use crate::master::workers::zygote::links::LOG_SLOTS;
-use crate::net::listener::Bound;
+use crate::net::listener::{Bound, StatsListener};
 use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::{clock, io, listeners, process, signal, socket};
 use crate::worker::accept::{Accepting, MAX_ACCEPT_WAIT, queues};
@@ -47,7 +47,7 @@ impl Pipes {
 pub fn master<R: Application>(
     runtime: &mut R,
     settings: Arc<Settings>,
-    bound: Vec<Bound>,
+    (bound, stats): (Vec<Bound>, Vec<StatsListener>),
     log_file: Option<PathBuf>,
     configuration: Configuration,
     readiness: Readiness,
@@ -66,7 +66,7 @@ pub fn master<R: Application>(
     listeners::register(bound.iter().map(|bound| (bound.fd.as_fd(), bound.inherited)))?;
     let now = clock::monotonic_us();
     let sources = Sources::new(pipes.wake, pipes.alive)?;
-    let services = Services::new(&settings, pipes.dump_reading, now);
+    let services = Services::new(&settings, pipes.dump_reading, stats, now)?;
     services.watch(&sources.epoll)?;
     let setup = Setup {
         settings,
