@@ -4,14 +4,14 @@ use super::server::Server;
 use crate::report::{ListenerStatus, Status, WorkerStatus};
 use crate::shm::scoreboard::Snapshot;
 use crate::supervise::{Child, Children, Role};
-use crate::sys::{clock, socket};
+use crate::sys::{backlog, clock};
 use std::os::fd::AsFd;
 
 pub fn of(server: &Server, children: &Children) -> Status {
     let snapshot = server.scoreboard().snapshot();
     let listeners = server.setup.listeners.iter().map(|listener| ListenerStatus {
         name: listener.name.clone(),
-        waiting: socket::backlog(listener.fd.as_fd()).map(|queue| queue.waiting),
+        waiting: backlog::of(listener.fd.as_fd()).map(|queue| queue.waiting),
     });
     let mut workers: Vec<_> = children.of(Role::Worker).collect();
     workers.sort_by_key(|child| (child.id, child.generation));
