@@ -62,7 +62,7 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
         &[
             // What a part holds: a part knows nothing of those that use it.
             &["context", "leaving", "body", "request/mod", "request/vars", "request/mounts"],
-            &["handoff/last_look", "handoff/sleeper", "handoff/standby"],
+            &["counting", "handoff/last_look", "handoff/sleeper", "handoff/standby"],
             &["conn", "harakiri/answers"],
             &["response", "accept", "http/state", "handoff/encode", "handoff/mailbox"],
             &["statics", "harakiri", "setup"],
@@ -86,7 +86,9 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
     (
         "master",
         &[
-            &["action", "server", "workers/zygote/protocol"],
+            &["action", "workers/zygote/protocol"],
+            &["accounts"],
+            &["server"],
             &["configuration", "service", "sources", "status", "workers/commands", "workers/scaling"],
             &["log_file", "startup/pidfile", "startup/readiness", "workers"],
             &["services"],

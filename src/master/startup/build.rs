@@ -18,6 +18,7 @@ use crate::worker::accept::{Accepting, MAX_ACCEPT_WAIT, queues};
 use crate::worker::application::Application;
 use crate::worker::handoff::mailbox;
 use crate::worker::setup::Setup;
+use std::cell::RefCell;
 use std::io::Result;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -53,7 +54,7 @@ pub fn master<R: Application>(
     readiness: Readiness,
 ) -> Result<Master<'_, R>> {
     let slots = scaling::slots(&settings);
-    let scoreboard = Scoreboard::new(slots, settings.instance.threads as usize)?;
+    let scoreboard = Scoreboard::with_listeners(slots, settings.instance.threads as usize, bound.len())?;
     let log_buffers = LogBuffers::new(slots + LOG_SLOTS)?;
     let pipes = Pipes::new()?;
     process::adopt_orphans()?;
@@ -85,7 +86,14 @@ pub fn master<R: Application>(
         id: 0,
         assignment: Assignment::default(),
     };
-    let server = Server { setup, phase: Phase::Starting, is_paused: false, generation: 0, started_us: now };
+    let server = Server {
+        setup,
+        phase: Phase::Starting,
+        is_paused: false,
+        generation: 0,
+        started_us: now,
+        accounts: RefCell::default(),
+    };
     Ok(Master::new(runtime, server, sources, services, configuration, readiness))
 }
 
