@@ -3,6 +3,7 @@
 
 mod documents;
 mod hosts;
+mod memory;
 mod reader;
 mod readers;
 mod request;
@@ -16,7 +17,9 @@ use crate::report::Document;
 use crate::supervise::Children;
 use crate::sys::clock;
 use crate::sys::epoll::{self, Epoll};
+use memory::MemoryReport;
 use readers::Readers;
+use std::cell::RefCell;
 use std::io::Result;
 use std::os::fd::RawFd;
 use view::View;
@@ -24,12 +27,14 @@ use view::View;
 pub struct Stats {
     /// `None`: the configuration names no address.
     readers: Option<Readers>,
+    memory: RefCell<MemoryReport>,
 }
 
 impl Stats {
     pub fn new(listeners: Vec<StatsListener>) -> Result<Stats> {
         let is_on = !listeners.is_empty();
-        Ok(Stats { readers: is_on.then(|| Readers::new(listeners)).transpose()? })
+        let readers = is_on.then(|| Readers::new(listeners)).transpose()?;
+        Ok(Stats { readers, memory: RefCell::default() })
     }
 
     /// The answer that a reader waits for (`Answer::Later`).
@@ -52,7 +57,7 @@ impl Service for Stats {
 
     fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
         let Some(readers) = &mut self.readers else { return Vec::new() };
-        readers.turn(now, &View::new(server, children))
+        readers.turn(now, &View::new(server, children, &self.memory))
     }
 
     fn deadline(&self, _: u64, _: &Server) -> Option<u64> {
