@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -72,8 +73,11 @@ class Screen:
 
     def wait(self, *texts: str) -> list[str]:
         """The lines of the screen, as soon as all of these stand on it."""
+        deadline = time.monotonic() + PATIENCE
         while not all(any(text in line for line in self._screen.display) for text in texts):
-            assert self._follow(), "\n".join(["not on the screen: " + repr(texts), *self._screen.display])
+            assert time.monotonic() < deadline and self._follow(), "\n".join(
+                ["not on the screen: " + repr(texts), *self._screen.display]
+            )
         return [line.rstrip() for line in self._screen.display]
 
     def _follow(self) -> bool:
