@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod document;
+pub mod history;
 pub mod json;
 mod json_writer;
 mod own;
+pub mod prometheus;
 pub mod text;
 
 pub use document::Document;
@@ -45,6 +47,10 @@ pub struct InstanceStatus {
     pub apps: Vec<String>,
     /// Bounds of the histogram of latencies.
     pub bounds_us: Vec<u64>,
+    /// Connections that the master holds until a worker has room.
+    pub held: u64,
+    /// Log lines that were dropped since the start.
+    pub dropped_lines: u64,
 }
 
 /// What was counted since the server started, whatever has become of the processes that did.
@@ -116,7 +122,7 @@ pub struct MemoryStatus {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::shm::scoreboard::{Scoreboard, Stage};
     use std::sync::atomic::Ordering::Relaxed;
