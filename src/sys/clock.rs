@@ -21,11 +21,6 @@ pub fn monotonic_us() -> u64 {
     micros(read(libc::CLOCK_MONOTONIC))
 }
 
-/// Microseconds since 1970.
-pub fn wall_us() -> u64 {
-    micros(read(libc::CLOCK_REALTIME))
-}
-
 /// The CPU time of one thread of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct CpuClock(libc::clockid_t);
@@ -45,13 +40,12 @@ impl CpuClock {
     }
 }
 
-/// Seconds since the epoch, for people. As exact as the kernel's tick, which is enough for a date.
 /// Microseconds since 1970.
 pub fn wall_us() -> u64 {
-    let now = read(libc::CLOCK_REALTIME);
-    (now.tv_sec as u64).wrapping_mul(1_000_000) + now.tv_nsec as u64 / 1000
+    micros(read(libc::CLOCK_REALTIME))
 }
 
+/// Seconds since the epoch, for people. As exact as the kernel's tick, which is enough for a date.
 pub fn wall_secs() -> i64 {
     read(libc::CLOCK_REALTIME_COARSE).tv_sec
 }
