@@ -16,6 +16,7 @@ import pytest
 from harness.corpus import Case, cases
 from harness.http import Connection
 from harness.peer import find as find_uwsgi
+from harness.ports import free_port
 from harness.server import APPS
 from harness.wait import PATIENCE, until
 
@@ -82,8 +83,7 @@ def uwsgi(port: int, _: Path) -> list[str]:
 
 @pytest.fixture
 def peer(request, tmp_path) -> Iterator[tuple[str, int]]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("UWSGI")}
     with (tmp_path / "peer.log").open("wb") as log:
         process = subprocess.Popen(request.param(port, tmp_path), stdout=log, stderr=log, env=env)

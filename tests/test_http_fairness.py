@@ -136,6 +136,8 @@ def test_what_a_worker_was_given_and_had_not_taken_when_it_died_is_served(boot):
         holding, waiting = [connections[at] for at, place in enumerate(places) if place == busy][:2]
         (stopped,) = set(server.worker_pids()) - {busy}
         hold(server, holding, "/held")
+        # Its last answer has come, which does not mean that it has ended the request.
+        until(lambda: procs.stat(stopped)[0] == "S", "the worker to be idle")
         os.kill(stopped, Signals.SIGSTOP)
         had = len(procs.descriptors(busy))
         waiting.send(request("/"))

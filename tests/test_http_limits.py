@@ -14,6 +14,7 @@ import pytest
 from harness import packet, procs
 from harness.http import Connection, request
 from harness.load import answer_times, are_held_up
+from harness.ports import free_port
 from harness.wait import until
 
 pytestmark = pytest.mark.core
@@ -317,8 +318,7 @@ def test_a_proxy_header_of_a_stranger_is_no_request(boot):
 
 
 def test_http11_socket_is_http_socket(boot):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     boot("hello", uwsgi=False, http11_socket=f"127.0.0.1:{port}")
     assert packet.exchange(("127.0.0.1", port), request(Connection="close")).endswith(b"hello")
 

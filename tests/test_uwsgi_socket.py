@@ -17,6 +17,7 @@ import pytest
 from harness import packet, procs
 from harness.corpus import Case, cases
 from harness.packet import Response
+from harness.ports import free_port, free_ports
 from harness.wait import until
 
 # ── binding ──
@@ -24,11 +25,6 @@ from harness.wait import until
 
 def serves(address: packet.Address) -> bool:
     return packet.request(address).body == b"hello"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def test_tcp(boot):
@@ -207,7 +203,7 @@ def test_a_descriptor_that_is_not_open_is_refused(start):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_nine_at_once(boot, tmp_path, threads):
-    ports = [free_port() for _ in range(3)]
+    ports = free_ports(3)
     paths = [str(tmp_path / f"s{index}") for index in range(4)]
     name = f"rwsgi-test-{os.getpid()}-{ports[0]}"
     places = [*(f"127.0.0.1:{port}" for port in ports), *paths, f"@{name}"]

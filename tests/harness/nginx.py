@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from pathlib import Path
 
 from . import programs
+from .ports import free_ports
 from .wait import PATIENCE, until
 
 # As in examples/nginx: what nginx ships as uwsgi_params.
@@ -73,14 +73,6 @@ PROXY = """
 def block(port: int, upstream: str) -> str:
     kind, address = (PROXY, upstream[7:]) if upstream.startswith("http://") else (SERVER, upstream)
     return kind.format(port=port, upstream=address)
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 class Nginx:
