@@ -121,6 +121,7 @@ pub struct Settings {
     pub statics: Statics,
     pub tls: Tls,
     pub log: Log,
+    pub tracing: Tracing,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
 }

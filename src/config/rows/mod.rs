@@ -15,6 +15,7 @@ mod requests;
 mod sockets;
 mod statics;
 mod tls;
+mod tracing;
 
 use super::Row;
 pub use configuration::{THEME as READING, is_built_in};
@@ -38,6 +39,7 @@ const TABLES: &[&Table] = &[
     &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
+    &tracing::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

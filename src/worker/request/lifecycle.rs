@@ -21,6 +21,7 @@ pub fn show(core: &mut Core, client: u64) {
         core.shared.context.settings.harakiri.timeout.map_or(0, |time| now + time.as_micros() as u64);
     let request = &core.request;
     let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
+    core.slot.set_ids(request.request_id(), request.trace_id());
     core.slot.begin(client, now, deadline, method, uri);
     let slot = core.shared.context.slot;
     slot.begun_us().store(now, Relaxed);

@@ -87,7 +87,9 @@ fn no_row_invents_an_option() {
         "forwarded-host",
         "http-server-header",
     ];
-    assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http].concat());
+    let tracing = ["request-id", "request-id-response", "trace-context", "trace-sample"];
+    let first = ["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"];
+    assert_eq!(own, [&first[..], &http, &tracing].concat());
 }
 
 #[test]
