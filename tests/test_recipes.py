@@ -125,6 +125,7 @@ def test_opentelemetry(serve, receiver, programs, words):
     spans = {span["http.target"]: span for span in receiver.items()}
     assert spans.keys() == {f"/hello/{number}" for number in range(11)}
     assert (spans["/hello/10"]["trace"], spans["/hello/10"]["parent"]) == (TRACE, PARENT)
+    assert "while it was imported" not in server.log.text
     # The span of a request without a trace is part of the one that the server has begun, and logged.
     logged = {line["uri"]: line["trace"] for line in server.log.requests()}
     assert {uri: span["trace"] for uri, span in spans.items()} == logged

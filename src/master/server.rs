@@ -78,6 +78,7 @@ pub mod tests {
             slot: 0,
             id: 0,
             assignment: Assignment::default(),
+            zygote_threads: 0,
             settings: Arc::new(settings),
         };
         Server { setup, phase: Phase::Serving, is_paused: false, generation: 1, started_us: 0 }

@@ -84,6 +84,7 @@ pub fn master<R: Application>(
         slot: 0,
         id: 0,
         assignment: Assignment::default(),
+        zygote_threads: 0,
     };
     let server = Server { setup, phase: Phase::Starting, is_paused: false, generation: 0, started_us: now };
     Ok(Master::new(runtime, server, sources, services, configuration, readiness))
