@@ -255,3 +255,44 @@ pub struct Logged {
     /// By the bytes of their body.
     pub larger_than: Option<u64>,
 }
+
+/// What is done with an id that requests come with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdPolicy {
+    /// It is the application's alone.
+    #[default]
+    Untouched,
+    /// A request without a sane one gets one.
+    TakenOver,
+    /// Each request gets a new one.
+    New,
+}
+
+impl IdPolicy {
+    /// Does every request have one?
+    pub fn is_on(self) -> bool {
+        self != IdPolicy::Untouched
+    }
+}
+
+/// The ids by which requests are known beyond this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracing {
+    pub request_id: IdPolicy,
+    /// Answers carry it.
+    pub in_response: bool,
+    pub trace_context: IdPolicy,
+    /// Of 100 traces that begin here so many are marked as sampled.
+    pub trace_sample: u8,
+}
+
+impl Default for Tracing {
+    fn default() -> Tracing {
+        Tracing {
+            request_id: IdPolicy::Untouched,
+            in_response: true,
+            trace_context: IdPolicy::Untouched,
+            trace_sample: 100,
+        }
+    }
+}

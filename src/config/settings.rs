@@ -123,6 +123,7 @@ pub struct Settings {
     pub tls: Tls,
     pub log: Log,
     pub stats: Stats,
+    pub tracing: Tracing,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
 }

@@ -82,6 +82,7 @@ pub mod tests {
             slot: 0,
             id: 0,
             assignment: Assignment::default(),
+            zygote_threads: 0,
             settings: Arc::new(settings),
         };
         Server {

@@ -15,6 +15,7 @@ pub mod output;
 pub mod owned_files;
 pub mod process;
 pub mod proctitle;
+pub mod random;
 pub mod scm;
 pub mod shm;
 pub mod signal;

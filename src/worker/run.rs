@@ -32,6 +32,7 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
     let names = &setup.settings.procnames;
     title::set(names, names.all.as_ref(), &format!("worker {}", setup.id));
     choose_processors(setup);
+    warn_of_threads(setup.zygote_threads);
     let mounts = match mounts {
         Some(mounts) => mounts,
         None => match load(runtime, setup) {
@@ -45,6 +46,18 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
             log::say(&format!("worker {}: cannot begin to serve: {}", setup.id, reason(error)));
             EXIT_BROKEN
         }
+    }
+}
+
+/// Threads do not survive a fork, and a lock that one of them holds stays locked in every worker. Those of tracing agents
+/// are started anew by hooks of theirs, which have run by now.
+fn warn_of_threads(zygote_threads: usize) {
+    let lost = zygote_threads.saturating_sub(process::thread_count());
+    if lost > 0 {
+        log::say(&format!(
+            "the application started {lost} thread(s) while it was imported; they do not run in the workers. Start them \
+             after the fork (os.register_at_fork), or set lazy-apps"
+        ));
     }
 }
 

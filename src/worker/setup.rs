@@ -36,6 +36,8 @@ pub struct Setup {
     /// The number people know the worker by, from 1.
     pub id: u32,
     pub assignment: Assignment,
+    /// The threads of the zygote, where this is its first worker: it says which of them it lacks. Otherwise 0.
+    pub zygote_threads: usize,
 }
 
 /// Descriptors that a worker needs beside its connections, the application's own among them.

@@ -83,6 +83,7 @@ impl Server {
             slot: 0,
             id: 1,
             assignment: Default::default(),
+            zygote_threads: 0,
         };
         Server { setup, address, alive, news }
     }

@@ -61,7 +61,7 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
         "worker",
         &[
             // What a part holds: a part knows nothing of those that use it.
-            &["context", "leaving", "body", "request/mod", "request/vars", "request/mounts"],
+            &["context", "leaving", "body", "request/mod", "request/vars", "request/ids", "request/mounts"],
             &["counting", "handoff/last_look", "handoff/sleeper", "handoff/standby"],
             &["conn", "harakiri/answers"],
             &["response", "accept", "http/state", "handoff/encode", "handoff/mailbox"],

@@ -16,6 +16,7 @@ mod sockets;
 mod statics;
 mod stats;
 mod tls;
+mod tracing;
 
 use super::Row;
 pub use configuration::{THEME as READING, is_built_in};
@@ -40,6 +41,7 @@ const TABLES: &[&Table] = &[
     &limits::TABLE,
     &logging::TABLE,
     &stats::TABLE,
+    &tracing::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

@@ -85,6 +85,7 @@ pub fn master<R: Application>(
         slot: 0,
         id: 0,
         assignment: Assignment::default(),
+        zygote_threads: 0,
     };
     let server = Server {
         setup,

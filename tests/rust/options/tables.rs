@@ -91,7 +91,9 @@ fn no_row_invents_an_option() {
         "metrics-socket",
         "stats-host",
     ];
-    assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http].concat());
+    let tracing = ["request-id", "request-id-response", "trace-context", "trace-sample"];
+    let first = ["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"];
+    assert_eq!(own, [&first[..], &http, &tracing].concat());
 }
 
 #[test]
