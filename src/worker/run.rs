@@ -115,13 +115,15 @@ fn context(runtime: &dyn Application, setup: &Setup) -> Context {
     context
 }
 
-/// Where TLS is spoken, the standby poller has to be there: a signal handler cannot start it.
+/// Where TLS is spoken, the standby poller has to be there: a signal handler cannot start it. Elsewhere it is when there
+/// are connections in the table.
 fn prepare_for_harakiri(shared: &Arc<Shared>, setup: &Setup) {
     let needs_standby = shared.replies.are_needed();
     if needs_standby && !service::start(shared) {
         log::say(&format!("worker {}: harakiri will leave TLS clients without an answer", setup.id));
     }
-    let standby = needs_standby.then(|| shared.handoff.standby.clone());
+    // Where it is alone with the table it waits for that, not for a call.
+    let standby = shared.acceptor.watches_table().then(|| shared.handoff.standby.clone());
     answers::prepare(&shared.context, standby, setup.dumps.as_raw_fd());
 }
 

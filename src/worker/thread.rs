@@ -152,6 +152,9 @@ impl Thread {
         let next = self.handle(arrival);
         if next.is_none() {
             upkeep::sweep(&self.shared, clock::monotonic_us());
+        } else if look_again.is_some() {
+            // This thread does not look again, and those that wait do not know.
+            self.shared.acceptor.nudge();
         }
         next
     }
@@ -233,6 +236,7 @@ impl Thread {
         if acceptor.is_alone_with_table() && self.intake.left() == 0 {
             context.slot.waiting().store(0, Relaxed);
         }
+        context.slot.end_avoidance();
         let arrival = acceptor.wait(table, &mut self.intake, &mut self.core.in_flight.post, timeout);
         if acceptor.is_alone_with_table() {
             begin::spread(&self.core, &self.intake);

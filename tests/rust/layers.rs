@@ -71,10 +71,10 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
             // Functions that need several parts.
             &["application", "accept/trouble", "handoff/work", "conn/keep", "conn/linger", "conn/leftover"],
             &["request/canned"],
-            &["conn/upkeep", "harakiri/waiting"],
+            &["conn/upkeep"],
             &["core"],
-            &["statics/serve", "handoff/give", "handoff/queueing"],
-            &["request"],
+            &["statics/serve", "handoff/give", "handoff/outrun", "handoff/queueing"],
+            &["request", "harakiri/waiting"],
             &["http", "uwsgi", "lifecycle"],
             &["dispatch", "handoff/service"],
             &["incoming"],

@@ -120,7 +120,10 @@ words! {
             mailbox_us,
             /// Connections that others have given it and it has not taken yet.
             mailbox_len,
-            /// Until then it is given nothing: the master has taken back what it had not read.
+            /// When its standby poller last found something there that waits for its only thread.
+            attended_us,
+            /// Until then it is given nothing, unless it is seen to serve before: the master has taken back what it had
+            /// not read.
             avoided_until_us,
         }
         counts: Counts {
@@ -149,6 +152,14 @@ impl WorkerSlot {
     /// Requests, as far as the order among the workers is concerned.
     pub fn served(&self) -> u64 {
         self.requests().load(Relaxed) + self.served_baseline().load(Relaxed)
+    }
+
+    /// It is seen to serve: others may give it connections.
+    #[inline]
+    pub fn end_avoidance(&self) {
+        if self.avoided_until_us().load(Relaxed) != 0 {
+            self.avoided_until_us().store(0, Relaxed);
+        }
     }
 
     /// Clears the slot for a new process, which has to leave when the slot does not name it any more.
