@@ -1,5 +1,6 @@
 //! The option tables: one file a theme, one row an option.
 
+mod alarms;
 mod apps;
 mod configuration;
 mod http;
@@ -38,6 +39,7 @@ const TABLES: &[&Table] = &[
     &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
+    &alarms::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

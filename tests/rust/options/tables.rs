@@ -87,7 +87,11 @@ fn no_row_invents_an_option() {
         "forwarded-host",
         "http-server-header",
     ];
-    assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http].concat());
+    assert_eq!(
+        own,
+        [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http, &["alarm-event"]]
+            .concat()
+    );
 }
 
 #[test]
