@@ -37,6 +37,7 @@ mod rows;
 mod settings;
 mod source;
 pub mod statics;
+mod stats;
 mod templates;
 mod tls;
 mod value;
@@ -56,6 +57,7 @@ pub use instance::{Instance, Limits, PidFiles, SocketOptions};
 pub use man::man;
 pub use row::{Arg, Reload, Row, Status};
 pub use settings::*;
+pub use stats::{Stats, StatsSocket};
 pub use tls::{Identity, Name, Tls};
 pub use values::{Meaning, Value, values};
 

@@ -65,7 +65,7 @@ fn seconds(now: u64, since: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ListenerStatus;
+    use super::super::{ListenerStatus, Totals};
     use super::*;
     use crate::shm::scoreboard::Scoreboard;
 
@@ -87,6 +87,7 @@ mod tests {
                 ListenerStatus { name: "/run/s".to_owned(), waiting: None },
             ],
             workers: scoreboard.snapshot().workers.into_iter().map(worker).collect(),
+            totals: Totals::default(),
         }
     }
 

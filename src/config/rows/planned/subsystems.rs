@@ -129,12 +129,11 @@ pub const PARTS: &[Part] = &[
         names: "
             carbon= carbon-freq= carbon-hostname-dots= carbon-id= carbon-idle-avg= carbon-max-retry=
             carbon-name-resolve carbon-no-workers carbon-resolve-names carbon-retry-delay= carbon-root=
-            carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= memory-report/m metric=
-            alarm-metric= metric-alarm=
+            alarm-metric= carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= metric=
+            metric-alarm=
             metric-dir= metric-dir-restore metric-threshold= metrics-dir= metrics-dir-restore
-            metrics-no-cores nagios rrdtool= rrdtool-freq= rrdtool-lib= snmp~ snmp-community= stats=
-            stats-http stats-min stats-minified stats-no-cores stats-no-metrics stats-push=
-            stats-pusher-default-freq= stats-pushers-default-freq= stats-server= zabbix-template~
+            metrics-no-cores nagios rrdtool= rrdtool-freq= rrdtool-lib= snmp~ snmp-community= stats-push=
+            stats-pusher-default-freq= stats-pushers-default-freq= zabbix-template~
         ",
     },
     Part {
