@@ -20,7 +20,10 @@ pub fn run(command: &str, delivery: &Delivery) -> i32 {
     for name in SERVICE_MANAGER {
         shell.env_remove(name);
     }
-    shell.env("ALARM_NAME", &delivery.alarm).env("ALARM_EVENT", delivery.event).env("ALARM_JSON", &delivery.json);
+    shell
+        .env("ALARM_NAME", &delivery.alarm)
+        .env("ALARM_EVENT", delivery.event)
+        .env("ALARM_JSON", &delivery.json);
     cannot(delivery, &reason(shell.exec()))
 }
 

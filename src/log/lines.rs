@@ -76,7 +76,11 @@ impl LineAlarms {
 
 /// With or without a date in front.
 fn is_own(entry: &[u8]) -> bool {
-    entry.starts_with(OWN) || entry.windows(3).position(|three| three == b" - ").is_some_and(|at| entry[at + 3..].starts_with(OWN))
+    entry.starts_with(OWN)
+        || entry
+            .windows(3)
+            .position(|three| three == b" - ")
+            .is_some_and(|at| entry[at + 3..].starts_with(OWN))
 }
 
 /// What a process has reported.
@@ -94,7 +98,7 @@ mod tests {
 
     fn alarms(rules: &[(&str, Option<&str>)]) -> (LineAlarms, OwnedFd) {
         let (to, from) = io::packet_pair().unwrap();
-        [&to, &from].map(|end| socket::set_nonblocking(end.as_fd()).unwrap());
+        [&to, &from].iter().for_each(|end| socket::set_nonblocking(end.as_fd()).unwrap());
         let rule = |(pattern, alarms): &(&str, Option<&str>)| LineRule {
             pattern: Regex::new(pattern).unwrap(),
             alarms: alarms.map(str::to_owned),

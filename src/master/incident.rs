@@ -1,8 +1,9 @@
-//! Incidents: what goes wrong and may be worth an alarm. A service returns one in `Action::Raise`, `run.rs` reports its own, and the
-//! alarm service (`services/alarms/`) raises the alarms that ask for it.
+//! Incidents: what goes wrong and may be worth an alarm. Whoever finds one reports it (`Server::report`), and the alarm service
+//! (`services/alarms/`) raises the alarms that ask for it.
 
 use crate::config::AlarmEvent;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 
 /// Whom it concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,5 +38,29 @@ impl Incident {
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Incident {
         self.details.insert(key.to_owned(), value.into());
         self
+    }
+}
+
+/// Those that the alarm service has not seen yet.
+#[derive(Debug, Default)]
+pub struct Incidents(RefCell<Vec<Incident>>);
+
+/// Reported in one turn of the loop; what comes on top is in the log alone.
+const MAX_REPORTED: usize = 256;
+
+impl Incidents {
+    pub fn add(&self, incident: Incident) {
+        let mut reported = self.0.borrow_mut();
+        if reported.len() < MAX_REPORTED {
+            reported.push(incident);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    pub fn take(&self) -> Vec<Incident> {
+        self.0.take()
     }
 }

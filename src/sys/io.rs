@@ -241,9 +241,8 @@ pub fn pipe(nonblocking: bool) -> Result<(OwnedFd, OwnedFd)> {
 /// A file in memory with this content, to be read from its beginning (memfd_create(2)).
 pub fn memory_file(content: &[u8]) -> Result<OwnedFd> {
     // SAFETY: a NUL-terminated name; the descriptor that comes back is ours alone.
-    let mut file = unsafe {
-        File::from_raw_fd(check(libc::memfd_create(c"alarm".as_ptr(), libc::MFD_CLOEXEC))?)
-    };
+    let mut file =
+        unsafe { File::from_raw_fd(check(libc::memfd_create(c"alarm".as_ptr(), libc::MFD_CLOEXEC))?) };
     file.write_all(content)?;
     file.rewind()?;
     Ok(file.into())

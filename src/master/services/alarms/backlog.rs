@@ -6,7 +6,8 @@ use crate::master::incident::Incident;
 use crate::master::server::{Phase, Server};
 use crate::master::service::EachSecond;
 use crate::net::listener::Bound;
-use crate::sys::socket::{self, Backlog};
+use crate::sys::backlog;
+use crate::sys::socket::Backlog;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// How often the log says it of one listener.
@@ -31,7 +32,7 @@ impl Backlogs {
         let listeners = &server.setup.listeners;
         self.said_us.resize(listeners.len(), None);
         let full = listeners.iter().zip(&mut self.said_us).filter_map(|(listener, said_us)| {
-            let backlog = socket::backlog(listener.fd.as_fd()).filter(is_full)?;
+            let backlog = backlog::of(listener.fd.as_fd()).filter(is_full)?;
             let message = message(listener, backlog);
             if said_us.is_none_or(|at| now.saturating_sub(at) >= SAID_AGAIN_US) {
                 *said_us = Some(now);

@@ -7,7 +7,7 @@ use crate::master::sources::OTHER;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::{io, socket};
 use std::io::Result;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 /// Reports that are taken in one turn; the socket keeps the others.
@@ -34,6 +34,10 @@ impl Lines {
 
     pub fn watch(&self, epoll: &Epoll) -> Result<()> {
         epoll.add(&self.receiver, epoll::READ, OTHER)
+    }
+
+    pub fn descriptor(&self) -> RawFd {
+        self.receiver.as_raw_fd()
     }
 
     /// What this process and those that it forks from now on look for.

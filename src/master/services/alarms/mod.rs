@@ -13,9 +13,9 @@ use crate::log;
 use crate::log::throttle::Throttle;
 use crate::master::action::Action;
 use crate::master::incident::{Incident, Recipients};
-use crate::master::server::Server;
+use crate::master::server::{Phase, Server};
 use crate::master::service::Service;
-use crate::supervise::{Child, Children, Ended, Role};
+use crate::supervise::{Child, Children, Ended, Leaving, Role};
 use crate::sys::epoll::Epoll;
 use crate::sys::{clock, signal};
 use backlog::Backlogs;
@@ -24,6 +24,7 @@ use descriptors::Descriptors;
 use lines::Lines;
 use std::collections::VecDeque;
 use std::io::Result;
+use std::os::fd::RawFd;
 
 /// Deliveries at the same time.
 const MAX_RUNNING: usize = 4;
@@ -37,6 +38,7 @@ pub struct Alarms {
     /// What each alarm was raised with last.
     last: Vec<Last>,
     waiting: VecDeque<Delivery>,
+    /// Those that were started, and may be running still.
     running: Vec<Delivery>,
     /// The number of the next delivery.
     next: u32,
@@ -63,7 +65,7 @@ impl Alarms {
             next: 0,
             dropped: Throttle::default(),
             lines: Lines::new()?,
-            descriptors: Descriptors::new(&settings.alarms.descriptors),
+            descriptors: Descriptors::new()?,
             backlogs: Backlogs::starting(now),
             certificates: Certificates::default(),
         };
@@ -72,7 +74,7 @@ impl Alarms {
     }
 
     /// Raises the alarms that an incident concerns.
-    pub fn raise(&mut self, incident: &Incident, server: &Server) {
+    fn raise(&mut self, incident: &Incident, server: &Server) {
         let alarms = &self.configured;
         let mut names: Vec<String> = match &incident.recipients {
             Recipients::Named(names) => names.clone(),
@@ -140,15 +142,9 @@ impl Alarms {
         next.into_iter().map(Action::Deliver).collect()
     }
 
-    /// It could not be started.
-    pub fn forget(&mut self, number: u32, why: &str) {
-        if let Some(delivery) = self.take(number) {
-            log::say_of_alarm(&format!("[uwsgi-alarm] {}: cannot start a process: {why}", delivery.alarm));
-        }
-    }
-
     pub fn on_ended(&mut self, child: &Child, ended: Ended) {
-        let Some(delivery) = self.take(child.id) else { return };
+        let Some(at) = self.running.iter().position(|delivery| delivery.number == child.id) else { return };
+        let delivery = self.running.swap_remove(at);
         let is_command = matches!(delivery.action, AlarmAction::Command(_));
         let how = match ended {
             Ended::Exited(0) => return,
@@ -163,22 +159,58 @@ impl Alarms {
         };
         log::say_of_alarm(&format!("[uwsgi-alarm] {}: {how}", delivery.alarm));
     }
+}
 
-    fn take(&mut self, number: u32) -> Option<Delivery> {
-        let at = self.running.iter().position(|delivery| delivery.number == number)?;
-        Some(self.running.swap_remove(at))
+impl Service for Alarms {
+    fn watch(&self, epoll: &Epoll) -> Result<()> {
+        self.lines.watch(epoll)?;
+        self.descriptors.watch(epoll)
+    }
+
+    fn private(&self) -> Vec<RawFd> {
+        [self.lines.descriptor(), self.descriptors.descriptor()].to_vec()
+    }
+
+    fn configure(&mut self, settings: &Settings) {
+        self.configured = settings.alarms.clone();
+        self.certificates = Certificates::of(settings);
+        self.descriptors.configure(&settings.alarms.descriptors);
+        log::set_line_alarms(self.lines.rules(&settings.alarms));
+    }
+
+    fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
+        if server.phase == Phase::Stopping {
+            hurry(children, now);
+        }
+        // A process that could not be forked is no child.
+        self.running.retain(|delivery| children.of(Role::Alarm).any(|child| child.id == delivery.number));
+        let mut incidents = self.lines.look();
+        incidents.extend(self.descriptors.look());
+        incidents.extend(self.backlogs.look(now, server));
+        incidents.extend(self.certificates.look());
+        incidents.extend(server.incidents.take());
+        incidents.iter().for_each(|incident| self.raise(incident, server));
+        self.start()
+    }
+
+    /// What is reported after the service's turn must not wait until something else ends the master's sleep.
+    fn deadline(&self, now: u64, server: &Server) -> Option<u64> {
+        let can_start = !self.waiting.is_empty() && self.running.len() < MAX_RUNNING;
+        (can_start || !server.incidents.is_empty()).then_some(now)
     }
 }
 
 /// The server stops: a delivery that hangs does not hold it up.
 fn hurry(children: &mut Children, now: u64) {
     for child in children.of_mut(Role::Alarm) {
-        let until = now + STOP_GRACE_US;
-        child.kill_at = Some(child.kill_at.map_or(until, |at| at.min(until)));
+        if child.leaving().is_none() {
+            child.leave(Leaving::Stopped, Some(now + STOP_GRACE_US));
+        }
     }
 }
 
 /// The beginning of a text that is not longer.
 fn cut(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+    let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    &text[..end.unwrap_or(0)]
 }
