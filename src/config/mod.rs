@@ -29,6 +29,7 @@ mod logic;
 mod low;
 mod magic;
 mod man;
+mod metrics;
 pub mod registry;
 mod reload;
 mod resolve;

@@ -2,7 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod document;
+pub mod history;
 pub mod json;
+mod json_writer;
+mod own;
+pub mod prometheus;
 pub mod text;
 
 pub use document::Document;
@@ -20,10 +24,33 @@ pub struct Status {
     pub started_us: u64,
     /// When the snapshot was taken.
     pub now_us: u64,
+    pub instance: InstanceStatus,
     pub listeners: Vec<ListenerStatus>,
     /// Processes, some of which may be on their way out.
     pub workers: Vec<WorkerStatus>,
     pub totals: Totals,
+}
+
+/// The master, and what the configuration says of the whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceStatus {
+    pub pid: i32,
+    pub uid: u32,
+    pub gid: u32,
+    pub cwd: String,
+    /// When the snapshot was taken, in microseconds since 1970.
+    pub wall_us: u64,
+    /// How many workers there are to be, and cores of each.
+    pub workers: u32,
+    pub threads: usize,
+    /// Where the applications are mounted.
+    pub apps: Vec<String>,
+    /// Bounds of the histogram of latencies.
+    pub bounds_us: Vec<u64>,
+    /// Connections that the master holds until a worker has room.
+    pub held: u64,
+    /// Log lines that were dropped since the start.
+    pub dropped_lines: u64,
 }
 
 /// What was counted since the server started, whatever has become of the processes that did.
@@ -66,6 +93,9 @@ impl Totals {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerStatus {
     pub name: String,
+    pub protocol: &'static str,
+    /// The longest backlog that it may have; 0: the kernel does not tell.
+    pub most: u32,
     /// Connections in the backlog, where the kernel reports their number.
     pub waiting: Option<u32>,
 }
@@ -77,5 +107,72 @@ pub struct WorkerStatus {
     pub started_us: u64,
     /// Why it is on its way out.
     pub leaving: Option<String>,
+    /// 0 where nobody has looked.
+    pub memory: MemoryStatus,
     pub on_scoreboard: WorkerSnapshot,
+}
+
+/// Bytes of memory of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStatus {
+    pub resident: u64,
+    pub address_space: u64,
+    /// What it shares counts by its part (PSS).
+    pub proportional: u64,
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::shm::scoreboard::{Scoreboard, Stage};
+    use std::sync::atomic::Ordering::Relaxed;
+
+    /// The status of a server with this scoreboard, on pause. Worker 2 is on its way out.
+    pub fn of(scoreboard: Scoreboard) -> Status {
+        let worker = |snapshot: WorkerSnapshot| WorkerStatus {
+            name: format!("worker {} (pid 9)", snapshot.id),
+            started_us: 4_000_000,
+            leaving: (snapshot.id == 2).then(|| "reloaded".to_owned()),
+            memory: MemoryStatus { resident: 4096, address_space: 8192, proportional: 1024 },
+            on_scoreboard: snapshot,
+        };
+        let listener = |name: &str, protocol, most, waiting| ListenerStatus {
+            name: name.to_owned(),
+            protocol,
+            most,
+            waiting,
+        };
+        Status {
+            phase: "Serving".to_owned(),
+            is_paused: true,
+            generation: 3,
+            started_us: 1_000_000,
+            now_us: 9_500_000,
+            instance: InstanceStatus {
+                wall_us: 1_790_000_009_250_000,
+                workers: 3,
+                threads: scoreboard.threads(),
+                bounds_us: vec![500, 2000],
+                ..InstanceStatus::default()
+            },
+            listeners: vec![
+                listener("127.0.0.1:80", "http", 100, Some(4)),
+                listener("/run/s", "uwsgi", 0, None),
+            ],
+            workers: scoreboard.snapshot().workers.into_iter().map(worker).collect(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Worker 1 runs a request, worker 2 leaves before it was ready, worker 3 has no process.
+    pub fn status() -> Status {
+        let scoreboard = Scoreboard::new(3, 2).unwrap();
+        for (slot, id, generation) in [(0, 1, 3), (2, 2, 2)] {
+            scoreboard.assign(slot, id, generation, scoreboard.next_assignment());
+            scoreboard.worker(slot).pid().store(10 + id, Relaxed);
+        }
+        scoreboard.worker(0).set_stage(Stage::Ready);
+        scoreboard.core(0, 1).begin(8, 9_000_000, 0, b"GET", b"/slow?a=b");
+        Status { is_paused: false, ..of(scoreboard) }
+    }
 }

@@ -16,8 +16,9 @@ const ANSWER_US: u64 = 30_000_000;
 const CLOSING_US: u64 = 2_000_000;
 /// An answer that comes later is waited for by those who give it, not here.
 const LATER_US: u64 = 120_000_000;
-/// Read of what a peer sends behind its request in one turn.
-const MAX_WASTE: usize = 16 * 1024;
+/// Read of what a peer sends behind its request, in one turn and altogether.
+const WASTE: usize = 16 * 1024;
+const MAX_WASTE: usize = 256 * 1024;
 
 pub enum State {
     /// The request is not whole.
@@ -25,8 +26,8 @@ pub enum State {
     /// The answer comes later; the request was HEAD if this is true.
     Waiting(bool),
     Sending(Sending),
-    /// All is sent; the peer has not closed yet.
-    Closing,
+    /// All is sent; the peer has not closed yet. So many bytes of it have been thrown away.
+    Closing(usize),
     Done,
 }
 
@@ -98,17 +99,18 @@ impl Reader {
             }
         }
         io::shutdown_send(self.socket.as_fd());
-        self.state = State::Closing;
+        self.state = State::Closing(0);
         self.until = now + CLOSING_US;
         Ok(())
     }
 
     /// Throws away what comes behind a request.
     pub fn drain(&mut self) {
-        let mut waste = [0; MAX_WASTE];
+        let State::Closing(before) = self.state else { return };
+        let mut waste = [0; WASTE];
         match io::recv_slice(self.socket.as_fd(), &mut waste) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Ok(got) if got > 0 => {}
+            Ok(got) if got > 0 && before + got < MAX_WASTE => self.state = State::Closing(before + got),
             _ => self.state = State::Done,
         }
     }
