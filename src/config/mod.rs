@@ -6,6 +6,7 @@
 
 mod actions;
 mod address;
+pub mod alarms;
 pub mod certificates;
 pub mod check;
 mod ciphers;
@@ -43,6 +44,7 @@ mod tls;
 mod value;
 mod values;
 
+pub use alarms::{Alarm, AlarmAction, AlarmEvent, AlarmFd, Alarms, LineRule};
 pub use ciphers::Ciphers;
 pub use command::{Outcome, command};
 pub use completion::{Shell, completion};

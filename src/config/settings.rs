@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::alarms::Alarms;
 use super::groups::*;
 use super::http::Http;
 use super::instance::Instance;
@@ -122,6 +123,7 @@ pub struct Settings {
     pub statics: Statics,
     pub tls: Tls,
     pub log: Log,
+    pub alarms: Alarms,
     pub stats: Stats,
     pub tracing: Tracing,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.

@@ -2,7 +2,7 @@
 
 use super::{check, check_len, retry};
 use std::fs::File;
-use std::io::{IoSlice, Result};
+use std::io::{IoSlice, Result, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{null, null_mut};
@@ -236,6 +236,35 @@ pub fn pipe(nonblocking: bool) -> Result<(OwnedFd, OwnedFd)> {
         check(libc::pipe2(ends.as_mut_ptr(), flags))?;
         Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
     }
+}
+
+/// A file in memory with this content, to be read from its beginning (memfd_create(2)).
+pub fn memory_file(content: &[u8]) -> Result<OwnedFd> {
+    // SAFETY: a NUL-terminated name; the descriptor that comes back is ours alone.
+    let mut file =
+        unsafe { File::from_raw_fd(check(libc::memfd_create(c"alarm".as_ptr(), libc::MFD_CLOEXEC))?) };
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// Closes every descriptor from this number on when the process becomes another program.
+pub fn close_on_exec_from(first: u32) {
+    // SAFETY: no pointers, and nothing is closed now.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Was this descriptor handed over by whoever started the program? Those that are opened here close on exec.
+pub fn is_inherited(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
+/// Closes every descriptor from this number on, in a process that never comes to the end of their owners.
+pub fn close_from(first: u32) {
+    // SAFETY: no pointers; no code of this process uses one of these numbers again.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
 
 /// A connected pair of packet sockets, close-on-exec.

@@ -1,5 +1,6 @@
 //! The option tables: one file a theme, one row an option.
 
+mod alarms;
 mod apps;
 mod configuration;
 mod http;
@@ -40,6 +41,7 @@ const TABLES: &[&Table] = &[
     &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
+    &alarms::TABLE,
     &stats::TABLE,
     &tracing::TABLE,
 ];

@@ -1,5 +1,6 @@
 //! What the master does beside its children, each part in a file of its own.
 
+mod alarms;
 mod closing;
 mod files;
 mod memory;
@@ -15,6 +16,7 @@ use crate::config::Settings;
 use crate::net::listener::StatsListener;
 use crate::supervise::Children;
 use crate::sys::epoll::Epoll;
+use alarms::Alarms;
 use files::Files;
 use memory::Memory;
 use messages::Messages;
@@ -26,6 +28,7 @@ pub struct Services {
     pub dumps: StackDumps,
     pub messages: Messages,
     pub stats: Stats,
+    pub alarms: Alarms,
     memory: Memory,
     files: Files,
     harakiri: Harakiri,
@@ -42,6 +45,7 @@ impl Services {
             dumps: StackDumps::new(dump_pipe),
             messages: Messages::default(),
             stats: Stats::new(stats)?,
+            alarms: Alarms::new(settings, now)?,
             memory: Memory::starting(now),
             files: Files::new(settings, now),
             harakiri: Harakiri::starting(now),
@@ -49,11 +53,11 @@ impl Services {
     }
 
     /// In the order in which they run.
-    fn all(&self) -> [&dyn Service; 6] {
-        [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages, &self.stats]
+    fn all(&self) -> [&dyn Service; 7] {
+        [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages, &self.stats, &self.alarms]
     }
 
-    fn all_mut(&mut self) -> [&mut dyn Service; 6] {
+    fn all_mut(&mut self) -> [&mut dyn Service; 7] {
         [
             &mut self.dumps,
             &mut self.memory,
@@ -61,6 +65,7 @@ impl Services {
             &mut self.harakiri,
             &mut self.messages,
             &mut self.stats,
+            &mut self.alarms,
         ]
     }
 

@@ -124,22 +124,13 @@ pub const PARTS: &[Part] = &[
         ",
     },
     Part {
-        theme: "Alarms",
-        why: "no alarm is raised",
-        names: "
-            alarm= alarm-backlog= alarm-cheap= alarm-fd= alarm-freq= alarm-list alarm-listen-queue=
-            alarm-log= alarm-lq= alarm-metric= alarm-msg-size= alarm-segfault= alarms-list backlog-alarm=
-            listen-queue-alarm= log-alarm= lq-alarm= metric-alarm= not-alarm-log= not-log-alarm=
-            segfault-alarm=
-        ",
-    },
-    Part {
         theme: "Metrics and stats",
         why: "nothing is counted or served",
         names: "
             carbon= carbon-freq= carbon-hostname-dots= carbon-id= carbon-idle-avg= carbon-max-retry=
             carbon-name-resolve carbon-no-workers carbon-resolve-names carbon-retry-delay= carbon-root=
-            carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= metric=
+            alarm-metric= carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= metric=
+            metric-alarm=
             metric-dir= metric-dir-restore metric-threshold= metrics-dir= metrics-dir-restore
             metrics-no-cores nagios rrdtool= rrdtool-freq= rrdtool-lib= snmp~ snmp-community= stats-push=
             stats-pusher-default-freq= stats-pushers-default-freq= zabbix-template~
