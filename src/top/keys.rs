@@ -19,9 +19,9 @@ pub const HELP: &[&str] = &[
     "+ -             longer and shorter interval",
     "Ctrl-L Ctrl-Z   draw anew, suspend",
     "",
-    "AVG is uWSGI's running average of a worker: each request counts as much as all before it.",
-    "Percentiles are of the requests that ended within 30 s. A worker's row shows its oldest",
-    "request, and how many others run beside it (+3).",
+    "AVG: each request counts as much as all before it, as uWSGI has it.",
+    "Percentiles are of the requests that ended within the last 30 s.",
+    "A worker's row shows its oldest request, and how many run beside it (+3).",
 ];
 
 pub fn take(app: &mut App, event: &Event) {

@@ -75,12 +75,9 @@ impl Lines<'_> {
     fn queue(&self) -> String {
         let Some(document) = &self.samples.last else { return String::new() };
         let waiting = document.own.as_ref().map(|own| format!(", {} in workers", own.waiting));
-        let text = format!(
-            "queue     {} of {} in the backlog{}",
-            document.queue,
-            document.max_queue,
-            waiting.unwrap_or_default()
-        );
+        let of = if document.max_queue > 0 { format!(" of {}", document.max_queue) } else { String::new() };
+        let waiting = waiting.unwrap_or_default();
+        let text = format!("queue     {}{of} in the backlog{waiting}", document.queue);
         self.with_curve(text, |point| point.queue)
     }
 

@@ -53,13 +53,15 @@ fn of_worker(worker: &Value) -> Vec<String> {
 fn push_thread(lines: &mut Vec<String>, thread: &Value) {
     let text = |key: &str| thread[key].as_str().map(escaped);
     let name = text("name").or(text("ident")).unwrap_or_default();
-    let core = thread["core"].as_u64().map(|core| format!("core {core}, "));
+    let core = thread["core"].as_u64().map(|core| format!("core {core}"));
+    let name = Some(name).filter(|name| Some(name) != core.as_ref());
+    let who: Vec<String> = core.into_iter().chain(name).collect();
     let request = text("request").map(|request| {
         let age = thread["age_ms"].as_u64().map(|age| format!(" for {}", units::age(age)));
         format!(": {request}{}", age.unwrap_or_default())
     });
     lines.push(String::new());
-    lines.push(format!("{}{name}{}", core.unwrap_or_default(), request.unwrap_or_default()));
+    lines.push(format!("{}{}", who.join(", "), request.unwrap_or_default()));
     for frame in thread["frames"].as_array().into_iter().flatten() {
         let [function, file] = ["function", "file"].map(|key| escaped(frame[key].as_str().unwrap_or("?")));
         lines.push(format!("  {function}  {file}:{}", frame["line"].as_u64().unwrap_or(0)));
@@ -78,7 +80,7 @@ mod tests {
              "frames":[{"file":"/a.py","line":3,"function":"view"}]}]},{"id":2,"pid":8,"answered":false}]}"#;
         let lines = lines(body.as_bytes()).unwrap();
         assert_eq!(lines[0], "worker 1 (pid 9): 2 threads");
-        assert_eq!(lines[2..4], ["core 0, core 0: GET /\\x1b for 1.5s", "  view  /a.py:3"]);
+        assert_eq!(lines[2..4], ["core 0: GET /\\x1b for 1.5s", "  view  /a.py:3"]);
         assert_eq!(lines[5], "0x7f");
         assert!(lines[6].contains("has not answered"));
     }

@@ -37,6 +37,18 @@ impl Paper<'_> {
         self.write(&format!("{text:<width$}"), style);
     }
 
+    fn write_wrapped(&mut self, text: &str) {
+        let mut line = String::new();
+        for word in text.split(' ') {
+            if line.chars().count() + word.chars().count() >= usize::from(self.area.width) {
+                self.write(&std::mem::take(&mut line), Style::new());
+            }
+            line.push_str(word);
+            line.push(' ');
+        }
+        self.write(&line, Style::new());
+    }
+
     /// Lines that are left, but for the last one.
     fn left(&self) -> usize {
         usize::from(self.area.bottom().saturating_sub(self.y).saturating_sub(1))
@@ -119,10 +131,20 @@ fn draw_stacks(paper: &mut Paper<'_>, app: &mut App) {
         Ok(lines) => {
             stacks.first = stacks.first.min(lines.len().saturating_sub(app.height));
             let shown = lines.iter().skip(stacks.first).take(app.height);
-            shown.for_each(|line| paper.write(line, stack_style(line)));
+            shown.for_each(|line| paper.write(&fitted(line, app.width), stack_style(line)));
         }
-        Err(why) => paper.write(&escaped(why), Style::new()),
+        Err(why) => paper.write_wrapped(&escaped(why)),
     }
+}
+
+/// A frame's line with its middle left out where there is no room: the line number stands at its end.
+fn fitted(line: &str, width: usize) -> String {
+    let (count, begin) = (line.chars().count(), width / 3);
+    if count <= width || width < 12 {
+        return line.to_owned();
+    }
+    let end = line.chars().skip(count - (width - begin - 3));
+    line.chars().take(begin).chain("...".chars()).chain(end).collect()
 }
 
 fn stack_style(line: &str) -> Style {
@@ -140,13 +162,19 @@ fn footer(app: &App) -> String {
     let sort = app.sorts[app.view as usize].name();
     let reversed = if app.reverse { " reversed" } else { "" };
     let interval = units::age(app.interval.as_millis() as u64);
-    let state = format!("{}{filter} by {sort}{reversed}, each {interval}", app.view.name());
-    format!("{state}  q quit  Tab view  s sort  / filter  Enter stacks  ? keys")
+    let state = format!("{}{filter} by {sort}{reversed}, {interval}", app.view.name());
+    format!("q quit  Tab view  s sort  / filter  Enter stacks  ? keys  {state}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_frame_keeps_its_line_number() {
+        let line = fitted(&format!("  view  /srv/{}/views.py:12", "x".repeat(100)), 40);
+        assert!(line.starts_with("  view  ") && line.ends_with("/views.py:12") && line.len() == 40, "{line}");
+    }
 
     #[test]
     fn the_selected_row_is_on_the_screen() {
