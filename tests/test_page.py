@@ -27,7 +27,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def server(boot: Boot) -> Server:
-    return boot("slow:waits", processes=2, threads=2, stats="127.0.0.1:0", stats_http=True, memory_report=True)
+    options = {"stats_http": True, "memory_report": True, "socket_timeout": 60}
+    return boot("slow:waits", processes=2, threads=2, stats="127.0.0.1:0", **options)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ const PAGE: &str = include_str!("page.html");
 /// What goes before the page as `Content-Security-Policy`: its own script and style alone, by their hashes, and requests
 /// to this server alone; nobody shows it in a frame. So a text that got into the page as markup would do nothing.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-7ccOSmu1JxEEurpIDRF5n95iQxYcR+4OT0ruXpGgPo0='; \
+    script-src 'sha256-OcEImkpVfYjMev0ih4mUb/9ByxBMo36PIvYczcVl5j4='; \
     style-src 'sha256-c8j2Y0iq6X3jI5RdL/Ey8PvmdziR+VBn68GZROC39IU='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'";

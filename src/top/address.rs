@@ -1,11 +1,9 @@
 //! Where a stats server listens, written as uwsgitop takes it.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,10 +40,7 @@ impl Address {
                 connect_tcp(host, *port, timeout).map(Stream::Tcp)
             }
             Address::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
-            Address::Abstract(name) => {
-                let name = SocketAddr::from_abstract_name(OsStr::new(name).as_bytes())?;
-                UnixStream::connect_addr(&name).map(Stream::Unix)
-            }
+            Address::Abstract(name) => connect_abstract(name).map(Stream::Unix),
         }
     }
 
@@ -116,6 +111,12 @@ fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream
         }
     }
     Err(last)
+}
+
+/// uWSGI binds a name with a NUL byte at its end, which is a part of it (unix(7)).
+fn connect_abstract(name: &str) -> io::Result<UnixStream> {
+    let connect = |name: &[u8]| UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?);
+    connect(name.as_bytes()).or_else(|error| connect(format!("{name}\0").as_bytes()).map_err(|_| error))
 }
 
 /// A connection to a stats server.

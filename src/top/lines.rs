@@ -22,12 +22,11 @@ impl Lines<'_> {
     pub fn title(&self, address: &str) -> String {
         let Some(document) = &self.samples.last else { return escaped(address) };
         let own = document.own.as_ref();
-        let state = own.map(|own| {
+        let state = own.map_or(String::new(), |own| {
             let up = units::span(own.uptime_s as u64);
             format!("  {} generation {} up {up}", escaped(&own.phase), own.generation)
         });
-        let place = format!("{}  {}", escaped(&document.server), escaped(address));
-        format!("{place}{}  {}", state.unwrap_or_default(), escaped(&document.cwd))
+        format!("{}{state}  {}  {}", escaped(&document.server), escaped(address), escaped(&document.cwd))
     }
 
     fn with_curve(&self, text: String, of: fn(&Point) -> f64) -> String {
@@ -77,7 +76,7 @@ impl Lines<'_> {
         let waiting = document.own.as_ref().map(|own| format!(", {} in workers", own.waiting));
         let of = if document.max_queue > 0 { format!(" of {}", document.max_queue) } else { String::new() };
         let waiting = waiting.unwrap_or_default();
-        let text = format!("queue     {}{of} in the backlog{waiting}", document.queue);
+        let text = format!("queue     {}{of} in backlog{waiting}", document.queue);
         self.with_curve(text, |point| point.queue)
     }
 

@@ -163,7 +163,7 @@ fn footer(app: &App) -> String {
     let reversed = if app.reverse { " reversed" } else { "" };
     let interval = units::age(app.interval.as_millis() as u64);
     let state = format!("{}{filter} by {sort}{reversed}, {interval}", app.view.name());
-    format!("q quit  Tab view  s sort  / filter  Enter stacks  ? keys  {state}")
+    format!("{state}  ? keys  q quit  Tab view  Enter stacks  s sort  / filter")
 }
 
 #[cfg(test)]
