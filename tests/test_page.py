@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Boot
+from harness import stats
 from harness.browser import Browser
 from harness.server import Server
-from test_top import running, stats_address
+from test_top import running
 
 MARKUP = "/<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
 ROWS = "document.querySelectorAll('#{} tbody tr').length"
@@ -35,12 +36,16 @@ def server(boot: Boot) -> Server:
 def page(browser: Browser, server: Server) -> Iterator[Browser]:
     browser.console.clear()
     browser.size(1280, 900)
-    browser.open(f"http://{stats_address(server.log.text)}/")
+    browser.open(f"http://{address_of(server)}/")
     browser.until(ROWS.format("workers") + " === 2", "a row for each worker")
     yield browser
     # What the policy forbids is written there, and what fails in the script.
     assert browser.console == []
     browser.open("about:blank")
+
+
+def address_of(server: Server) -> str:
+    return "{}:{}".format(*stats.address(server))
 
 
 def only(page: Browser, text: str) -> None:
@@ -50,7 +55,7 @@ def only(page: Browser, text: str) -> None:
 
 
 def test_browsers_get_the_page_and_its_policy(server: Server) -> None:
-    address = f"http://{stats_address(server.log.text)}/"
+    address = f"http://{address_of(server)}/"
     for accept, kind in [("text/html,*/*", "text/html; charset=utf-8"), ("*/*", "application/json")]:
         asked = urllib.request.Request(address, headers={"Accept": accept})
         with urllib.request.urlopen(asked, timeout=10) as answer:
@@ -60,6 +65,7 @@ def test_browsers_get_the_page_and_its_policy(server: Server) -> None:
 
 
 def test_it_shows_what_runs(page: Browser, server: Server) -> None:
+    server.log.expect("waiting /<script>", "waiting /second")
     assert "rwsgi " in page.text("#server") and "serving · generation 1" in page.text("#about")
     assert page.evaluate("document.getElementById('requests').hidden")
     with running(server.address, MARKUP, "/second"):
@@ -78,6 +84,7 @@ def test_it_shows_what_runs(page: Browser, server: Server) -> None:
 
 
 def test_plots_have_points(page: Browser, server: Server) -> None:
+    server.log.expect("waiting /x")
     assert server.request("/x", "POST", b"x").status == 200
     page.until(
         "Array.from(document.querySelectorAll('figure > svg path')).some(path => /L/.test(path.getAttribute('d')))"
@@ -106,12 +113,12 @@ def test_stacks_at_a_click(page: Browser) -> None:
 
 
 def test_a_server_that_goes_away_is_said_to_be(page: Browser, boot: Boot, server: Server) -> None:
-    address = stats_address(server.log.text)
+    address = address_of(server)
     page.until("document.getElementById('state').innerText.startsWith('Live')")
     server.close()
     page.until("document.getElementById('state').innerText.startsWith('Lost since')")
     assert page.evaluate(ROWS.format("workers")) == 2, "what was shown stays"
-    boot("slow:waits", processes=3, stats=address, stats_http=True)
+    boot("slow:waits", processes=3, stats=address, stats_http=True).log.expect(stats.ENABLED)
     page.until("document.getElementById('state').innerText.startsWith('Live')")
     page.until(ROWS.format("workers") + " === 3", "the workers of the new server")
 

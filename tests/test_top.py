@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Boot
-from harness import packet
+from harness import packet, stats
 from harness.peer import Uwsgi
 from harness.server import held
 from harness.terminal import Terminal
@@ -72,9 +72,9 @@ def sends(path: Path, answer: bytes) -> Iterator[str]:
 class Peer:
     """The real uWSGI with a stats server."""
 
-    def __init__(self, directory: Path, stats: str, *words: str) -> None:
-        self.stats = stats
-        self.start: Callable[[], Uwsgi] = lambda: Uwsgi(directory, "slow:waits", "--stats", stats, *words)
+    def __init__(self, directory: Path, address: str, *words: str) -> None:
+        self.stats = address
+        self.start: Callable[[], Uwsgi] = lambda: Uwsgi(directory, "slow:waits", "--stats", address, *words)
         self.uwsgi = self.start()
 
 
@@ -229,18 +229,19 @@ def test_a_signal_leaves_the_terminal_as_it_was(raw: Peer, number: signal.Signal
 
 
 def test_a_shell_can_suspend_it(raw: Peer) -> None:
-    script = 'set -m; "$@"; echo "stopped with $?"; read -r; fg >/dev/null; echo "ended with $?"; read -r'
-    with Terminal(["bash", "-c", script, "sh", *TOP, "--interval", "0.2", raw.stats]) as screen:
+    with Terminal(["bash", "--norc", "-i"]) as screen:
+        screen.press("'" + "' '".join([*TOP, "--interval", "0.2", raw.stats]) + "'\n")
         screen.find("RUNNING")
         screen.press("\x1a")
-        screen.find(f"stopped with {128 + signal.SIGTSTP}")
-        assert screen.is_restored
-        screen.press("\n")
+        screen.find("Stopped")
+        screen.press("stty -a | grep -o .icanon; clear\n")
+        screen.lose("RUNNING")
+        screen.press("fg\n")
         screen.find("RUNNING")
-        screen.lose("stopped")
         screen.press("q")
-        screen.find("ended with 0")
-        assert screen.is_restored
+        screen.find("$ " if os.getuid() else "# ")
+        screen.press("exit 7\n")
+        assert screen.wait_exit() == 7
 
 
 @pytest.mark.parametrize(
@@ -299,6 +300,7 @@ def test_a_document_with_odd_text_is_shown(tmp_path: Path) -> None:
 
 def test_rwsgi_raw(boot: Boot, tmp_path: Path) -> None:
     server = boot("slow:waits", processes=2, threads=3, socket_timeout=60, stats=tmp_path / "stats")
+    server.log.expect(stats.ENABLED, "waiting /x", r"waiting /a")
     assert server.request("/x", "POST", b"x").status == 200
     with (
         Terminal([*TOP, "--interval", "0.2", str(tmp_path / "stats")]) as screen,
@@ -315,15 +317,10 @@ def test_rwsgi_raw(boot: Boot, tmp_path: Path) -> None:
 
 def test_rwsgi_over_http(boot: Boot) -> None:
     server = boot("slow:waits", processes=1, threads=2, stats="127.0.0.1:0", stats_http=True)
-    address = stats_address(server.log.text)
+    server.log.expect("waiting /x")
+    address = "{}:{}".format(*stats.address(server))
     assert server.request("/x", "POST", b"x").status == 200
     for form in (address, f"http://{address}/"):
         sample = json.loads(run("--json", "--once", form).stdout)
         assert sample["server"].startswith("rwsgi ") and sample["requests"] == 1 and sample["cores"] == 2
         assert sample["latency_ms"]["since_start"] is True and sample["latency_ms"]["p99"] >= 0
-
-
-def stats_address(log: str) -> str:
-    found = re.search(r"Stats server enabled on (127\.0\.0\.1:\d+)", log)
-    assert found, log
-    return found[1]

@@ -90,7 +90,7 @@ fn show(app: &mut App, reader: &Reader, screen: &mut Screen) -> std::io::Result<
         match app.demand.take() {
             Some(Demand::Quit) => return Ok(0),
             Some(Demand::Suspend) => screen.lend(suspend)?,
-            Some(Demand::Redraw) => screen.clear()?,
+            Some(Demand::Redraw) => screen.lend(|| ())?,
             None => continue,
         }
         drawn = None;

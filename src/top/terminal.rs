@@ -40,17 +40,14 @@ impl Screen {
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
-    /// Gives the terminal back until `meanwhile` returns.
+    /// Gives the terminal back until `meanwhile` returns, and draws all of it again.
     pub fn lend(&mut self, meanwhile: impl FnOnce()) -> Result<()> {
         leave();
         meanwhile();
         enter()?;
-        self.terminal.clear()
-    }
-
-    /// Draws all of it again.
-    pub fn clear(&mut self) -> Result<()> {
-        self.terminal.clear()
+        // Not Terminal::clear, which asks the terminal where its cursor is, and waits for the answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 }
 
