@@ -114,6 +114,7 @@ nginx:
 	@scripts/need_programs.sh nginx
 programs:
 	@scripts/need_programs.sh nginx haproxy curl openssl wrk ab
+	@scripts/need_programs.sh chromium || echo "No Chromium: tests/test_page.py is skipped."
 
 # Each file below says that something is installed; its own prerequisites say when to do it again.
 

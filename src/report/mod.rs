@@ -6,6 +6,7 @@ pub mod history;
 pub mod json;
 mod json_writer;
 mod own;
+pub mod page;
 pub mod prometheus;
 pub mod text;
 

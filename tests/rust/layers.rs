@@ -33,6 +33,7 @@ const MODULES: &[(&str, u8, &[&str])] = &[
         5,
         &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process", "aio"],
     ),
+    ("top", 5, &["base", "sys", "log"]),
     (
         "master",
         6,

@@ -3,7 +3,7 @@
 use super::request::Asked;
 use super::view::View;
 use crate::master::action::{Action, Ticket};
-use crate::report::Document;
+use crate::report::{Document, page};
 
 pub enum Answer {
     Now(Document),
@@ -21,6 +21,7 @@ pub fn answer(asked: &Asked, _ticket: Ticket, view: &View<'_>, only_metrics: boo
         "/history" => view.history(),
         "/stacks" | "/profile" => not_found(&asked.path),
         "/favicon.ico" => not_found(&asked.path),
+        "/" if asked.accepts("text/html") => page::document(),
         "/" | "/stats" => view.json(),
         path if asked.accepts("text/html") => not_found(path),
         _ => view.json(),
