@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::metrics::MetricTable;
+
 /// A reload compares this with the new reading and puts it back whole (reload.rs).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
@@ -29,6 +31,7 @@ pub struct Instance {
     /// Go to the background and write the log to this file.
     pub daemonize: Option<PathBuf>,
     pub pidfiles: PidFiles,
+    pub metrics: MetricTable,
     pub show_config: bool,
     /// Start everything but the workers, and exit.
     pub no_server: bool,
@@ -55,6 +58,7 @@ impl Default for Instance {
             log_truncate: false,
             daemonize: None,
             pidfiles: PidFiles::default(),
+            metrics: MetricTable::default(),
             show_config: false,
             no_server: false,
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::groups::*;
 use super::http::Http;
 use super::instance::Instance;
+use super::metrics::Metrics;
 use super::statics::Statics;
 use super::tls::{Identity, Tls};
 
@@ -121,6 +122,7 @@ pub struct Settings {
     pub statics: Statics,
     pub tls: Tls,
     pub log: Log,
+    pub metrics: Metrics,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
 }

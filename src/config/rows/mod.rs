@@ -6,6 +6,7 @@ mod http;
 mod limits;
 mod logging;
 mod logic;
+mod metrics;
 mod parts;
 mod planned;
 mod processes;
@@ -38,6 +39,7 @@ const TABLES: &[&Table] = &[
     &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
+    &metrics::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

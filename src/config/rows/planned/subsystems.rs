@@ -128,8 +128,8 @@ pub const PARTS: &[Part] = &[
         why: "no alarm is raised",
         names: "
             alarm= alarm-backlog= alarm-cheap= alarm-fd= alarm-freq= alarm-list alarm-listen-queue=
-            alarm-log= alarm-lq= alarm-metric= alarm-msg-size= alarm-segfault= alarms-list backlog-alarm=
-            listen-queue-alarm= log-alarm= lq-alarm= metric-alarm= not-alarm-log= not-log-alarm=
+            alarm-log= alarm-lq= alarm-msg-size= alarm-segfault= alarms-list backlog-alarm=
+            listen-queue-alarm= log-alarm= lq-alarm= not-alarm-log= not-log-alarm=
             segfault-alarm=
         ",
     },
@@ -137,13 +137,22 @@ pub const PARTS: &[Part] = &[
         theme: "Metrics and stats",
         why: "nothing is counted or served",
         names: "
-            carbon= carbon-freq= carbon-hostname-dots= carbon-id= carbon-idle-avg= carbon-max-retry=
-            carbon-name-resolve carbon-no-workers carbon-resolve-names carbon-retry-delay= carbon-root=
-            carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= memory-report/m metric=
-            metric-dir= metric-dir-restore metric-threshold= metrics-dir= metrics-dir-restore
-            metrics-no-cores nagios rrdtool= rrdtool-freq= rrdtool-lib= snmp~ snmp-community= stats=
-            stats-http stats-min stats-minified stats-no-cores stats-no-metrics stats-push=
-            stats-pusher-default-freq= stats-pushers-default-freq= stats-server= zabbix-template~
+            memory-report/m stats= stats-http stats-min stats-minified stats-no-cores stats-no-metrics
+            stats-server=
+        ",
+    },
+    Part {
+        theme: "Metrics and stats",
+        why: "nothing is written there; send metrics to carbon or statsd, or let Prometheus read them",
+        names: "
+            rrdtool= rrdtool-freq= rrdtool-lib= zabbix-template~
+        ",
+    },
+    Part {
+        theme: "Metrics and stats",
+        why: "nobody answers; let Prometheus read the metrics, or have http-livez asked",
+        names: "
+            nagios snmp~ snmp-community=
         ",
     },
     Part {
