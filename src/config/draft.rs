@@ -163,6 +163,7 @@ impl Draft {
     /// Every option has been read.
     pub fn finish(mut self, handed: Range<i32>) -> (Settings, Vec<Warning>) {
         self.settle_sockets(handed);
+        self.settle_stats();
         self.settle_apps();
         self.find_contradictions();
         (self.settings, self.warnings)
@@ -176,9 +177,13 @@ impl Draft {
             self.settings.listeners.push(socket.listener);
         }
         for descriptor in handed {
-            let listeners = &mut self.settings.listeners;
-            if listeners.iter().all(|listener| listener.address != Address::Inherited(descriptor)) {
-                listeners.push(handed::listener(descriptor, self.protocol.unwrap_or(Protocol::Uwsgi)));
+            let address = Address::Inherited(descriptor);
+            let stats = self.settings.instance.stats.iter().map(|socket| &socket.address);
+            let mut named = self.settings.listeners.iter().map(|listener| &listener.address).chain(stats);
+            if named.all(|named| *named != address) {
+                self.settings
+                    .listeners
+                    .push(handed::listener(descriptor, self.protocol.unwrap_or(Protocol::Uwsgi)));
             }
         }
         if self.settings.listeners.is_empty() {

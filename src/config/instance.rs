@@ -1,8 +1,8 @@
 //! What the master does once, when it starts: only a restart changes it.
 
-use std::path::PathBuf;
-
+use super::StatsSocket;
 use super::metrics::MetricTable;
+use std::path::PathBuf;
 
 /// A reload compares this with the new reading and puts it back whole (reload.rs).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ pub struct Instance {
     pub daemonize: Option<PathBuf>,
     pub pidfiles: PidFiles,
     pub metrics: MetricTable,
+    pub stats: Vec<StatsSocket>,
+    /// All of them speak HTTP.
+    pub stats_http: bool,
+    /// Bounds of the histogram of latencies, in microseconds; what a process counts belongs to the same ones always.
+    pub metrics_buckets: Vec<u64>,
     pub show_config: bool,
     /// Start everything but the workers, and exit.
     pub no_server: bool,
@@ -59,11 +64,20 @@ impl Default for Instance {
             daemonize: None,
             pidfiles: PidFiles::default(),
             metrics: MetricTable::default(),
+            stats: Vec::new(),
+            stats_http: false,
+            metrics_buckets: METRICS_BUCKETS.to_vec(),
             show_config: false,
             no_server: false,
         }
     }
 }
+
+/// From half a millisecond to a minute: each bound at most 2.5 times the one below.
+pub const METRICS_BUCKETS: [u64; 20] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 75_000, 100_000, 150_000, 250_000, 500_000, 750_000,
+    1_000_000, 2_500_000, 5_000_000, 10_000_000, 15_000_000, 30_000_000, 60_000_000,
+];
 
 /// What is asked of the kernel for each socket (`so-…`, `tcp-…`, …).
 #[derive(Clone, Debug, PartialEq, Eq)]

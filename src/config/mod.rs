@@ -38,6 +38,7 @@ mod rows;
 mod settings;
 mod source;
 pub mod statics;
+mod stats;
 mod templates;
 mod tls;
 mod value;
@@ -57,6 +58,7 @@ pub use man::man;
 pub use metrics::{MetricTable, Metrics};
 pub use row::{Arg, Reload, Row, Status};
 pub use settings::*;
+pub use stats::{Stats, StatsSocket};
 pub use tls::{Identity, Name, Tls};
 pub use values::{Meaning, Value, values};
 

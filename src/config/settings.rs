@@ -9,6 +9,7 @@ use super::http::Http;
 use super::instance::Instance;
 use super::metrics::Metrics;
 use super::statics::Statics;
+use super::stats::Stats;
 use super::tls::{Identity, Tls};
 
 /// The function of the Python package that was called.
@@ -123,6 +124,7 @@ pub struct Settings {
     pub tls: Tls,
     pub log: Log,
     pub metrics: Metrics,
+    pub stats: Stats,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
 }

@@ -1,6 +1,7 @@
 //! What the master is to do, on behalf of a signal, a file that was touched, or a worker. It is done in one place,
 //! `run.rs`.
 
+use crate::report::Document;
 use crate::sys::signal;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,13 @@ pub enum Action {
     DumpAllStacks(String),
     /// Replace the worker in this slot when a successor is ready.
     Recycle(usize, Why),
+    /// Give a reader of the stats server the document that it waits for.
+    Answer(Ticket, Document),
 }
+
+/// Names a reader of the stats server that waits for its document: no two readers ever have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(pub u64);
 
 /// A stack dump of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]

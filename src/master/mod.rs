@@ -2,6 +2,7 @@
 //!
 //! `run` is the loop, and alone knows all parts. The parts own their state and know nothing of the loop.
 
+mod accounts;
 pub mod action;
 pub mod configuration;
 mod log_file;

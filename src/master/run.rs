@@ -1,6 +1,7 @@
 //! The master's loop: wait, dispatch events, run services, execute actions. The one file that knows all
 //! parts of the master.
 
+use super::accounts::Reload;
 use super::action::{self, Action};
 use super::configuration::{self, Configuration};
 use super::log_file;
@@ -103,7 +104,8 @@ impl<'h, R: Application> Master<'h, R> {
 
     /// Children close what is the master's alone.
     fn note_private(&mut self) {
-        self.spawner.private = self.sources.private().into_iter().chain(self.readiness.private()).collect();
+        let own = self.sources.private().into_iter().chain(self.readiness.private());
+        self.spawner.private = own.chain(self.services.private()).collect();
     }
 
     // ── events ──
@@ -157,9 +159,9 @@ impl<'h, R: Application> Master<'h, R> {
         let now = clock::monotonic_us();
         let server = &self.server;
         self.children.kill_overdue(now, server.mercy(), |child| commands::give_up_boot(server, child));
-        for action in self.services.tick(now, &self.server, &mut self.children) {
-            self.execute(action);
-        }
+        let actions = self.services.tick(now, &self.server, &mut self.children);
+        self.note_private();
+        actions.into_iter().for_each(|action| self.execute(action));
         log::flush();
         self.recycler.start_successors(&mut self.spawner, &self.server, &mut self.children, now);
         self.spawner.start_due(&self.server, &mut self.children, now);
@@ -177,6 +179,10 @@ impl<'h, R: Application> Master<'h, R> {
             Action::DumpStacks(dump) => self.services.dumps.ask(dump),
             Action::DumpAllStacks(cause) => self.services.dumps.ask_all(&cause, &self.children),
             Action::Recycle(slot, why) => self.recycler.mark(slot, why),
+            Action::Answer(ticket, document) => {
+                self.services.stats.answer(ticket, &document);
+                self.note_private();
+            }
         }
     }
 
@@ -200,6 +206,7 @@ impl<'h, R: Application> Master<'h, R> {
     fn start_reload(&mut self, cause: &str) {
         self.readiness.manager.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::monotonic_us()));
         let Some(settings) = self.configuration.read_again(cause, &self.server) else {
+            self.server.accounts.borrow_mut().enter_reload(Reload::Refused);
             return self.readiness.manager.tell("READY=1");
         };
         self.take_on(settings);
@@ -266,6 +273,7 @@ impl<'h, R: Application> Master<'h, R> {
             self.readiness.announce(&self.server);
             self.note_private();
         } else {
+            self.server.accounts.borrow_mut().enter_reload(Reload::Succeeded);
             log::say(&format!("generation {generation} serves; the old workers finish"));
         }
         self.follow_up();
@@ -279,6 +287,7 @@ impl<'h, R: Application> Master<'h, R> {
         }
         let (newest, serving) = (self.server.generation, generation::serving(&self.server));
         log::say(&format!("{why}; generation {newest} is given up, generation {serving} serves on"));
+        self.server.accounts.borrow_mut().enter_reload(Reload::Failed);
         generation::discard_newest(&self.server, &mut self.children);
         self.spawner.release_zygote(Leaving::Discarded, &self.server, &mut self.children);
         self.server.phase = Phase::Serving;
@@ -347,7 +356,7 @@ impl<'h, R: Application> Master<'h, R> {
         let now = clock::monotonic_us();
         let is_stopping = self.server.phase == Phase::Stopping;
         self.services.dumps.forget(child.slot);
-        let served = generation::vacate(&self.server, child);
+        let served = generation::vacate(&self.server, child, ended);
         self.services.messages.empty_mailbox(child.slot, &self.server);
         if let Some(message) = exit::message(child, ended, Circumstances { served, is_stopping }) {
             log::say(&message);

@@ -1,9 +1,11 @@
 //! The server as all parts of the master may know it: what it is doing, and what its children get.
 
+use super::accounts::Accounts;
 use crate::config::Settings;
 use crate::shm::scoreboard::{Scoreboard, WorkerSlot};
 use crate::supervise::Child;
 use crate::worker::setup::Setup;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// What the server is doing, for the log, for stats and for tests.
@@ -25,6 +27,8 @@ pub struct Server {
     /// The newest generation, complete or not.
     pub generation: u64,
     pub started_us: u64,
+    /// Nobody keeps them borrowed beyond one call.
+    pub accounts: RefCell<Accounts>,
 }
 
 impl Server {
@@ -80,13 +84,20 @@ pub mod tests {
             assignment: Assignment::default(),
             settings: Arc::new(settings),
         };
-        Server { setup, phase: Phase::Serving, is_paused: false, generation: 1, started_us: 0 }
+        Server {
+            setup,
+            phase: Phase::Serving,
+            is_paused: false,
+            generation: 1,
+            started_us: 0,
+            accounts: RefCell::default(),
+        }
     }
 
     /// A worker of the newest generation that serves, without a process.
     pub fn add_worker(server: &Server, children: &mut Children, id: u32, slot: usize) {
         let assignment = server.scoreboard().next_assignment();
-        server.scoreboard().worker(slot).assign(id.into(), server.generation, assignment);
+        server.scoreboard().assign(slot, id.into(), server.generation, assignment);
         server.scoreboard().worker(slot).set_stage(Stage::Ready);
         let mut child = Child { assignment, ..Child::new(Role::Worker, id, slot, server.generation) };
         child.set_ready();

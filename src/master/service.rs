@@ -6,11 +6,17 @@ use crate::config::Settings;
 use crate::supervise::Children;
 use crate::sys::epoll::Epoll;
 use std::io::Result;
+use std::os::fd::RawFd;
 
 pub trait Service {
     /// Its descriptors join those that end the master's sleep. They are never waited for otherwise, so they do not block.
     fn watch(&self, _: &Epoll) -> Result<()> {
         Ok(())
+    }
+
+    /// Descriptors of its own, as they are after a tick; children close them.
+    fn private(&self) -> Vec<RawFd> {
+        Vec::new()
     }
 
     /// From now on these settings hold.

@@ -1,28 +1,94 @@
 //! The status of master, zygotes and workers, for SIGUSR1.
 
+use super::accounts::Account;
 use super::server::Server;
-use crate::report::{ListenerStatus, Status, WorkerStatus};
+use super::workers::scaling;
+use crate::config::Protocol;
+use crate::net::listener::Bound;
+use crate::report::{
+    InstanceStatus, ListenerStatus, MemoryStatus, Status, Totals, WorkerStatus, WorkerTotals,
+};
 use crate::shm::scoreboard::Snapshot;
 use crate::supervise::{Child, Children, Role};
-use crate::sys::{clock, socket};
+use crate::sys::{backlog, clock, process, user};
 use std::os::fd::AsFd;
 
 pub fn of(server: &Server, children: &Children) -> Status {
     let snapshot = server.scoreboard().snapshot();
-    let listeners = server.setup.listeners.iter().map(|listener| ListenerStatus {
-        name: listener.name.clone(),
-        waiting: socket::backlog(listener.fd.as_fd()).map(|queue| queue.waiting),
-    });
     let mut workers: Vec<_> = children.of(Role::Worker).collect();
     workers.sort_by_key(|child| (child.id, child.generation));
+    let workers: Vec<_> = workers.into_iter().filter_map(|child| worker(child, &snapshot)).collect();
     Status {
         phase: format!("{:?}", server.phase),
         is_paused: server.is_paused,
         generation: server.generation,
         started_us: server.started_us,
         now_us: clock::monotonic_us(),
-        listeners: listeners.collect(),
-        workers: workers.into_iter().filter_map(|child| worker(child, &snapshot)).collect(),
+        instance: instance(server),
+        listeners: server.setup.listeners.iter().map(|bound| listener(server, bound)).collect(),
+        totals: totals(server, &workers),
+        workers,
+    }
+}
+
+fn instance(server: &Server) -> InstanceStatus {
+    let settings = server.settings();
+    let (uid, gid) = user::ids();
+    let cwd = std::env::current_dir().unwrap_or_default();
+    InstanceStatus {
+        pid: process::pid(),
+        uid,
+        gid,
+        cwd: cwd.to_string_lossy().into_owned(),
+        wall_us: clock::wall_us(),
+        workers: scaling::target(settings),
+        threads: server.scoreboard().threads(),
+        apps: settings.apps.mounts.iter().map(|app| app.mountpoint.clone()).collect(),
+        bounds_us: settings.instance.metrics_buckets.clone(),
+    }
+}
+
+fn listener(server: &Server, bound: &Bound) -> ListenerStatus {
+    let queue = backlog::of(bound.fd.as_fd());
+    let is_tls = server.settings().listeners.get(bound.number).is_some_and(|listener| listener.tls.is_some());
+    let protocol = match bound.protocol {
+        Protocol::Uwsgi => "uwsgi",
+        Protocol::Http if is_tls => "https",
+        Protocol::Http => "http",
+    };
+    ListenerStatus {
+        name: bound.name.clone(),
+        protocol,
+        most: queue.map_or(0, |queue| queue.most),
+        waiting: queue.map(|queue| queue.waiting),
+    }
+}
+
+fn totals(server: &Server, live: &[WorkerStatus]) -> Totals {
+    let accounts = server.accounts.borrow();
+    Totals {
+        workers: accounts.workers().map(|(id, account)| worker_totals(id, account, live)).collect(),
+        ends: accounts.ends().to_vec(),
+        recyclings: accounts.recyclings().to_vec(),
+        reloads: accounts.reloads().to_vec(),
+    }
+}
+
+/// Of the processes of one number that have ended, and of those that live.
+fn worker_totals(id: u32, account: &Account, live: &[WorkerStatus]) -> WorkerTotals {
+    let mine = live.iter().map(|worker| &worker.on_scoreboard).filter(|worker| worker.id == u64::from(id));
+    let (mut counters, mut newest) = (account.ended.clone(), (0, account.average_us));
+    for worker in mine {
+        counters += &worker.counters;
+        newest = newest.max((worker.generation, worker.average_us));
+    }
+    WorkerTotals {
+        id,
+        counters,
+        spawns: account.spawns,
+        last_spawn: account.last_spawn,
+        harakiri: account.harakiri,
+        average_us: newest.1,
     }
 }
 
@@ -32,6 +98,7 @@ fn worker(child: &Child, snapshot: &Snapshot) -> Option<WorkerStatus> {
         name: child.name(),
         started_us: child.spawned_us,
         leaving: child.leaving().map(|why| format!("{why:?}").to_lowercase()),
+        memory: MemoryStatus::default(),
         on_scoreboard,
     })
 }

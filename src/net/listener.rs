@@ -46,3 +46,17 @@ pub fn is_shortage(error: &Error) -> bool {
         Some(socket::EMFILE | socket::ENFILE | socket::ENOBUFS | socket::ENOMEM | socket::ENOSPC)
     )
 }
+
+/// A listening socket of the stats server, which the master alone accepts from.
+#[derive(Debug)]
+pub struct StatsListener {
+    pub fd: OwnedFd,
+    /// A reader has to ask.
+    pub http: bool,
+    /// It has no address that a browser could ask for.
+    pub is_unix: bool,
+    /// The name or address that was configured, without its port; empty: none.
+    pub host: String,
+    /// Its address, for messages.
+    pub name: String,
+}

@@ -65,30 +65,9 @@ fn seconds(now: u64, since: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ListenerStatus;
+    use super::super::tests::of;
     use super::*;
     use crate::shm::scoreboard::Scoreboard;
-
-    fn status(scoreboard: Scoreboard) -> Status {
-        let worker = |snapshot: crate::shm::scoreboard::WorkerSnapshot| WorkerStatus {
-            name: format!("worker {} (pid 9)", snapshot.id),
-            started_us: 4_000_000,
-            leaving: (snapshot.id == 2).then(|| "reloaded".to_owned()),
-            on_scoreboard: snapshot,
-        };
-        Status {
-            phase: "Serving".to_owned(),
-            is_paused: true,
-            generation: 3,
-            started_us: 1_000_000,
-            now_us: 9_500_000,
-            listeners: vec![
-                ListenerStatus { name: "127.0.0.1:80".to_owned(), waiting: Some(4) },
-                ListenerStatus { name: "/run/s".to_owned(), waiting: None },
-            ],
-            workers: scoreboard.snapshot().workers.into_iter().map(worker).collect(),
-        }
-    }
 
     #[test]
     fn the_status_names_everybody_and_what_runs() {
@@ -106,6 +85,6 @@ mod tests {
             "  core 1: GET /slow for 500 ms",
             "worker 2 (pid 9): leaving (reloaded), generation 2, 0 requests, 0 exceptions, 0 clients gone, 0 refused, up 5 s",
         ];
-        assert_eq!(render(&status(scoreboard)).lines().collect::<Vec<_>>(), expected);
+        assert_eq!(render(&of(scoreboard)).lines().collect::<Vec<_>>(), expected);
     }
 }

@@ -1,50 +1,33 @@
-//! TCP handshakes under way. The kernel is asked for those of one port (sock_diag(7)): /proc/net/tcp is all connections
-//! of the machine as text, and to read tens of thousands of them takes seconds on a loaded machine.
+//! TCP handshakes under way. The kernel is asked for those of one port: /proc/net/tcp is all connections of the machine as
+//! text, and to read tens of thousands of them takes seconds on a loaded machine.
 
-use super::{check, io};
-use std::io::{Error, ErrorKind, Result};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use super::sock_diag::{self, HEAD_LEN, SOCK_DIAG_BY_FAMILY};
+use std::io::{Error, Result};
 
-/// linux/sock_diag.h, and net/tcp_states.h: the kernel counts connections in TCP_NEW_SYN_RECV among these.
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// net/tcp_states.h: the kernel counts connections in TCP_NEW_SYN_RECV among these.
 const TCP_SYN_RECV: u32 = 3;
 
-/// struct nlmsghdr (netlink(7)) and struct inet_diag_req_v2.
-const HEAD_LEN: usize = 16;
+/// struct nlmsghdr and struct inet_diag_req_v2.
 const REQUEST_LEN: usize = HEAD_LEN + 56;
 
 /// Are handshakes under way at a TCP port of this machine? Their clients may believe that they are connected already;
 /// with TCP_DEFER_ACCEPT a handshake lasts until the first byte (tcp(7)).
 ///
 /// # Errors
-/// The kernel does not tell: it has no sock_diag, or a sandbox forbids netlink sockets.
+/// The kernel does not tell.
 pub fn are_under_way(port: u16) -> Result<bool> {
     Ok(has_any(libc::AF_INET, port)? || has_any(libc::AF_INET6, port)?)
 }
 
 fn has_any(family: i32, port: u16) -> Result<bool> {
-    let socket = open()?;
-    io::send(socket.as_fd(), &request(family, port))?;
     // The head of the first message says enough; the kernel cuts off what has no room.
     let mut answer = [0; HEAD_LEN + 4];
-    let got = io::recv_slice(socket.as_fd(), &mut answer)?;
-    if got < answer.len() { Err(ErrorKind::UnexpectedEof.into()) } else { is_one(answer) }
-}
-
-fn open() -> Result<OwnedFd> {
-    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    // SAFETY: no pointers; the descriptor that comes back is ours alone.
-    unsafe {
-        let fd = check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG))?;
-        Ok(OwnedFd::from_raw_fd(fd))
-    }
+    let got = sock_diag::ask(&request(family, port), &mut answer)?;
+    is_one(&answer[..got])
 }
 
 fn request(family: i32, port: u16) -> [u8; REQUEST_LEN] {
-    let mut bytes = [0; REQUEST_LEN];
-    bytes[..4].copy_from_slice(&(REQUEST_LEN as u32).to_ne_bytes());
-    bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
+    let mut bytes: [u8; REQUEST_LEN] = sock_diag::request(libc::NLM_F_DUMP);
     bytes[HEAD_LEN] = family as u8;
     bytes[HEAD_LEN + 1] = libc::IPPROTO_TCP as u8;
     bytes[HEAD_LEN + 4..HEAD_LEN + 8].copy_from_slice(&(1u32 << TCP_SYN_RECV).to_ne_bytes());
@@ -54,14 +37,11 @@ fn request(family: i32, port: u16) -> [u8; REQUEST_LEN] {
 }
 
 /// Is the first message of an answer a connection? Else it is the end of the list, with an error or without.
-fn is_one(answer: [u8; HEAD_LEN + 4]) -> Result<bool> {
-    let [_, _, _, _, kind_low, kind_high, .., a, b, c, d] = answer;
-    if u16::from_ne_bytes([kind_low, kind_high]) == SOCK_DIAG_BY_FAMILY {
-        return Ok(true);
-    }
-    match i32::from_ne_bytes([a, b, c, d]) {
-        0 => Ok(false),
-        code => Err(Error::from_raw_os_error(code.saturating_neg())),
+fn is_one(answer: &[u8]) -> Result<bool> {
+    match sock_diag::kind_of(answer)? {
+        (SOCK_DIAG_BY_FAMILY, _) => Ok(true),
+        (_, 0) => Ok(false),
+        (_, code) => Err(Error::from_raw_os_error(code.saturating_neg())),
     }
 }
 
@@ -71,6 +51,7 @@ mod tests {
     use crate::sys::socket;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
     use std::time::Duration;
 
     /// With TCP_DEFER_ACCEPT a client that says nothing is one whose handshake is under way.
@@ -101,7 +82,7 @@ mod tests {
             let mut bytes = [0; HEAD_LEN + 4];
             bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
             bytes[HEAD_LEN..].copy_from_slice(&code.to_ne_bytes());
-            is_one(bytes)
+            is_one(&bytes)
         };
         assert!(answer(SOCK_DIAG_BY_FAMILY, 7).unwrap());
         assert!(!answer(libc::NLMSG_DONE as u16, 0).unwrap());

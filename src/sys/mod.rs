@@ -1,6 +1,7 @@
 //! Layer 2: the one module with `unsafe`. System calls behind a safe API, a SAFETY comment a block.
 
 mod accepted;
+pub mod backlog;
 pub mod clients;
 pub mod clock;
 pub mod epoll;
@@ -17,6 +18,7 @@ pub mod proctitle;
 pub mod scm;
 pub mod shm;
 pub mod signal;
+mod sock_diag;
 pub mod socket;
 mod socket_name;
 pub mod threads;

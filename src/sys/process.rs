@@ -205,6 +205,15 @@ pub fn memory(pid: i32) -> Option<Memory> {
     Some(Memory { address_space: address_space * page, resident: resident * page })
 }
 
+/// Bytes of memory of a process in which pages that it shares count by their part (PSS, proc_pid_smaps(5)). The kernel reads
+/// the process's page tables for it. `None`: it is gone, has given up root, or the kernel has no such file.
+pub fn proportional_memory(pid: i32) -> Option<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// Signals the main thread of a process.
 pub fn signal_main_thread(pid: i32, signal: i32) -> Result<()> {
     if pid <= 0 {

@@ -358,7 +358,7 @@ pub struct Backlog {
     pub most: u32,
 }
 
-/// Connections that wait to be accepted; `None` where the kernel does not report them (unix sockets).
+/// Connections that wait to be accepted; `None` on unix sockets: [`super::backlog`] asks for those.
 pub fn backlog(listener: BorrowedFd<'_>) -> Option<Backlog> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;

@@ -72,6 +72,12 @@ pub fn become_user(user: Option<&User>, gid: Option<u32>) -> Result<()> {
     Ok(())
 }
 
+/// The user and the group of this process.
+pub fn ids() -> (u32, u32) {
+    // SAFETY: no pointers; they cannot fail.
+    unsafe { (libc::getuid(), libc::getgid()) }
+}
+
 pub fn is_root() -> bool {
     // SAFETY: no pointers, cannot fail.
     unsafe { libc::geteuid() == 0 }

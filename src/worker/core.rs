@@ -3,6 +3,7 @@
 
 use super::accept::{Claim, Post};
 use super::conn::{Conn, State, upkeep};
+use super::counting::Counting;
 use super::http::state::Http;
 use super::request::vars::Request;
 use super::response::Exchange;
@@ -11,7 +12,7 @@ use super::shared::Shared;
 use crate::net::client::Client;
 use crate::proto::uwsgi;
 use crate::shm::scoreboard::CoreSlot;
-use crate::sys::{clock, process};
+use crate::sys::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
@@ -63,7 +64,8 @@ impl Core {
         slot.end();
         slot.tid().store(process::thread_id() as u64, Relaxed);
         let mut request = Request::default();
-        let exchange = Exchange::new(slot, context.slot, context.settings.clone());
+        let exchange =
+            Exchange::new(slot, context.slot, context.settings.clone(), Counting::new(context, index));
         let exchange = Arc::new(SharedExchange::new(exchange));
         shared.replies.show(index, &exchange);
         request.text.reserve(context.settings.requests.buffer_size.min(16 * 1024) + uwsgi::HEAD_LEN);
@@ -140,9 +142,9 @@ impl Core {
     // ── connections ──
 
     /// It is free for another request.
-    pub fn next_request(&mut self, mut conn: Conn) {
+    pub fn next_request(&mut self, mut conn: Conn, now_us: u64) {
         conn.state = State::Idle;
-        conn.since_us = clock::monotonic_us();
+        conn.since_us = now_us;
         if conn.buf.is_empty() {
             self.keep(conn);
         } else {

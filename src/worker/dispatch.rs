@@ -6,13 +6,14 @@ use super::http;
 use super::request::Taken;
 use super::uwsgi::packet;
 use crate::config::Protocol;
+use crate::sys::clock;
 
 /// Goes on with a connection that is readable or writable.
 pub fn read(core: &mut Core, conn: Conn) -> Taken {
     match (&conn.state, conn.protocol) {
         (State::Sending(_), _) => {
             match leftover::send(&core.shared, conn) {
-                Serviced::Ready(conn) => core.next_request(conn),
+                Serviced::Ready(conn) => core.next_request(conn, clock::monotonic_us()),
                 Serviced::Waits(conn) => core.keep(conn),
                 Serviced::Over => {}
             }

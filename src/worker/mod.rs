@@ -7,6 +7,7 @@ pub mod body;
 pub mod conn;
 pub mod context;
 pub mod core;
+mod counting;
 mod dispatch;
 pub mod handoff;
 pub mod harakiri;

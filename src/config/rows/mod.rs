@@ -15,6 +15,7 @@ mod refused;
 mod requests;
 mod sockets;
 mod statics;
+mod stats;
 mod tls;
 
 use super::Row;
@@ -40,6 +41,7 @@ const TABLES: &[&Table] = &[
     &limits::TABLE,
     &logging::TABLE,
     &metrics::TABLE,
+    &stats::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

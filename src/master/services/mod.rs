@@ -4,6 +4,7 @@ mod closing;
 mod files;
 mod memory;
 mod messages;
+mod stats;
 
 use super::action::Action;
 use super::server::Server;
@@ -11,44 +12,65 @@ use super::service::Service;
 use super::workers::harakiri::Harakiri;
 use super::workers::stack_dump::StackDumps;
 use crate::config::Settings;
+use crate::net::listener::StatsListener;
 use crate::supervise::Children;
 use crate::sys::epoll::Epoll;
 use files::Files;
 use memory::Memory;
 use messages::Messages;
+use stats::Stats;
 use std::io::Result;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 pub struct Services {
     pub dumps: StackDumps,
     pub messages: Messages,
+    pub stats: Stats,
     memory: Memory,
     files: Files,
     harakiri: Harakiri,
 }
 
 impl Services {
-    pub fn new(settings: &Settings, dump_pipe: OwnedFd, now: u64) -> Services {
-        Services {
+    pub fn new(
+        settings: &Settings,
+        dump_pipe: OwnedFd,
+        stats: Vec<StatsListener>,
+        now: u64,
+    ) -> Result<Services> {
+        Ok(Services {
             dumps: StackDumps::new(dump_pipe),
             messages: Messages::default(),
+            stats: Stats::new(stats)?,
             memory: Memory::starting(now),
             files: Files::new(settings, now),
             harakiri: Harakiri::starting(now),
-        }
+        })
     }
 
     /// In the order in which they run.
-    fn all(&self) -> [&dyn Service; 5] {
-        [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages]
+    fn all(&self) -> [&dyn Service; 6] {
+        [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages, &self.stats]
     }
 
-    fn all_mut(&mut self) -> [&mut dyn Service; 5] {
-        [&mut self.dumps, &mut self.memory, &mut self.files, &mut self.harakiri, &mut self.messages]
+    fn all_mut(&mut self) -> [&mut dyn Service; 6] {
+        [
+            &mut self.dumps,
+            &mut self.memory,
+            &mut self.files,
+            &mut self.harakiri,
+            &mut self.messages,
+            &mut self.stats,
+        ]
     }
 
     pub fn watch(&self, epoll: &Epoll) -> Result<()> {
         self.all().iter().try_for_each(|service| service.watch(epoll))
+    }
+
+    /// Descriptors that children close.
+    pub fn private(&self) -> Vec<RawFd> {
+        self.all().iter().flat_map(|service| service.private()).collect()
     }
 
     pub fn configure(&mut self, settings: &Settings) {

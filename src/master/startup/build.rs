@@ -11,13 +11,14 @@ use crate::master::services::Services;
 use crate::master::sources::Sources;
 use crate::master::workers::scaling;
 use crate::master::workers::zygote::links::LOG_SLOTS;
-use crate::net::listener::Bound;
+use crate::net::listener::{Bound, StatsListener};
 use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::{clock, io, listeners, process, signal, socket};
 use crate::worker::accept::{Accepting, MAX_ACCEPT_WAIT, queues};
 use crate::worker::application::Application;
 use crate::worker::handoff::mailbox;
 use crate::worker::setup::Setup;
+use std::cell::RefCell;
 use std::io::Result;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -47,13 +48,13 @@ impl Pipes {
 pub fn master<R: Application>(
     runtime: &mut R,
     settings: Arc<Settings>,
-    bound: Vec<Bound>,
+    (bound, stats): (Vec<Bound>, Vec<StatsListener>),
     log_file: Option<PathBuf>,
     configuration: Configuration,
     readiness: Readiness,
 ) -> Result<Master<'_, R>> {
     let slots = scaling::slots(&settings);
-    let scoreboard = Scoreboard::new(slots, settings.instance.threads as usize)?;
+    let scoreboard = Scoreboard::with_listeners(slots, settings.instance.threads as usize, bound.len())?;
     let log_buffers = LogBuffers::new(slots + LOG_SLOTS)?;
     let pipes = Pipes::new()?;
     process::adopt_orphans()?;
@@ -66,7 +67,7 @@ pub fn master<R: Application>(
     listeners::register(bound.iter().map(|bound| (bound.fd.as_fd(), bound.inherited)))?;
     let now = clock::monotonic_us();
     let sources = Sources::new(pipes.wake, pipes.alive)?;
-    let services = Services::new(&settings, pipes.dump_reading, now);
+    let services = Services::new(&settings, pipes.dump_reading, stats, now)?;
     services.watch(&sources.epoll)?;
     let setup = Setup {
         settings,
@@ -85,7 +86,14 @@ pub fn master<R: Application>(
         id: 0,
         assignment: Assignment::default(),
     };
-    let server = Server { setup, phase: Phase::Starting, is_paused: false, generation: 0, started_us: now };
+    let server = Server {
+        setup,
+        phase: Phase::Starting,
+        is_paused: false,
+        generation: 0,
+        started_us: now,
+        accounts: RefCell::default(),
+    };
     Ok(Master::new(runtime, server, sources, services, configuration, readiness))
 }
 

@@ -3,14 +3,14 @@
 use crate::base::reason::reason;
 use crate::config::{Address, Listener, Protocol, Settings};
 use crate::log;
-use crate::net::listener::Bound;
+use crate::net::listener::{Bound, StatsListener};
 use crate::sys::owned_files::{self, Identity, Owner};
 use crate::sys::unix_listener::{self, NewSocket};
 use crate::sys::{io, socket};
 use std::io::{Error, ErrorKind, Result};
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A unix socket's file, to be removed at the end (`vacuum`) if it is still ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,40 +19,51 @@ pub struct SocketFile {
     identity: Identity,
 }
 
+impl SocketFile {
+    pub fn new(path: &Path, identity: Identity) -> Result<SocketFile> {
+        Ok(SocketFile { path: std::path::absolute(path)?, identity })
+    }
+}
+
 #[derive(Debug)]
 pub struct Sockets {
     pub bound: Vec<Bound>,
+    pub stats: Vec<StatsListener>,
     pub files: Vec<SocketFile>,
 }
 
 /// What went wrong with which socket, and what to do about it.
 fn explain(listener: &Listener, error: Error) -> String {
+    let remedy = remedy(&listener.address, &error);
+    format!("{}: cannot listen on \"{}\": {}{remedy}", listener.origin, listener.text, reason(error))
+}
+
+/// What to do about it, behind a semicolon.
+pub fn remedy(address: &Address, error: &Error) -> String {
     let remedy = match error.kind() {
         ErrorKind::AddrInUse => "another server listens there; stop it or choose another address",
         ErrorKind::AlreadyExists => {
             "a file that is no socket is in the way; remove it or choose another path"
         }
-        ErrorKind::PermissionDenied if matches!(listener.address, Address::Tcp { .. }) => {
+        ErrorKind::PermissionDenied if matches!(address, Address::Tcp { .. }) => {
             "ports below 1024 are for root: choose a higher one, or start as root and name the user to become (uid)"
         }
         ErrorKind::PermissionDenied => "choose a directory that this user may write to",
         ErrorKind::AddrNotAvailable => "the address belongs to no interface of this machine",
-        ErrorKind::NotFound if matches!(listener.address, Address::Inherited(_)) => {
+        ErrorKind::NotFound if matches!(address, Address::Inherited(_)) => {
             "check what starts the server: it has to hand it over"
         }
         ErrorKind::NotFound => "the directory does not exist",
         ErrorKind::InvalidInput => "check its options",
         // It says what to do.
-        ErrorKind::Other => {
-            return format!("{}: cannot listen on \"{}\": {}", listener.origin, listener.text, reason(error));
-        }
+        ErrorKind::Other => return String::new(),
         _ => "check the address",
     };
-    format!("{}: cannot listen on \"{}\": {}; {remedy}", listener.origin, listener.text, reason(error))
+    format!("; {remedy}")
 }
 
 /// The backlog that is used: what was asked for, within what the kernel allows.
-fn backlog(settings: &Settings) -> u32 {
+pub fn backlog(settings: &Settings) -> u32 {
     let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn")
         .ok()
         .and_then(|text| text.trim().parse().ok())
@@ -62,7 +73,7 @@ fn backlog(settings: &Settings) -> u32 {
 
 /// Binds every listener, or names the first that cannot be bound.
 pub fn all(settings: &Settings, owner: Owner) -> std::result::Result<Sockets, String> {
-    let mut sockets = Sockets { bound: Vec::new(), files: Vec::new() };
+    let mut sockets = Sockets { bound: Vec::new(), stats: Vec::new(), files: Vec::new() };
     let backlog = backlog(settings);
     if let Some(listen) = settings.instance.listen.filter(|&listen| listen > backlog) {
         log::say(&format!(
@@ -96,7 +107,7 @@ fn one(
         Address::Unix(path) => {
             let set_access = |socket: &NewSocket<'_>| set_access(socket, settings, owner);
             let (fd, identity) = unix_listener::listen(path, backlog, set_access)?;
-            sockets.files.push(SocketFile { path: std::path::absolute(path)?, identity });
+            sockets.files.push(SocketFile::new(path, identity)?);
             add(fd, (number, listener), settings, sockets)?;
         }
         Address::Abstract(name) => {
@@ -146,7 +157,7 @@ fn add(
 }
 
 /// A name may stand for several addresses (localhost for ::1 and 127.0.0.1): all that this machine has are bound.
-fn tcp(host: &str, port: u16, backlog: u32, settings: &Settings) -> Result<Vec<OwnedFd>> {
+pub fn tcp(host: &str, port: u16, backlog: u32, settings: &Settings) -> Result<Vec<OwnedFd>> {
     let options = &settings.instance.socket_options;
     let binding = socket::Binding { reuse_port: options.reuse_port, free: options.free_bind };
     let host = if host.is_empty() { "0.0.0.0" } else { host };
@@ -179,7 +190,7 @@ fn ready_tcp(fd: &OwnedFd, protocol: Protocol, settings: &Settings) -> Result<()
     }
 }
 
-fn set_access(socket: &NewSocket<'_>, settings: &Settings, owner: Owner) -> Result<()> {
+pub fn set_access(socket: &NewSocket<'_>, settings: &Settings, owner: Owner) -> Result<()> {
     let failed = |option: &str, remedy: &str| {
         let origin = settings.origin_of(option);
         let option = option.to_owned();

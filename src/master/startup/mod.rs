@@ -7,3 +7,4 @@ mod listeners;
 pub mod pidfile;
 pub mod readiness;
 pub mod serve;
+mod stats;

@@ -3,7 +3,7 @@
 
 use super::pidfile::{self, PidFile, When};
 use super::readiness::Readiness;
-use super::{build, daemonize, limits, listeners};
+use super::{build, daemonize, limits, listeners, stats};
 use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::log;
@@ -69,7 +69,13 @@ fn prepare(settings: &Settings) -> std::result::Result<Prepared, String> {
     // A signal to stop that comes from here on has to end in the removal of the sockets.
     signal::note_early(&SIGNALS)
         .map_err(|error| format!("cannot set the signal handlers: {}", reason(error)))?;
-    let sockets = listeners::all(settings, socket_owner)?;
+    let mut sockets = listeners::all(settings, socket_owner)?;
+    // The user that the server becomes has to reach it, and nobody else unless the configuration says so.
+    let becomes = identity.as_ref().map_or_else(Owner::default, owner_of);
+    let stats_owner = if settings.instance.chown_socket.is_some() { socket_owner } else { becomes };
+    let stats = stats::all(settings, stats_owner, &mut sockets.files)
+        .inspect_err(|_| listeners::remove(&sockets.files))?;
+    sockets.stats = stats;
     let settled = drop_privileges(settings, identity, &mut pidfiles)
         .and_then(|()| log_to(second_log.as_deref(), settings));
     if let Err(error) = settled {
@@ -88,13 +94,17 @@ fn log_to(path: Option<&Path>, settings: &Settings) -> std::result::Result<(), S
         .map_err(|error| format!("cannot write the log to {}: {}", path.display(), reason(error)))
 }
 
+fn owner_of(identity: &Identity) -> Owner {
+    Owner { uid: identity.owner.as_ref().map(|owner| owner.uid), gid: identity.group }
+}
+
 fn drop_privileges(
     settings: &Settings,
     identity: Option<Identity>,
     pidfiles: &mut [PidFile],
 ) -> std::result::Result<(), String> {
     let Some(identity) = identity.filter(|_| !settings.instance.master_as_root) else { return Ok(()) };
-    let owner = Owner { uid: identity.owner.as_ref().map(|owner| owner.uid), gid: identity.group };
+    let owner = owner_of(&identity);
     for file in pidfiles {
         file.open_for(owner)?;
     }
@@ -117,8 +127,15 @@ fn live<R: Application>(
     let written = pidfiles.iter().filter(|file| file.when == When::Start).try_for_each(PidFile::write);
     let built = written.and_then(|()| {
         let readiness = Readiness::new(pidfiles.clone(), starter);
-        build::master(runtime, settings.clone(), sockets.bound, log_file, configuration, readiness)
-            .map_err(|error| format!("cannot start: {}", reason(error)))
+        build::master(
+            runtime,
+            settings.clone(),
+            (sockets.bound, sockets.stats),
+            log_file,
+            configuration,
+            readiness,
+        )
+        .map_err(|error| format!("cannot start: {}", reason(error)))
     });
     let (status, vacuum) = match built {
         Ok(mut master) => (master.run(), master.settings().supervise.vacuum),

@@ -95,10 +95,13 @@ pub fn after_worker(
     Consequence::Restart(wait)
 }
 
-/// Nobody is in the slot of a worker that has ended; returns how many requests it has answered.
-pub fn vacate(server: &Server, child: &Child) -> u64 {
+/// Nobody is in the slot of a worker that has ended, and what it has counted is in the accounts; returns how many requests
+/// it has answered.
+pub fn vacate(server: &Server, child: &Child, ended: Ended) -> u64 {
     let slot = server.slot(child);
-    let served = slot.requests().load(Relaxed);
+    let counters = server.scoreboard().counters(child.slot);
+    let served = counters.sums.requests;
+    server.accounts.borrow_mut().enter_end(child, ended, &counters, slot.average_us().load(Relaxed));
     slot.unassign();
     slot.pid().store(0, Release);
     server.scoreboard().cores(child.slot).for_each(|core| core.end());

@@ -114,6 +114,7 @@ impl Recycler {
         };
         if let Some(old) = children.get_mut(Role::Worker, plan.slot) {
             say_why(server, old, plan.why);
+            server.accounts.borrow_mut().enter_recycling(plan.why);
             commands::retire(server, old, Leaving::Recycled);
         }
         true

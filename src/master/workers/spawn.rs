@@ -15,6 +15,7 @@ use crate::worker::run;
 use crate::worker::setup::Setup;
 use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Until a worker that cannot be started now is tried again.
 const PUT_OFF_US: u64 = 100_000;
@@ -212,7 +213,9 @@ fn free_slot(server: &Server, children: &Children) -> Option<usize> {
 fn assign(server: &Server, id: u32, slot: usize) -> Child {
     let scoreboard = server.scoreboard();
     let assignment: Assignment = scoreboard.next_assignment();
-    scoreboard.worker(slot).assign(id.into(), server.generation, assignment);
+    scoreboard.assign(slot, id.into(), server.generation, assignment);
+    let average_us = server.accounts.borrow_mut().enter_spawn(id, clock::wall_secs());
+    scoreboard.worker(slot).average_us().store(average_us, Relaxed);
     let mut child = Child { assignment, ..Child::new(Role::Worker, id, slot, server.generation) };
     child.begin(clock::monotonic_us(), server.settings().supervise.boot_timeout);
     child

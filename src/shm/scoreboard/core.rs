@@ -1,5 +1,6 @@
 //! The slot of one core: the request that a thread runs, if any.
 
+use super::bump;
 use super::words::words;
 use crate::shm::phase::{self, Phase};
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -7,11 +8,25 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 /// The words that hold the method and the target of a request, and the longest of each that is shown.
 const METHOD_WORDS: usize = 4;
 const TARGET_WORDS: usize = 35;
+/// Of the histogram of latencies, the last of which has no bound.
+pub const BUCKETS: usize = 32;
 pub const METHOD_LEN: usize = METHOD_WORDS * 8;
 pub const TARGET_LEN: usize = TARGET_WORDS * 8;
 
 /// Beside a client's descriptor: what is sent to it has to be encrypted.
 pub const ENCRYPTED: u64 = 1 << 32;
+
+/// A request that has been answered, for the counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answered {
+    /// Its place in the histogram.
+    pub bucket: usize,
+    pub running_us: u64,
+    pub application_us: u64,
+    pub is_static: bool,
+    pub received: u64,
+    pub sent: u64,
+}
 
 /// A request as the scoreboard shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +43,8 @@ words! {
             phase_word,
             /// The client's descriptor plus 1, and perhaps [`ENCRYPTED`], while the core runs a request; 0 otherwise.
             client,
+            /// The number of the listener that the request came through.
+            listener,
             started_us,
             /// When harakiri is due on the monotonic clock; 0: never.
             deadline_us,
@@ -40,6 +57,25 @@ words! {
             warned_us,
             [method_text: METHOD_WORDS],
             [target_text: TARGET_WORDS],
+        }
+        counts: Counts {
+            static_requests,
+            /// Clients that were gone before they had their whole answer, and bodies that did not come.
+            write_errors,
+            read_errors,
+            /// Bytes of requests and of answers, heads included.
+            bytes_received,
+            bytes_sent,
+            /// From the beginning of requests until they were over.
+            running_us,
+            /// Of that, what was not spent on waiting for clients.
+            application_us,
+            /// Of the time of requests, what came after their answers were whole.
+            tail_us,
+            /// Waits for clients that sent nothing of a body, and for those that took nothing of an answer.
+            receiving_us,
+            sending_us,
+            [latency: BUCKETS],
         }
     }
 }
@@ -89,6 +125,28 @@ impl CoreSlot {
         self.deadline_us().store(0, Relaxed);
         Phase::Idle.store(self.phase_word());
         self.client().store(0, Relaxed);
+    }
+
+    /// Only whoever answers the request calls this: the words have one writer.
+    #[inline]
+    pub fn count(&self, answered: Answered) {
+        bump(self.requests(), 1);
+        bump(self.bytes_received(), answered.received);
+        bump(self.bytes_sent(), answered.sent);
+        bump(self.running_us(), answered.running_us);
+        bump(self.application_us(), answered.application_us);
+        bump(self.static_requests(), answered.is_static.into());
+        bump(&self.latency()[answered.bucket.min(BUCKETS - 1)], 1);
+    }
+
+    /// How many requests took at most as long as the bounds of the buckets say, each bucket for itself.
+    pub(super) fn latencies(&self) -> [u64; BUCKETS] {
+        std::array::from_fn(|bucket| self.latency()[bucket].load(Relaxed))
+    }
+
+    /// For a new process.
+    pub(super) fn clear(&self) {
+        self.words.iter().for_each(|word| word.store(0, Relaxed));
     }
 
     pub fn phase(&self) -> Phase {

@@ -5,16 +5,19 @@
 //! of its worker: readers take a slot's word only for the worker they mean.
 
 mod core;
+pub mod counters;
 mod snapshot;
 mod words;
 mod worker;
 
-pub use self::core::{CoreSlot, CurrentRequest, ENCRYPTED, METHOD_LEN, TARGET_LEN};
+pub use self::core::{Answered, BUCKETS, CoreSlot, CurrentRequest, ENCRYPTED, METHOD_LEN, TARGET_LEN};
 pub use super::phase::Phase;
+pub use counters::Counters;
 pub use snapshot::{CoreSnapshot, Snapshot, WorkerSnapshot};
-pub use worker::{Assignment, Command, RestartRequest, Stage, WorkerSlot};
+pub use worker::{Assignment, CONNECTION_STATES, Command, REFUSALS, RestartRequest, Stage, WorkerSlot};
 
 use crate::sys::shm::Mapping;
+use counters::CLASSES;
 use std::io::Result;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use words::words;
@@ -42,18 +45,64 @@ pub struct Scoreboard {
     server: ServerSlot,
     workers: &'static [AtomicU64],
     cores: &'static [AtomicU64],
+    /// Answers by slot, row, listener and class; a row for each core, and one for the threads that have none.
+    answers: &'static [AtomicU64],
     threads: usize,
+    listeners: usize,
 }
 
+/// Words of a block of 128 bytes: what different cores write lies in different blocks.
+const BLOCK: usize = 16;
+
 impl Scoreboard {
-    /// A scoreboard for `slots` worker processes of `threads` cores each.
+    /// A scoreboard for `slots` worker processes of `threads` cores each, and one listener.
     pub fn new(slots: usize, threads: usize) -> Result<Scoreboard> {
-        let counts = [ServerSlot::WORDS, slots * WorkerSlot::WORDS, slots * threads * CoreSlot::WORDS];
+        Scoreboard::with_listeners(slots, threads, 1)
+    }
+
+    pub fn with_listeners(slots: usize, threads: usize, listeners: usize) -> Result<Scoreboard> {
+        let row = (listeners * CLASSES).next_multiple_of(BLOCK);
+        let counts = [
+            ServerSlot::WORDS,
+            slots * WorkerSlot::WORDS,
+            slots * threads * CoreSlot::WORDS,
+            slots * (threads + 1) * row,
+        ];
         let mapping = Mapping::new(counts.iter().sum::<usize>() * size_of::<AtomicU64>())?;
         let words = mapping.words(0, counts.iter().sum());
         let (server, rest) = words.split_at(counts[0]);
-        let (workers, cores) = rest.split_at(counts[1]);
-        Ok(Scoreboard { server: ServerSlot::at(server, 0), workers, cores, threads })
+        let (workers, rest) = rest.split_at(counts[1]);
+        let (cores, answers) = rest.split_at(counts[2]);
+        Ok(Scoreboard { server: ServerSlot::at(server, 0), workers, cores, answers, threads, listeners })
+    }
+
+    /// Clears a slot for a new process with this number, which has to leave when the slot does not name it any more.
+    pub fn assign(&self, slot: usize, id: u64, generation: u64, assignment: Assignment) {
+        self.cores(slot).for_each(|core| core.clear());
+        let rows = (self.threads + 1) * self.row();
+        self.answers[slot * rows..][..rows].iter().for_each(|word| word.store(0, Relaxed));
+        self.worker(slot).assign(id, generation, assignment);
+    }
+
+    pub fn listeners(&self) -> usize {
+        self.listeners
+    }
+
+    #[inline]
+    fn row(&self) -> usize {
+        (self.listeners * CLASSES).next_multiple_of(BLOCK)
+    }
+
+    /// How many requests of a listener were answered, by the class of the status. In the rows below
+    /// [`Scoreboard::threads`] only the core of this number writes, in the one above any thread.
+    #[inline]
+    pub fn answers(&self, slot: usize, row: usize, listener: usize) -> &'static [AtomicU64] {
+        &self.answers_of(slot, row)[listener * CLASSES..][..CLASSES]
+    }
+
+    /// The same for all listeners, one behind the other.
+    pub fn answers_of(&self, slot: usize, row: usize) -> &'static [AtomicU64] {
+        &self.answers[(slot * (self.threads + 1) + row) * self.row()..][..self.listeners * CLASSES]
     }
 
     pub fn slots(&self) -> usize {

@@ -1,6 +1,8 @@
 //! The scoreboard in one reading, as plain values: for the status, and for monitoring from outside.
 
-use super::{Command, CoreSlot, CurrentRequest, Phase, Scoreboard, Stage, WorkerSlot};
+use super::{
+    CONNECTION_STATES, Command, CoreSlot, Counters, CurrentRequest, Phase, Scoreboard, Stage, WorkerSlot,
+};
 use std::sync::atomic::Ordering::*;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +32,17 @@ pub struct WorkerSnapshot {
     pub exceptions: u64,
     pub gone_clients: u64,
     pub refused: u64,
-    pub bytes_sent: u64,
-    pub running_us: u64,
+    /// Requests that have come to it and are not begun.
+    pub waiting: u64,
+    /// The mean time of its last requests, as uWSGI takes it.
+    pub average_us: u64,
     /// Connections in its mailbox.
     pub mailbox_len: u64,
+    /// Connections of its table: those that wait for a request, for the rest of one, for a client that reads, and for its
+    /// close.
+    pub connections: [u64; CONNECTION_STATES],
+    /// What it has counted since it began.
+    pub counters: Counters,
     pub cores: Vec<CoreSnapshot>,
 }
 
@@ -58,7 +67,8 @@ impl Scoreboard {
 
     fn worker_snapshot(&self, slot: usize) -> WorkerSnapshot {
         let cores = self.cores(slot).map(CoreSnapshot::of).collect();
-        WorkerSnapshot { slot, cores, ..WorkerSnapshot::of(self.worker(slot)) }
+        let counters = self.counters(slot);
+        WorkerSnapshot { slot, cores, counters, ..WorkerSnapshot::of(self.worker(slot)) }
     }
 }
 
@@ -76,9 +86,11 @@ impl WorkerSnapshot {
             exceptions: worker.exceptions().load(Relaxed),
             gone_clients: worker.gone_clients().load(Relaxed),
             refused: worker.refused().load(Relaxed),
-            bytes_sent: worker.bytes_sent().load(Relaxed),
-            running_us: worker.running_us().load(Relaxed),
+            waiting: worker.waiting().load(Relaxed),
+            average_us: worker.average_us().load(Relaxed),
             mailbox_len: worker.mailbox_len().load(Relaxed),
+            connections: std::array::from_fn(|state| worker.connections_in(state).load(Relaxed)),
+            counters: Counters::default(),
             cores: Vec::new(),
         }
     }

@@ -106,8 +106,6 @@ words! {
             gone_clients,
             /// Connections refused before they reached the app.
             refused,
-            bytes_sent,
-            running_us,
             /// Counts finished stack dumps.
             dumps,
             requests,
@@ -125,8 +123,27 @@ words! {
             /// Until then it is given nothing: the master has taken back what it had not read.
             avoided_until_us,
         }
+        counts: Counts {
+            /// The mean of a request's time and of this before it, as uWSGI's `avg_rt`.
+            average_us,
+            /// Answers of the server's own to what has not become a request, and their bytes.
+            canned,
+            canned_bytes,
+            tls_handshakes,
+            tls_failures,
+            /// Connections given to other workers, and taken from them.
+            given,
+            taken,
+            [refusals: REFUSALS.len() + 1],
+            [connections: CONNECTION_STATES],
+        }
     }
 }
+
+/// Statuses with which requests are refused; 0: the connection is closed without an answer.
+pub const REFUSALS: [u16; 13] = [0, 400, 408, 411, 413, 414, 417, 431, 500, 501, 503, 505, 507];
+/// States of connections that wait: for a request, for the rest of one, for a client that reads, for its close.
+pub const CONNECTION_STATES: usize = 4;
 
 impl WorkerSlot {
     /// Requests, as far as the order among the workers is concerned.
@@ -141,6 +158,30 @@ impl WorkerSlot {
         self.id().store(id, Relaxed);
         self.generation().store(generation, Relaxed);
         self.stage_word().store(Stage::Booting as u64, Release);
+    }
+
+    /// A request has been refused with this status. The last word is for all that are not listed.
+    pub fn count_refusal(&self, status: u16) {
+        self.refused().fetch_add(1, Relaxed);
+        let index = REFUSALS.iter().position(|&known| known == status).unwrap_or(REFUSALS.len());
+        self.refusals()[index].fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn refusals_by_status(&self) -> [u64; REFUSALS.len() + 1] {
+        std::array::from_fn(|index| self.refusals()[index].load(Relaxed))
+    }
+
+    /// How many connections are in this state; its writers hold a lock.
+    #[inline]
+    pub fn connections_in(&self, state: usize) -> &'static AtomicU64 {
+        &self.connections()[state]
+    }
+
+    /// As uWSGI does it.
+    #[inline]
+    pub fn note_time(&self, running_us: u64) {
+        let average = (self.average_us().load(Relaxed) + running_us) / 2;
+        self.average_us().store(average, Relaxed);
     }
 
     pub fn stage(&self) -> Stage {

@@ -149,7 +149,7 @@ fn answer(core: &mut Core, conn: Conn, parsed: Parsed, canned: &Canned) -> Taken
     let keep_alive = framing.body == Body::None && may_stay(core, &conn, framing);
     if let Some(mut conn) = canned::answer(&core.shared, conn, canned, keep_alive) {
         core.http.take_off(&mut conn, parsed.length);
-        core.next_request(conn);
+        core.next_request(conn, clock::monotonic_us());
     }
     Taken::Nothing
 }
@@ -185,9 +185,12 @@ fn run(core: &mut Core, mut conn: Conn, parsed: Parsed) -> Taken {
     }
     set_scheme(core, &conn);
     let keep_alive = may_stay(core, &conn, framing);
+    let listener = conn.listener;
     let Some(client) = conn.client.take() else { return Taken::Nothing };
     let ready = Ready {
         client,
+        listener,
+        head_bytes: length,
         speaks: Speaks::Http { minor, keep_alive, date: core.http.date() },
         limits: Limits {
             room: leftover::room(&core.shared),

@@ -9,14 +9,13 @@ use crate::worker::core::Core;
 use crate::worker::response::{End, Loss, Outcome};
 use std::sync::atomic::Ordering::*;
 
-/// Writes the line. `served`: the worker's requests up to this one.
-pub fn log(core: &mut Core, outcome: &Outcome, served: u64) {
+/// Writes the line of a request that was over at `now`.
+pub fn log(core: &mut Core, outcome: &Outcome, now: u64) {
     // The wake signal for it may still be on its way.
     core.shared.log.follow(&core.shared.context);
-    let now = clock::monotonic_us();
     let total = core.shared.context.scoreboard.total_requests().fetch_add(1, Relaxed) + 1;
     let mut text = std::mem::take(&mut core.buffers.line);
-    let entry = entry(core, outcome, now, served, total);
+    let entry = entry(core, outcome, now, total);
     core.shared.log.access.push(now, &mut text, |date, out| {
         format::push(out, &format::Entry { date, ..entry });
         format::cut(out, 16 * 1024);
@@ -24,14 +23,14 @@ pub fn log(core: &mut Core, outcome: &Outcome, served: u64) {
     core.buffers.line = text;
 }
 
-fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, served: u64, total: u64) -> format::Entry<'a> {
+fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, total: u64) -> format::Entry<'a> {
     let (request, known) = (&core.request, &core.request.known);
     let settings = &core.shared.context.settings;
     let forwarded = settings.log.x_forwarded_for && !known.forwarded_for.is_empty();
     format::Entry {
         pid: core.shared.context.pid,
         app: core.app,
-        requests: served,
+        requests: outcome.served,
         total,
         addr: request.get(if forwarded { known.forwarded_for } else { known.remote_addr }),
         user: request.get(known.remote_user),
@@ -41,7 +40,7 @@ fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, served: u64, total: u6
         method: request.get(known.method),
         uri: request.get(known.uri),
         body_bytes: outcome.body_bytes,
-        micros: now - core.in_flight.started_us,
+        micros: now.saturating_sub(core.in_flight.started_us),
         in_micros: settings.log.micros,
         by_sendfile: outcome.by_sendfile,
         protocol: request.get(known.protocol),

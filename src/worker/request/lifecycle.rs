@@ -9,11 +9,21 @@ use crate::worker::conn::{leftover, linger};
 use crate::worker::core::Core;
 use crate::worker::handoff::work;
 use crate::worker::response::wait::Finished;
-use crate::worker::response::{After, Outcome, Released};
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use crate::worker::response::{After, Released};
+use std::sync::atomic::Ordering::*;
 
-/// Puts a request on the scoreboard whose exchange has begun. `client`: what the handlers of signals know of its client.
-pub fn show(core: &mut Core, client: u64) {
+/// What the scoreboard is to know of a request beside its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    /// What the handlers of signals know of its client.
+    pub client: u64,
+    pub listener: usize,
+    /// Bytes of its head, or of its packet.
+    pub head_bytes: usize,
+}
+
+/// Puts a request on the scoreboard whose exchange has begun.
+pub fn show(core: &mut Core, shown: Shown) {
     let now = clock::monotonic_us();
     core.in_flight.started_us = now;
     core.in_flight.is_running = true;
@@ -21,7 +31,9 @@ pub fn show(core: &mut Core, client: u64) {
         core.shared.context.settings.harakiri.timeout.map_or(0, |time| now + time.as_micros() as u64);
     let request = &core.request;
     let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
-    core.slot.begin(client, now, deadline, method, uri);
+    core.slot.listener().store(shown.listener as u64, Relaxed);
+    bump(core.slot.bytes_received(), shown.head_bytes as u64);
+    core.slot.begin(shown.client, now, deadline, method, uri);
     let slot = core.shared.context.slot;
     slot.begun_us().store(now, Relaxed);
     if core.in_flight.ready_us != 0 {
@@ -41,52 +53,39 @@ pub fn finish(core: &mut Core) {
         return;
     }
     core.in_flight.is_running = false;
-    let Finished { released, outcome } = core.exchange.finish();
+    let Finished { released, outcome, ended_us } = core.exchange.finish();
     core.slot.end();
     if core.in_flight.is_counted {
         core.unclaim();
     } else {
         core.shared.context.slot.in_flight().store(0, Relaxed);
     }
-    bump(core.slot.requests(), 1);
-    let served = count(core, &outcome);
-    // Who sees the end of the answer finds the request counted.
+    if outcome.is_gone() {
+        core.shared.context.slot.gone_clients().fetch_add(1, Relaxed);
+    }
     if core.shared.context.settings.log.requests {
-        access::log(core, &outcome, served);
+        access::log(core, &outcome, ended_us);
     }
     access::note_trouble(core, &outcome);
     match (core.current.take(), released) {
-        (Some(conn), Some(released)) => after_http(core, conn, released),
+        (Some(conn), Some(released)) => after_http(core, conn, released, ended_us),
         (Some(conn), None) => core.shared.table.forget(&conn),
         (None, Some(released)) => after_packet(core, released),
         (None, None) => {}
     }
-    if core.shared.context.limit.is_some_and(|limit| served >= limit) {
+    if core.shared.context.limit.is_some_and(|limit| outcome.served >= limit) {
         core.shared.lifeline.request_restart(RestartRequest::MaxRequests);
     }
 }
 
-/// The worker's counters; returns how many requests it has served.
-fn count(core: &Core, outcome: &Outcome) -> u64 {
-    let slot = core.shared.context.slot;
-    let add = |word: &AtomicU64, by: u64| {
-        if core.in_flight.is_counted { word.fetch_add(by, Relaxed) + by } else { bump(word, by) }
-    };
-    if outcome.is_gone() {
-        slot.gone_clients().fetch_add(1, Relaxed);
-    }
-    add(slot.bytes_sent(), outcome.head_bytes + outcome.body_bytes);
-    add(slot.requests(), 1)
-}
-
 /// The request on `conn` is over.
-fn after_http(core: &mut Core, mut conn: Conn, released: Released) {
+fn after_http(core: &mut Core, mut conn: Conn, released: Released, now_us: u64) {
     conn.client = Some(released.client);
     if !released.surplus.is_empty() {
         conn.buf = released.surplus;
     }
     match released.after {
-        After::Keep => core.next_request(conn),
+        After::Keep => core.next_request(conn, now_us),
         After::Close if conn.buf.is_empty() => core.shared.table.forget(&conn),
         After::Close | After::ReadOn => linger::close(&core.shared, conn),
         After::Send(queue, keep) => leftover::put(&core.shared, conn, queue, keep),

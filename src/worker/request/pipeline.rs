@@ -6,6 +6,7 @@
 //! come), files, the application. What a uwsgi socket's `post-buffering` wants of the body is read last.
 
 use super::canned::Canned;
+use super::lifecycle::Shown;
 use super::probes::Readiness;
 use super::{Head, Taken, failure, lifecycle, probes};
 use crate::config::Settings;
@@ -94,6 +95,10 @@ pub enum Arrived {
 /// A request that is to be run: its variables are the core's.
 pub struct Ready {
     pub client: Client,
+    /// The listener that it came through.
+    pub listener: usize,
+    /// Bytes of its head, or of its packet.
+    pub head_bytes: usize,
     pub speaks: Speaks,
     pub limits: Limits,
     pub expects_continue: bool,
@@ -128,7 +133,8 @@ pub fn run(core: &mut Core, ready: Ready) -> Taken {
 /// Begins the exchange and puts the request on the scoreboard. Returns what is wrong with the body already.
 fn begin(core: &mut Core, ready: Ready) -> Option<BodyError> {
     let request = &core.request;
-    let word = ready.client.scoreboard_word();
+    let Ready { listener, head_bytes, .. } = ready;
+    let shown = Shown { client: ready.client.scoreboard_word(), listener, head_bytes };
     let mut exchange = core.exchange.lock();
     match ready.body {
         Arrived::Nothing => _ = exchange.body.begin(Body::None, 0, b""),
@@ -146,7 +152,7 @@ fn begin(core: &mut Core, ready: Ready) -> Option<BodyError> {
     }
     let broken = exchange.body.failed();
     drop(exchange);
-    lifecycle::show(core, word);
+    lifecycle::show(core, shown);
     broken
 }
 

@@ -1,6 +1,7 @@
 //! One request and its answer on one connection: what the application may read and write, and nothing that outlives the
 //! request. Python's objects hold an exchange by its serial number, which no longer matches when the request is over.
 
+mod counted;
 mod head;
 mod reading;
 mod sending;
@@ -19,6 +20,8 @@ use crate::sys::wait::Waker;
 use crate::worker::body::Body;
 use crate::worker::body::error::BodyError;
 use crate::worker::conn::deadline::Overdue;
+use crate::worker::counting::Counting;
+use counted::Counted;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -101,6 +104,8 @@ pub struct Outcome {
     pub by_sendfile: bool,
     /// The application has set Transfer-Encoding.
     pub has_set_coding: bool,
+    /// The worker's requests up to this one.
+    pub served: u64,
     /// The longest wait for a client that does not read.
     pub send_timeout: Duration,
 }
@@ -130,6 +135,7 @@ pub struct Exchange {
     end: End,
     unsent: Unsent,
     progress: Progress,
+    counted: Counted,
     turns: Turns,
 }
 
@@ -138,6 +144,7 @@ struct Home {
     slot: CoreSlot,
     worker: WorkerSlot,
     settings: Arc<Settings>,
+    counting: Counting,
     /// The thread that runs the requests.
     thread: ThreadId,
 }
@@ -175,6 +182,9 @@ struct Progress {
     /// Bytes that the kernel has taken, and how long the client was waited for.
     sent: u64,
     waited: Duration,
+    /// The same together with the waits for the request's body.
+    client_us: u64,
+    is_static: bool,
     /// When to look for the client next, if nothing is sent to it; 0: not yet.
     look_at_us: u64,
     /// Since when it is known to send no more; 0: it may.
@@ -244,7 +254,7 @@ pub enum After {
 }
 
 impl Exchange {
-    pub fn new(slot: CoreSlot, worker: WorkerSlot, settings: Arc<Settings>) -> Exchange {
+    pub fn new(slot: CoreSlot, worker: WorkerSlot, settings: Arc<Settings>, counting: Counting) -> Exchange {
         Exchange {
             serial: 0,
             client: None,
@@ -261,8 +271,9 @@ impl Exchange {
             end: End::Open,
             unsent: Unsent { bytes: Vec::with_capacity(2048), queue: SendQueue::default() },
             progress: Progress::default(),
+            counted: Counted::default(),
             turns: Turns::default(),
-            home: Home { slot, worker, settings, thread: thread::current().id() },
+            home: Home { slot, worker, settings, counting, thread: thread::current().id() },
         }
     }
 
@@ -280,6 +291,7 @@ impl Exchange {
         self.end = End::Open;
         self.unsent.clear();
         self.progress = Progress::default();
+        self.counted = Counted::default();
         self.turns.clear();
     }
 
@@ -348,6 +360,7 @@ impl Exchange {
             body_bytes: self.progress.body_bytes,
             by_sendfile: self.progress.by_sendfile,
             has_set_coding: self.head.has_set_coding(),
+            served: self.served(),
             send_timeout: self.send_timeout(),
         }
     }

@@ -19,12 +19,14 @@ const LOOK_US: u64 = 100_000;
 impl Exchange {
     /// Sends `out` and as much of `chunk` as the socket takes; returns how much of the chunk.
     pub(super) fn send_with(&mut self, chunk: &[u8]) -> Result<usize, Gone> {
-        let Some(client) = self.client.as_mut().filter(|_| !matches!(self.end, End::Gone(_))) else {
+        if self.client.is_none() || self.is_gone() {
             return Err(Gone);
-        };
+        }
         if !self.home.slot.answer() {
             return self.forestalled();
         }
+        self.count_if_whole();
+        let Some(client) = self.client.as_mut() else { return Err(Gone) };
         let held = self.unsent.bytes.len();
         let result = match (held, chunk.is_empty()) {
             (0, true) if !client.has_pending_output() => return Ok(0),
@@ -136,10 +138,11 @@ impl Exchange {
         if self.unsent.queue.is_empty() {
             return self.send_with(&[]).map(drop);
         }
-        let Some(client) = &mut self.client else { return Err(Gone) };
         if !self.home.slot.answer() {
             return self.forestalled();
         }
+        self.count_if_whole();
+        let Some(client) = &mut self.client else { return Err(Gone) };
         let mut send = || -> std::io::Result<()> {
             self.unsent.queue.inline(SMALL as u64, &mut self.unsent.bytes)?;
             while !self.unsent.bytes.is_empty() {

@@ -30,7 +30,9 @@ impl Served {
         change(&mut settings);
         let scoreboard = Scoreboard::new(1, 1).unwrap();
         let slot = scoreboard.core(0, 0);
-        let exchange = Exchange::new(slot, scoreboard.worker(0), Arc::new(settings));
+        let bounds_us = settings.instance.metrics_buckets.clone();
+        let counting = Counting { answers: scoreboard.answers(0, 0, 0), is_shared: false, bounds_us };
+        let exchange = Exchange::new(slot, scoreboard.worker(0), Arc::new(settings), counting);
         Served { exchange: SharedExchange::new(exchange), slot }
     }
 
@@ -65,7 +67,7 @@ impl Served {
 
     fn finish(&self) -> (After, Outcome) {
         self.exchange.lock().complete();
-        let Finished { released, outcome } = self.exchange.finish();
+        let Finished { released, outcome, .. } = self.exchange.finish();
         self.slot.end();
         (released.unwrap().after, outcome)
     }

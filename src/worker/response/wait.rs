@@ -14,6 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::io::Result as IoResult;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Finished {
     /// The connection, with what is to be done with it.
     pub released: Option<Released>,
     pub outcome: Outcome,
+    /// When.
+    pub ended_us: u64,
 }
 
 /// A step of a read: `true` when it has all that it wants.
@@ -146,6 +149,7 @@ impl SharedExchange {
         drop(exchange);
         let began = clock::monotonic_us();
         let ended = self.wait.wait(&need);
+        let waited_us = clock::monotonic_us() - began;
         let mut exchange = self.lock();
         exchange.turns.waiting -= 1;
         if exchange.turns.waiting == 0 {
@@ -154,9 +158,7 @@ impl SharedExchange {
         if exchange.serial != serial {
             return Err(Broken::Over);
         }
-        if matches!(what, For::Write) {
-            exchange.progress.waited += Duration::from_micros(clock::monotonic_us() - began);
-        }
+        exchange.note_wait(what, waited_us);
         match ended {
             Ok(Ended::Ready) => patience.renew(),
             Ok(Ended::Woken) => {}
@@ -368,17 +370,29 @@ impl SharedExchange {
     pub fn finish(&self) -> Finished {
         let mut exchange = self.lock();
         exchange.end_for_others();
-        let exchange = self.send_up_to_room(exchange).unwrap_or_else(|_| self.lock());
-        exchange_end(exchange)
+        let (is_counted, waited_us) = (exchange.is_counted(), exchange.progress.client_us);
+        let mut exchange = self.send_up_to_room(exchange).unwrap_or_else(|_| self.lock());
+        let ended_us = exchange.count_end(is_counted, waited_us);
+        let released = exchange.release();
+        Finished { released, outcome: exchange.outcome(), ended_us }
     }
 }
 
-fn exchange_end(mut exchange: Guard<'_>) -> Finished {
-    let released = exchange.release();
-    Finished { released, outcome: exchange.outcome() }
-}
-
 impl Exchange {
+    /// Several threads of the application may wait at the same time.
+    fn note_wait(&mut self, what: For, waited_us: u64) {
+        let slot = self.home.slot;
+        match what {
+            For::Read => slot.receiving_us().fetch_add(waited_us, Relaxed),
+            For::Write => {
+                self.progress.waited += Duration::from_micros(waited_us);
+                slot.sending_us().fetch_add(waited_us, Relaxed)
+            }
+            For::Turn => return,
+        };
+        self.progress.client_us += waited_us;
+    }
+
     fn need(&mut self, what: For, timeout: Duration) -> Need {
         // The core waits for its client until that does something: it alone would end the request.
         let is_shared = matches!(what, For::Turn) || thread::current().id() != self.home.thread;

@@ -29,6 +29,7 @@ pub fn answer(core: &mut Core) -> bool {
     if let Some(status) = status {
         exchange.answer_plain(status);
     }
+    exchange.set_static();
     drop(exchange);
     core.app = None;
     if let Some(error) = why {

@@ -125,8 +125,8 @@ fn take(core: &mut Core, mut client: Client, listener: usize) -> Taken {
     let limits = limits(&core.shared);
     let (head, end) = match uwsgi::parse(&core.request.text, &limits) {
         Ok(Some(packet)) => (packet.head, packet.len()),
-        Ok(None) => return refuse(core, client, (400, "a bad uwsgi packet".to_owned())),
-        Err(error) => return refuse(core, client, packet_fault(error, &limits)),
+        Ok(None) => return refuse(core, client, listener, (400, "a bad uwsgi packet".to_owned())),
+        Err(error) => return refuse(core, client, listener, packet_fault(error, &limits)),
     };
     if head.modifier1 == uwsgi::PING {
         let pong = Head { modifier1: uwsgi::PING, size: 0, modifier2: 1 };
@@ -135,7 +135,7 @@ fn take(core: &mut Core, mut client: Client, listener: usize) -> Taken {
     }
     match index(&mut core.request, head, end, &limits) {
         Ok(()) => begin(core, client, listener, head, end),
-        Err(fault) => refuse(core, client, fault),
+        Err(fault) => refuse(core, client, listener, fault),
     }
 }
 
@@ -179,20 +179,22 @@ fn begin(core: &mut Core, client: Client, listener: usize, head: Head, end: usiz
     }
     let requests = &core.shared.context.settings.requests;
     let Ok(body) = body_of(&core.request) else {
-        return refuse(core, client, (400, "CONTENT_LENGTH is not a number".to_owned()));
+        return refuse(core, client, listener, (400, "CONTENT_LENGTH is not a number".to_owned()));
     };
     let memory = Some(requests.post_buffering).filter(|&memory| memory > 0);
     let announced = Announced { body, expects_continue: false, memory };
     match pipeline::judge(core, listener, &core.request, announced) {
         Verdict::Run => {}
         Verdict::Answer(canned) => {
-            canned::answer(&core.shared, conn_of(client), &canned, false);
+            canned::answer(&core.shared, conn_of(client, listener), &canned, false);
             return Taken::Nothing;
         }
-        Verdict::Refuse(status, text) => return refuse(core, client, (status, text)),
+        Verdict::Refuse(status, text) => return refuse(core, client, listener, (status, text)),
     }
     let ready = Ready {
         client,
+        listener,
+        head_bytes: end,
         speaks: Speaks::Uwsgi,
         // Of what a front end does not take at once only files wait in the table.
         limits: response::Limits { room: 0, timeout: requests.socket_timeout },
@@ -212,13 +214,13 @@ fn body_of(request: &Request) -> std::result::Result<Body, NotALength> {
     })
 }
 
-fn refuse(core: &Core, client: Client, (status, why): Fault) -> Taken {
-    canned::refuse(&core.shared, conn_of(client), status, &why)
+fn refuse(core: &Core, client: Client, listener: usize, (status, why): Fault) -> Taken {
+    canned::refuse(&core.shared, conn_of(client, listener), status, &why)
 }
 
 /// The connection of a client that has left the table for its request.
-fn conn_of(client: Client) -> Conn {
-    Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us())
+fn conn_of(client: Client, listener: usize) -> Conn {
+    Conn::new(client, Protocol::Uwsgi, listener, clock::monotonic_us())
 }
 
 /// Whoever reaches the socket could run code of its own: such variables stand in environ and do nothing.

@@ -86,6 +86,7 @@ fn no_row_invents_an_option() {
         "forwarded-allow-ips",
         "forwarded-host",
         "http-server-header",
+        "stats-host",
     ];
     assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http].concat());
 }

@@ -135,22 +135,14 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         theme: "Metrics and stats",
-        why: "nothing is counted or served",
-        names: "
-            memory-report/m stats= stats-http stats-min stats-minified stats-no-cores stats-no-metrics
-            stats-server=
-        ",
-    },
-    Part {
-        theme: "Metrics and stats",
-        why: "nothing is written there; send metrics to carbon or statsd, or let Prometheus read them",
+        why: "nothing is written there; send metrics to carbon or statsd, or let Prometheus read metrics-socket",
         names: "
             rrdtool= rrdtool-freq= rrdtool-lib= zabbix-template~
         ",
     },
     Part {
         theme: "Metrics and stats",
-        why: "nobody answers; let Prometheus read the metrics, or have http-livez asked",
+        why: "nobody answers; let Prometheus read metrics-socket, or ask http-livez whether the server is well",
         names: "
             nagios snmp~ snmp-community=
         ",

@@ -1,0 +1,64 @@
+//! What the stats server shows, and where.
+
+use super::Table;
+use crate::config::row::{Arg::*, Row};
+use crate::config::value::{flag, push, put, text};
+
+pub const TABLE: Table = Table {
+    theme: "Stats",
+    rows: &[
+        Row::works(
+            "stats",
+            Required,
+            |d, v, _| d.stats_socket("stats", text(v)?, false),
+            "give the state of the server as JSON to whoever connects to this address; 0: a free port",
+        )
+        .restart()
+        .alias(&["stats-server"])
+        .many(),
+        Row::works(
+            "stats-http",
+            Flag,
+            |d, v, _| put(&mut d.settings.instance.stats_http, flag(v)),
+            "the stats server speaks HTTP",
+        )
+        .restart()
+        .default("false"),
+        Row::works(
+            "stats-minified",
+            Flag,
+            |d, v, _| put(&mut d.settings.stats.minified, flag(v)),
+            "no white space in the JSON of the stats server",
+        )
+        .alias(&["stats-min"])
+        .default("false"),
+        Row::works(
+            "stats-no-cores",
+            Flag,
+            |d, v, _| put(&mut d.settings.stats.no_cores, flag(v)),
+            "the stats server does not show the single cores",
+        )
+        .default("false"),
+        Row::accepted(
+            "stats-no-metrics",
+            Flag,
+            "the stats server does not show metrics",
+            "its JSON has none",
+        ),
+        Row::works(
+            "stats-host",
+            Required,
+            |d, v, _| push(&mut d.settings.stats.hosts, v),
+            "a name in the Host header by which the stats server may be asked",
+        )
+        .many(),
+        Row::works(
+            "memory-report",
+            Flag,
+            |d, v, _| put(&mut d.settings.stats.memory_report, flag(v)),
+            "the stats server looks up what memory each worker shares",
+        )
+        .short('m')
+        .default("false"),
+    ],
+};

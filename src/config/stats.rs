@@ -1,0 +1,58 @@
+//! Where the stats server listens, and what it shows.
+
+use super::{Address, Draft, ValueError, address};
+
+/// A socket of the stats server. It is bound once, when the server starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatsSocket {
+    pub address: Address,
+    /// A reader asks by HTTP for one of several documents; otherwise it gets the document of uWSGI without asking.
+    pub http: bool,
+    /// The option by which it was written, and the address as it was written.
+    pub option: &'static str,
+    pub text: String,
+}
+
+/// What the stats server shows, and to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub minified: bool,
+    pub no_cores: bool,
+    /// Bytes of memory that a worker has for itself or shares are looked up, too.
+    pub memory_report: bool,
+    /// Names in a Host header that are answered, beside addresses and the names that are bound.
+    pub hosts: Vec<String>,
+}
+
+impl Draft {
+    /// `ADDRESS`, or `0` for a port of the kernel's choice at the loopback address.
+    pub fn stats_socket(&mut self, option: &'static str, text: &str, http: bool) -> Result<(), ValueError> {
+        let address = match text {
+            "0" => Address::Tcp { host: LOOPBACK.to_owned(), port: 0 },
+            _ => address::parse(text)?,
+        };
+        if text != "0" && text.bytes().all(|b| b.is_ascii_digit()) {
+            self.note(format!(
+                "\"{text}\" is taken for the path of a unix socket; a port is written 127.0.0.1:{text}"
+            ));
+        }
+        self.settings.instance.stats.push(StatsSocket { address, http, option, text: text.to_owned() });
+        Ok(())
+    }
+
+    /// Every option has been read. What browsers can reach is bound to the loopback address unless an address is named.
+    pub(super) fn settle_stats(&mut self) {
+        let instance = &mut self.settings.instance;
+        for socket in &mut instance.stats {
+            socket.http |= instance.stats_http;
+            if let Address::Tcp { host, .. } = &mut socket.address
+                && host.is_empty()
+                && socket.http
+            {
+                host.push_str(LOOPBACK);
+            }
+        }
+    }
+}
+
+const LOOPBACK: &str = "127.0.0.1";

@@ -1,0 +1,240 @@
+//! All connections of the stats server. There are a bounded number of them with a bounded number of bytes: when a new
+//! one has no place, the one that has been there for longest makes room.
+
+use super::documents::{self, Answer};
+use super::hosts::Hosts;
+use super::reader::{HeadOnly, Reader, State};
+use super::view::View;
+use crate::log;
+use crate::master::action::{Action, Ticket};
+use crate::net::listener::{StatsListener, is_shortage};
+use crate::report::Document;
+use crate::sys::epoll::{self, Epoll, Events};
+use crate::sys::socket;
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Result};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+pub const MAX_READERS: usize = 64;
+/// Bytes of answers that are not taken yet.
+const MAX_UNSENT: usize = 32 << 20;
+/// Accepted in one turn of the loop, so that a crowd does not keep the master from its work.
+const MAX_ACCEPTED: usize = 32;
+/// Until another try where the system is out of descriptors or memory.
+const SHORTAGE_US: u64 = 100_000;
+
+/// Tokens below are listeners.
+const FIRST_TICKET: u64 = 1 << 16;
+
+pub struct Readers {
+    /// Listeners and readers; it is readable itself when one of them is ready.
+    epoll: Epoll,
+    events: Events,
+    listeners: Vec<StatsListener>,
+    connected: BTreeMap<u64, Reader>,
+    next_ticket: u64,
+    /// Until then nobody is accepted.
+    short_until: Option<u64>,
+}
+
+impl Readers {
+    pub fn new(listeners: Vec<StatsListener>) -> Result<Readers> {
+        let epoll = Epoll::new()?;
+        for (index, listener) in listeners.iter().enumerate() {
+            epoll.add(&listener.fd, epoll::READ, index as u64)?;
+        }
+        Ok(Readers {
+            epoll,
+            events: Events::with_capacity(MAX_READERS),
+            listeners,
+            connected: BTreeMap::new(),
+            next_ticket: FIRST_TICKET,
+            short_until: None,
+        })
+    }
+
+    pub fn epoll(&self) -> &Epoll {
+        &self.epoll
+    }
+
+    /// Descriptors that children close.
+    pub fn private(&self) -> Vec<RawFd> {
+        let listeners = self.listeners.iter().map(|listener| listener.fd.as_raw_fd());
+        let connected = self.connected.values().map(|reader| reader.socket.as_raw_fd());
+        let own = [self.epoll.as_fd().as_raw_fd()];
+        own.into_iter().chain(listeners).chain(connected).collect()
+    }
+
+    /// Does what is due.
+    pub fn turn(&mut self, now: u64, view: &View<'_>) -> Vec<Action> {
+        self.end_shortage(now);
+        self.connected.retain(|_, reader| now < reader.until);
+        let Ok(()) = self.epoll.wait(&mut self.events, Some(std::time::Duration::ZERO)) else {
+            return Vec::new();
+        };
+        let ready: Vec<(u64, u32)> = self.events.iter().collect();
+        let actions = ready.into_iter().flat_map(|(token, flags)| match token < FIRST_TICKET {
+            true => self.accept_from(token as usize, now, view),
+            false => self.advance(token, flags, now, view).into_iter().collect(),
+        });
+        actions.collect()
+    }
+
+    pub fn deadline(&self) -> Option<u64> {
+        self.connected.values().map(|reader| reader.until).chain(self.short_until).min()
+    }
+
+    /// The answer that a reader waits for.
+    pub fn complete(&mut self, ticket: Ticket, document: &Document, now: u64) {
+        let Some(reader) = self.connected.get_mut(&ticket.0) else { return };
+        if let State::Waiting(head_only) = reader.state {
+            reader.answer(document, Some(HeadOnly(head_only)), now);
+            self.send(ticket.0, now);
+        }
+    }
+
+    // ── coming ──
+
+    fn accept_from(&mut self, index: usize, now: u64, view: &View<'_>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for _ in 0..MAX_ACCEPTED {
+            match socket::accept(self.listeners[index].fd.as_fd()) {
+                Ok(socket) => actions.extend(self.welcome(Reader::new(socket, index, now), now, view)),
+                Err(error) if is_shortage(&error) => {
+                    self.begin_shortage(now);
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(_) => break,
+            }
+        }
+        actions
+    }
+
+    fn welcome(&mut self, mut reader: Reader, now: u64, view: &View<'_>) -> Option<Action> {
+        self.make_room();
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let is_http = self.listeners[reader.listener].http;
+        if !is_http {
+            reader.answer(&view.json(), None, now);
+        }
+        if self.epoll.add(&reader.socket, epoll::READ, ticket).is_err() {
+            return None;
+        }
+        self.connected.insert(ticket, reader);
+        // A client of HTTP has often sent its request already.
+        match is_http {
+            true => self.advance(ticket, epoll::READ, now, view),
+            false => {
+                self.send(ticket, now);
+                None
+            }
+        }
+    }
+
+    /// One that only has to be read to its end goes first; one that waits for an answer goes last.
+    fn make_room(&mut self) {
+        let unsent = || self.connected.values().map(Reader::unsent).sum::<usize>();
+        if self.connected.len() < MAX_READERS && unsent() <= MAX_UNSENT {
+            return;
+        }
+        let rank = |state: &State| match state {
+            State::Closing | State::Done => 0,
+            State::Asking(_) | State::Sending(_) => 1,
+            State::Waiting(_) => 2,
+        };
+        let first = self.connected.iter().min_by_key(|(ticket, reader)| (rank(&reader.state), **ticket));
+        if let Some(ticket) = first.map(|(ticket, _)| *ticket) {
+            self.connected.remove(&ticket);
+        }
+    }
+
+    fn begin_shortage(&mut self, now: u64) {
+        log::say("the stats server accepts nobody for 0.1 s: no descriptor or no memory is left");
+        self.short_until = Some(now + SHORTAGE_US);
+        self.watch_listeners(0);
+    }
+
+    fn end_shortage(&mut self, now: u64) {
+        if self.short_until.is_some_and(|until| until <= now) {
+            self.short_until = None;
+            self.watch_listeners(epoll::READ);
+        }
+    }
+
+    fn watch_listeners(&self, flags: u32) {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            // Whoever connects waits in the backlog otherwise.
+            let _ = self.epoll.modify(&listener.fd, flags, index as u64);
+        }
+    }
+
+    // ── going on ──
+
+    fn advance(&mut self, ticket: u64, flags: u32, now: u64, view: &View<'_>) -> Option<Action> {
+        let reader = self.connected.get_mut(&ticket)?;
+        let action = match reader.state {
+            _ if flags & epoll::HANGUP != 0 => {
+                reader.state = State::Done;
+                None
+            }
+            State::Asking(_) => self.read_request(ticket, now, view),
+            State::Closing => {
+                reader.drain();
+                None
+            }
+            _ => None,
+        };
+        self.send(ticket, now);
+        action
+    }
+
+    fn read_request(&mut self, ticket: u64, now: u64, view: &View<'_>) -> Option<Action> {
+        let reader = self.connected.get_mut(&ticket)?;
+        match reader.receive() {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(_) => {
+                reader.state = State::Done;
+                return None;
+            }
+        }
+        let State::Asking(reading) = &mut reader.state else { return None };
+        let listener = &self.listeners[reader.listener];
+        let hosts = Hosts { named: &view.server().settings().stats.hosts, bound: &listener.host };
+        // Browsers do not reach unix sockets.
+        let (document, head_only) = match reading.parse((!listener.is_unix).then_some(&hosts))? {
+            Err(refusal) => (refusal, false),
+            Ok(asked) => match documents::answer(&asked, Ticket(ticket), view) {
+                Answer::Now(document) => (document, asked.head_only),
+                Answer::Later(action) => {
+                    reader.wait(asked.head_only, now);
+                    return Some(action);
+                }
+            },
+        };
+        reader.answer(&document, Some(HeadOnly(head_only)), now);
+        None
+    }
+
+    /// Sends what there is, and has the epoll watch for what is needed next.
+    fn send(&mut self, ticket: u64, now: u64) {
+        let Some(reader) = self.connected.get_mut(&ticket) else { return };
+        if reader.send(now).is_err() {
+            reader.state = State::Done;
+        }
+        let flags = match reader.state {
+            State::Asking(_) | State::Closing => epoll::READ,
+            State::Sending(_) => epoll::WRITE,
+            State::Waiting(_) => 0,
+            State::Done => {
+                self.connected.remove(&ticket);
+                return;
+            }
+        };
+        if self.epoll.modify(&reader.socket, flags, ticket).is_err() {
+            self.connected.remove(&ticket);
+        }
+    }
+}
