@@ -18,6 +18,7 @@ pub struct StatsSocket {
 pub struct Stats {
     pub minified: bool,
     pub no_cores: bool,
+    pub no_metrics: bool,
     /// Bytes of memory that a worker has for itself or shares are looked up, too.
     pub memory_report: bool,
     /// Names in a Host header that are answered, beside addresses and the names that are bound.

@@ -6,6 +6,7 @@ mod accounts;
 pub mod action;
 pub mod configuration;
 mod log_file;
+mod metrics;
 mod run;
 mod server;
 mod service;

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
-    pub name: String,
+    pub name: Arc<str>,
     /// Empty: it has none.
-    pub oid: String,
+    pub oid: Arc<str>,
     pub kind: MetricKind,
     /// Where its value is: an alias has that of another metric.
     pub place: usize,
@@ -45,11 +45,11 @@ impl Metrics {
     }
 
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.list.iter().position(|metric| metric.name == name)
+        self.list.iter().position(|metric| *metric.name == *name)
     }
 
     pub fn find_oid(&self, oid: &str) -> Option<usize> {
-        self.list.iter().position(|metric| metric.oid == oid && !oid.is_empty())
+        self.list.iter().position(|metric| *metric.oid == *oid && !oid.is_empty())
     }
 
     fn word(&self, at: usize) -> &'static AtomicU64 {
@@ -104,8 +104,8 @@ mod tests {
     use super::*;
 
     fn metric(name: &str, place: usize, initial: i64) -> Metric {
-        let oid = if name == "a" { "1.2" } else { "" }.to_owned();
-        Metric { name: name.to_owned(), oid, kind: MetricKind::Counter, place, initial, is_settable: true }
+        let oid = if name == "a" { "1.2" } else { "" }.into();
+        Metric { name: name.into(), oid, kind: MetricKind::Counter, place, initial, is_settable: true }
     }
 
     #[test]

@@ -86,7 +86,7 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
     (
         "master",
         &[
-            &["action", "workers/zygote/protocol"],
+            &["action", "metrics", "workers/zygote/protocol"],
             &["accounts"],
             &["server"],
             &["configuration", "service", "sources", "workers/commands", "workers/scaling"],

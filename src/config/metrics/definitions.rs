@@ -61,7 +61,6 @@ pub enum CoreFigure {
     Requests,
     WriteErrors,
     StaticRequests,
-    Exceptions,
     ReadErrors,
 }
 
@@ -103,7 +102,7 @@ const CORE: [(&str, u8, Option<CoreFigure>); 7] = [
     ("routed_requests", 4, None),
     ("static_requests", 5, Some(CoreFigure::StaticRequests)),
     ("offloaded_requests", 6, None),
-    ("exceptions", 7, Some(CoreFigure::Exceptions)),
+    ("exceptions", 7, None),
     ("read_errors", 8, Some(CoreFigure::ReadErrors)),
 ];
 
@@ -191,7 +190,14 @@ impl List {
         }
         for core in 0..cores {
             for (name, oid, figure) in CORE {
-                let source = figure.map_or(Source::Absent, |figure| Source::Core(worker, core, figure));
+                let source = match figure {
+                    Some(figure) => Source::Core(worker, core, figure),
+                    // Exceptions are counted by worker, and this is all of it.
+                    None if name == "exceptions" && cores == 1 => {
+                        Source::Worker(worker, WorkerFigure::Exceptions)
+                    }
+                    None => Source::Absent,
+                };
                 let name = format!("worker.{worker}.core.{core}.{name}");
                 self.add(name, format!("3.{worker}.2.{core}.{oid}"), Counter, source);
             }

@@ -17,7 +17,7 @@ use crate::report::Document;
 use crate::supervise::Children;
 use crate::sys::clock;
 use crate::sys::epoll::{self, Epoll};
-use memory::MemoryReport;
+pub use memory::MemoryReport;
 use readers::Readers;
 use std::cell::RefCell;
 use std::io::Result;
