@@ -177,6 +177,7 @@ mod tests {
         let values = metrics::values(&settings).unwrap();
         let (server, mut children) = (serving(settings), Children::default());
         add_worker(&server, &mut children, 1, 0);
+        server.accounts.borrow_mut().enter_spawn(1, 0);
         server.scoreboard().worker(0).requests().store(7, Relaxed);
         let at = |name| values.find(name).unwrap();
         collector.restore(at("worker.1.requests"), 1000, &values);
