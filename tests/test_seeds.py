@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from conftest import MYSITE, Boot
-from harness import http, packet, procs
+from harness import http, packet, procs, stats
 from harness.log import DATED
 from harness.packet import Response
 from harness.sandbox import Sandbox
@@ -39,21 +39,24 @@ class Seed(NamedTuple):
     log: str = ""
     # And removes, at its end.
     makes: tuple[str, ...] = ()
+    # Where uwsgitop looks.
+    stats: str = ""
 
 
 HERE = "--uwsgi-socket 127.0.0.1:3031 --module wsgi"
 SITE = "--module mysite.wsgi"
 
 SEED = {
-    "--xml subserver1.xml": Seed("127.0.0.1:3232", "4 workers × 1 thread"),
-    "--xml subserver2.xml:subserver2": Seed("127.0.0.1:3333", "4 workers × 1 thread"),
-    "--ini route-cache.ini": Seed("127.0.0.1:9090", "1 worker × 1 thread", "http"),
+    "--xml subserver1.xml": Seed("127.0.0.1:3232", "4 workers × 1 thread", stats="127.0.0.1:9393"),
+    "--xml subserver2.xml:subserver2": Seed("127.0.0.1:3333", "4 workers × 1 thread", stats="127.0.0.1:9494"),
+    "--ini route-cache.ini": Seed("127.0.0.1:9090", "1 worker × 1 thread", "http", stats="/tmp/test_stat.sock"),
     "interactive.args": Seed("127.0.0.1:9090", "1 worker × 1 thread", "http"),
     "-ini standard.ini": Seed(
         "/tmp/standard.sock",
         f"{4 * len(os.sched_getaffinity(0))} workers × 1 thread",
         log="/home/log/uwsgi/standard_uwsgi.log",
-        makes=("/tmp/standard.sock", "/tmp/standard.pid"),
+        makes=("/tmp/standard.sock", "/tmp/standard.pid", "/tmp/standard_stat.sock"),
+        stats="/tmp/standard_stat.sock",
     ),
     "--ini alarm.ini": Seed("127.0.0.1:3031", "1 worker × 1 thread", lacks=HERE),
     "options.args": Seed("/tmp/uwsgi.sock", "8 workers × 1 thread", lacks=SITE, log="/var/log/uwsgi.log"),
@@ -133,11 +136,27 @@ def serves(sandbox: Sandbox, pid: int, line: str) -> None:
     assert (answer.status, answer.body) in [(200, DJANGO), (200, b"hello")]
 
 
+def is_watched(sandbox: Sandbox, pid: int, seed: Seed) -> None:
+    """uwsgitop, as the notes start it, shows the request that was answered."""
+    if not seed.stats:
+        return
+    command = stats.uwsgitop(sandbox.address(seed.stats))
+
+    def look() -> list[str]:
+        with stats.Screen(command) as screen:
+            return screen.wait("req: 1 - RPS", "idle")
+
+    lines = sandbox.inside(pid, look)
+    assert f"masterpid: {pid}" in lines[1]
+
+
 def warns(server: Server, line: str) -> None:
     """The server names every part that is not built, and complains of nothing else."""
     heads = [DATED.sub("", written, count=1) for written in server.log.lines]
     assert [head.removeprefix("warning: ") for head in heads if head.startswith("warning: ")] == WARNINGS[line]
     server.log.expect(*map(re.escape, WARNINGS[line]))
+    if any(re.search(stats.ENABLED, written) for written in server.log.lines):
+        server.log.expect(stats.ENABLED)
     if line == "-ini fragments.ini" and os.getuid() != 0:
         server.log.expect("uid and gid have no effect: the server was not started by root")
 
@@ -151,6 +170,7 @@ def test_it_serves_and_ends(start, sandbox, line):
     server = start_in(sandbox, start, line)
     server.log.wait(rf"rwsgi \S+ serves .+ \(master \d+, {SEED[line].workers}s?\)")
     serves(sandbox, server.pid, line)
+    is_watched(sandbox, server.pid, SEED[line])
     # What is tried by hand ends with Ctrl-C; supervisor with stopasgroup sends SIGTERM, to every process as well.
     number = Signals.SIGINT if SEED[line].protocol == "http" else Signals.SIGTERM
     os.killpg(server.pid, number)
@@ -170,6 +190,7 @@ def check_daemon(start: Boot, sandbox: Sandbox, line: str) -> None:
     assert found, log.read_text()
     daemon = int(found[1])
     serves(sandbox, daemon, line)
+    is_watched(sandbox, daemon, seed)
     made = [sandbox.path(path) for path in seed.makes]
     assert all(path.exists() for path in made)
     os.kill(daemon, Signals.SIGTERM)

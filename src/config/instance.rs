@@ -1,7 +1,8 @@
 //! What the master does once, when it starts: only a restart changes it.
 
 use super::StatsSocket;
-use super::metrics::MetricTable;
+use super::metrics::DEFAULT_BUCKETS;
+use super::uwsgi_metrics::MetricTable;
 use std::path::PathBuf;
 
 /// A reload compares this with the new reading and puts it back whole (reload.rs).
@@ -66,18 +67,12 @@ impl Default for Instance {
             metrics: MetricTable::default(),
             stats: Vec::new(),
             stats_http: false,
-            metrics_buckets: METRICS_BUCKETS.to_vec(),
+            metrics_buckets: DEFAULT_BUCKETS.to_vec(),
             show_config: false,
             no_server: false,
         }
     }
 }
-
-/// From half a millisecond to a minute: each bound at most 2.5 times the one below.
-pub const METRICS_BUCKETS: [u64; 20] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 75_000, 100_000, 150_000, 250_000, 500_000, 750_000,
-    1_000_000, 2_500_000, 5_000_000, 10_000_000, 15_000_000, 30_000_000, 60_000_000,
-];
 
 /// What is asked of the kernel for each socket (`so-…`, `tcp-…`, …).
 #[derive(Clone, Debug, PartialEq, Eq)]

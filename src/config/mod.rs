@@ -28,7 +28,7 @@ mod logic;
 mod low;
 mod magic;
 mod man;
-pub mod metrics;
+mod metrics;
 mod pairs;
 pub mod registry;
 mod reload;
@@ -41,6 +41,7 @@ pub mod statics;
 mod stats;
 mod templates;
 mod tls;
+pub mod uwsgi_metrics;
 mod value;
 mod values;
 
@@ -55,11 +56,11 @@ pub use groups::*;
 pub use http::{Http, Network};
 pub use instance::{Instance, Limits, PidFiles, SocketOptions};
 pub use man::man;
-pub use metrics::{MetricTable, Metrics};
 pub use row::{Arg, Reload, Row, Status};
 pub use settings::*;
 pub use stats::{Stats, StatsSocket};
 pub use tls::{Identity, Name, Tls};
+pub use uwsgi_metrics::{MetricTable, Metrics};
 pub use values::{Meaning, Value, values};
 
 /// Where options come from, in the order in which they are read.

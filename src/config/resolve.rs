@@ -10,8 +10,7 @@ use super::low::{Low, needs_value, unknown};
 use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
 use super::{
-    ConfigError, Origin, Settings, Sources, ValueError, Warning, Written, expand, logic, metrics, registry,
-    rows,
+    ConfigError, Origin, Settings, Sources, ValueError, Warning, Written, expand, logic, registry, rows,
 };
 
 /// What the options mean, and all that is to be said about them.
@@ -57,7 +56,7 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
     let handed = handed::descriptors(&sources.environment, std::process::id());
     let (settings, contradictions) = draft.finish(handed);
     warnings.extend(contradictions);
-    errors.extend(metrics::check(&settings));
+    errors.extend(uwsgi_metrics::check(&settings));
     Ok(Resolved { settings, warnings, errors, messages, variables, used })
 }
 

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use super::groups::*;
 use super::http::Http;
 use super::instance::Instance;
-use super::metrics::Metrics;
 use super::statics::Statics;
 use super::stats::Stats;
 use super::tls::{Identity, Tls};
+use super::uwsgi_metrics::Metrics;
 
 /// The function of the Python package that was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -8,6 +8,8 @@ pub struct StatsSocket {
     pub address: Address,
     /// A reader asks by HTTP for one of several documents; otherwise it gets the document of uWSGI without asking.
     pub http: bool,
+    /// It answers for the metrics alone.
+    pub metrics: bool,
     /// The option by which it was written, and the address as it was written.
     pub option: &'static str,
     pub text: String,
@@ -19,6 +21,8 @@ pub struct Stats {
     pub minified: bool,
     pub no_cores: bool,
     pub no_metrics: bool,
+    /// The metrics show each worker, too.
+    pub metrics_per_worker: bool,
     /// Bytes of memory that a worker has for itself or shares are looked up, too.
     pub memory_report: bool,
     /// Names in a Host header that are answered, beside addresses and the names that are bound.
@@ -37,7 +41,20 @@ impl Draft {
                 "\"{text}\" is taken for the path of a unix socket; a port is written 127.0.0.1:{text}"
             ));
         }
-        self.settings.instance.stats.push(StatsSocket { address, http, option, text: text.to_owned() });
+        self.settings.instance.stats.push(StatsSocket {
+            address,
+            http,
+            metrics: false,
+            option,
+            text: text.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// One that gives the metrics, over HTTP always.
+    pub fn metrics_socket(&mut self, option: &'static str, text: &str) -> Result<(), ValueError> {
+        self.stats_socket(option, text, true)?;
+        self.settings.instance.stats.last_mut().into_iter().for_each(|socket| socket.metrics = true);
         Ok(())
     }
 

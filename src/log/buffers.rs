@@ -19,15 +19,21 @@ pub const MAX_LINE: usize = 32 * 1024;
 #[derive(Clone, Copy)]
 pub struct LogBuffers {
     mapping: Mapping,
+    slots: usize,
 }
 
 impl LogBuffers {
     pub fn new(slots: usize) -> Result<LogBuffers> {
-        Mapping::new(slots * (HEAD + ROOM)).map(|mapping| LogBuffers { mapping })
+        Mapping::new(slots * (HEAD + ROOM)).map(|mapping| LogBuffers { mapping, slots })
     }
 
     pub fn slot(&self, slot: usize) -> LineBuffer {
         LineBuffer::at(&self.mapping, slot * (HEAD + ROOM), ROOM)
+    }
+
+    /// Lines that were dropped since the server started.
+    pub fn dropped_lines(&self) -> u64 {
+        (0..self.slots).map(|slot| self.slot(slot).dropped_lines()).sum()
     }
 }
 
@@ -48,14 +54,17 @@ pub struct LineBuffer {
     end: &'static AtomicU64,
     dropped: &'static AtomicU64,
     dropped_since: &'static AtomicU64,
+    /// Of all processes that have had the buffer.
+    dropped_ever: &'static AtomicU64,
     text: Bytes,
     room: usize,
 }
 
 impl LineBuffer {
     fn at(mapping: &Mapping, at: usize, room: usize) -> LineBuffer {
-        let [start, end, dropped, dropped_since] = mapping.words_of(at);
-        LineBuffer { start, end, dropped, dropped_since, text: mapping.bytes(at + HEAD, room), room }
+        let [start, end, dropped, dropped_since, dropped_ever] = mapping.words_of(at);
+        let text = mapping.bytes(at + HEAD, room);
+        LineBuffer { start, end, dropped, dropped_since, dropped_ever, text, room }
     }
 
     /// A buffer in this process's own memory. After a fork the child has a copy of it.
@@ -132,9 +141,19 @@ impl LineBuffer {
     }
 
     pub fn note_dropped(&self, lines: u64, now: i64) {
+        self.dropped_ever.fetch_add(lines, Relaxed);
+        self.tell_dropped(lines, now);
+    }
+
+    /// They were dropped here, or in the buffer of a process that is dead: this one says so.
+    pub fn tell_dropped(&self, lines: u64, now: i64) {
         if lines > 0 && self.dropped.fetch_add(lines, AcqRel) == 0 {
             self.dropped_since.store(now as u64, Release);
         }
+    }
+
+    pub fn dropped_lines(&self) -> u64 {
+        self.dropped_ever.load(Relaxed)
     }
 
     pub fn has_dropped(&self) -> bool {
@@ -236,5 +255,7 @@ mod tests {
         buffer.note_dropped(3, 200);
         assert_eq!(buffer.take_dropped(), Some(Dropped { lines: 5, since: 100 }));
         assert_eq!(buffer.take_dropped(), None);
+        buffer.tell_dropped(7, 300);
+        assert_eq!(buffer.dropped_lines(), 5);
     }
 }

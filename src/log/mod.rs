@@ -53,6 +53,11 @@ pub fn pause() -> Option<Duration> {
     writer::with(|writer| writer.pause())
 }
 
+/// Lines of this process that were dropped.
+pub fn dropped_lines() -> u64 {
+    writer::with(|writer| writer.dropped_lines())
+}
+
 /// The end of the process.
 pub fn close() {
     writer::with(|writer| writer.flush_within(LAST_PAUSE));

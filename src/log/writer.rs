@@ -103,9 +103,14 @@ impl Writer {
     pub fn inherit(&mut self, other: &LineBuffer) {
         self.append(&other.take());
         if let (Some(buffer), Some(dropped)) = (&self.buffer, other.take_dropped()) {
-            buffer.note_dropped(dropped.lines, dropped.since);
+            buffer.tell_dropped(dropped.lines, dropped.since);
         }
         self.flush();
+    }
+
+    /// Lines of this process that were dropped.
+    pub fn dropped_lines(&self) -> u64 {
+        self.buffer.map_or(0, |buffer| buffer.dropped_lines())
     }
 
     /// The error stream is another one now.

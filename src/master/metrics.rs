@@ -1,7 +1,7 @@
 //! The values of uWSGI's metrics, in memory that the master shares with all processes.
 
 use crate::config::Settings;
-use crate::config::metrics::{Definition, Source, definitions};
+use crate::config::uwsgi_metrics::{Definition, Source, definitions};
 use crate::shm::metrics::{Metric, Metrics};
 use std::io::{Error, Result};
 

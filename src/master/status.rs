@@ -5,6 +5,7 @@ use super::server::Server;
 use super::workers::scaling;
 use crate::config::Protocol;
 use crate::config::Settings;
+use crate::log;
 use crate::net::listener::Bound;
 use crate::report::json::Shown;
 use crate::report::{
@@ -26,7 +27,7 @@ pub fn of(server: &Server, children: &Children) -> Status {
         generation: server.generation,
         started_us: server.started_us,
         now_us: clock::monotonic_us(),
-        instance: instance(server),
+        instance: instance(server, snapshot.held),
         listeners: server.setup.listeners.iter().map(|bound| listener(server, bound)).collect(),
         totals: totals(server, &workers),
         metrics: metrics(server),
@@ -55,7 +56,7 @@ pub fn metrics(server: &Server) -> Vec<MetricStatus> {
     .collect()
 }
 
-fn instance(server: &Server) -> InstanceStatus {
+fn instance(server: &Server, held: u64) -> InstanceStatus {
     let settings = server.settings();
     let (uid, gid) = user::ids();
     let cwd = std::env::current_dir().unwrap_or_default();
@@ -69,6 +70,8 @@ fn instance(server: &Server) -> InstanceStatus {
         threads: server.scoreboard().threads(),
         apps: settings.apps.mounts.iter().map(|app| app.mountpoint.clone()).collect(),
         bounds_us: settings.instance.metrics_buckets.clone(),
+        held,
+        dropped_lines: server.setup.log_buffers.dropped_lines() + log::dropped_lines(),
     }
 }
 

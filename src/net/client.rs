@@ -160,6 +160,12 @@ impl Client {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
+    /// A TLS handshake is done: `true` once, for whoever counts them.
+    #[inline]
+    pub fn note_handshake(&mut self) -> bool {
+        self.tls.as_mut().is_some_and(|tls| tls.note_handshake())
+    }
+
     /// Goes on with it, without waiting.
     pub fn shake_hands(&mut self) {
         if let Some(tls) = &mut self.tls {

@@ -53,6 +53,8 @@ pub struct StatsListener {
     pub fd: OwnedFd,
     /// A reader has to ask.
     pub http: bool,
+    /// It answers for the metrics alone.
+    pub metrics: bool,
     /// It has no address that a browser could ask for.
     pub is_unix: bool,
     /// The name or address that was configured, without its port; empty: none.

@@ -4,9 +4,11 @@
 pub mod carbon;
 pub mod datagram;
 mod document;
+pub mod history;
 pub mod json;
 mod json_writer;
 mod own;
+pub mod prometheus;
 pub mod text;
 
 pub use document::Document;
@@ -63,6 +65,10 @@ pub struct InstanceStatus {
     pub apps: Vec<String>,
     /// Bounds of the histogram of latencies.
     pub bounds_us: Vec<u64>,
+    /// Connections that the master holds until a worker has room.
+    pub held: u64,
+    /// Log lines that were dropped since the start.
+    pub dropped_lines: u64,
 }
 
 /// What was counted since the server started, whatever has become of the processes that did.
@@ -136,7 +142,7 @@ pub struct MemoryStatus {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::shm::scoreboard::{Scoreboard, Stage};
     use std::sync::atomic::Ordering::Relaxed;

@@ -8,7 +8,7 @@ use super::lifecycle;
 use super::shared::Shared;
 use crate::config::Protocol;
 use crate::net::client::Client;
-use crate::sys::{clock, epoll};
+use crate::sys::epoll;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub fn wait_alone(shared: &Shared) -> Alone {
     match shared.context.listeners[0].wait_accept() {
         Ok(client) => {
             let client = Client::plain(client);
-            return Alone::Connection(Conn::new(client, Protocol::Uwsgi, 0, clock::monotonic_us()));
+            return Alone::Connection(Conn::new(client, Protocol::Uwsgi, 0, 0));
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => return Alone::Signal,
         Err(error) => {

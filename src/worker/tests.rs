@@ -376,7 +376,7 @@ fn the_table_is_looked_over_once_a_second() {
     let server = Server::http();
     let shared = server.worker(0);
     let (_client, conn) = server.connect(&shared);
-    let _ = shared.table.keep(Conn { since_us: 0, ..conn });
+    let _ = shared.table.keep(Conn { since_us: 1, ..conn });
     let later = 3_600_000_000;
     let overdue = shared.table.sweep(later);
     assert_eq!(overdue.len(), 1);

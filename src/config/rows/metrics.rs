@@ -1,9 +1,9 @@
 //! uWSGI's metrics: what is counted, kept in files, watched, and sent to others.
 
 use super::Table;
-use crate::config::metrics::push::{self, Named};
-use crate::config::metrics::{HostPort, IdleAverage, OwnMetric, Pusher, Threshold};
 use crate::config::row::{Arg, Arg::*, Row, Setter};
+use crate::config::uwsgi_metrics::push::{self, Named};
+use crate::config::uwsgi_metrics::{HostPort, IdleAverage, OwnMetric, Pusher, Threshold};
 use crate::config::value::{flag, number, put, seconds, some, text};
 use crate::config::{Draft, Origin, ValueError};
 

@@ -1,6 +1,7 @@
 //! What the stats server shows, and where.
 
 use super::Table;
+use crate::config::metrics;
 use crate::config::row::{Arg::*, Row};
 use crate::config::value::{flag, push, put, text};
 
@@ -53,6 +54,29 @@ pub const TABLE: Table = Table {
             "a name in the Host header by which the stats server may be asked",
         )
         .many(),
+        Row::works(
+            "metrics-socket",
+            Required,
+            |d, v, _| d.metrics_socket("metrics-socket", text(v)?),
+            "answer /metrics over HTTP on this address, for Prometheus and the like; 0: a free port",
+        )
+        .restart()
+        .many(),
+        Row::works(
+            "metrics-per-worker",
+            Flag,
+            |d, v, _| put(&mut d.settings.stats.metrics_per_worker, flag(v)),
+            "the metrics show each worker, too",
+        )
+        .default("false"),
+        Row::works(
+            "metrics-buckets",
+            Required,
+            |d, v, _| put(&mut d.settings.instance.metrics_buckets, metrics::buckets(v)),
+            "bounds of the histogram of request durations, in milliseconds: 1,5,25,100,500",
+        )
+        .restart()
+        .default("0.5,1,2.5,5,10,25,50,75,100,150,250,500,750,1000,2500,5000,10000,15000,30000,60000"),
         Row::works(
             "memory-report",
             Flag,

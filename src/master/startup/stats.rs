@@ -66,8 +66,10 @@ fn listener(fd: OwnedFd, stats: &StatsSocket) -> StatsListener {
         _ => String::new(),
     };
     // uWSGI's words: tools look for the address in them.
-    log::say(&format!("*** Stats server enabled on {name} fd: {} ***", fd.as_raw_fd()));
-    StatsListener { fd, http: stats.http, is_unix: name.starts_with(['/', '@', '.']), host, name }
+    let what = if stats.metrics { "Metrics" } else { "Stats" };
+    log::say(&format!("*** {what} server enabled on {name} fd: {} ***", fd.as_raw_fd()));
+    let StatsSocket { http, metrics, .. } = *stats;
+    StatsListener { fd, http, metrics, is_unix: name.starts_with(['/', '@', '.']), host, name }
 }
 
 /// What went wrong, and what to do about it.

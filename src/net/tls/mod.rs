@@ -66,6 +66,8 @@ pub struct Session {
     /// Made for the first request.
     variables: Option<Variables>,
     exports_certificate: bool,
+    /// Its handshake is done, and [`Session::note_handshake`] has said so.
+    is_noted: bool,
 }
 
 impl fmt::Debug for Session {
@@ -83,7 +85,12 @@ impl Session {
     pub fn new(service: Arc<Service>) -> Session {
         let exports_certificate = service.settings.tls.export_certificate;
         let hello = Hello { acceptor: Acceptor::default(), service, ahead: Vec::new(), begun: false };
-        Session { state: State::Hello(Box::new(hello)), variables: None, exports_certificate }
+        Session {
+            state: State::Hello(Box::new(hello)),
+            variables: None,
+            exports_certificate,
+            is_noted: false,
+        }
     }
 
     pub fn failure(&self) -> Option<&Failure> {
@@ -173,6 +180,13 @@ impl Session {
             State::Open(open) => open.is_handshaking(),
             State::Broken(_) => false,
         }
+    }
+
+    /// Its handshake is done: `true` once.
+    pub fn note_handshake(&mut self) -> bool {
+        let is_news = !self.is_noted && self.open().is_some_and(|open| !open.is_handshaking());
+        self.is_noted |= is_news;
+        is_news
     }
 
     /// Goes on with a handshake as far as the client's bytes are here. If it fails, the next `recv` returns the error.

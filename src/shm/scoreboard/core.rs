@@ -144,6 +144,10 @@ impl CoreSlot {
         std::array::from_fn(|bucket| self.latency()[bucket].load(Relaxed))
     }
 
+    pub fn is(&self, other: CoreSlot) -> bool {
+        std::ptr::eq(self.words, other.words)
+    }
+
     /// For a new process.
     pub(super) fn clear(&self) {
         self.words.iter().for_each(|word| word.store(0, Relaxed));

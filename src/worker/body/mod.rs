@@ -36,7 +36,8 @@ pub struct Body {
     pub(super) spooled: u64,
     /// Bytes handed to the app.
     pub(super) consumed: u64,
-    /// Bytes that came behind those of the head, chunk sizes among them.
+    /// Bytes that came together with the head, and those that came behind them, chunk sizes among them.
+    first: u64,
     received: u64,
     /// The first failure; every later read repeats it.
     pub(super) failed: Option<BodyError>,
@@ -61,6 +62,7 @@ impl Body {
         self.sink = None;
         self.spooled = 0;
         self.consumed = 0;
+        self.first = 0;
         self.received = 0;
         self.failed = None;
         self.buffered = false;
@@ -88,14 +90,16 @@ impl Body {
     /// A body as its request has announced it, the first bytes of which came with the head. Returns how many of `first`
     /// belong to it. `limit`: the longest chunked body; 0: any length.
     pub fn begin(&mut self, announced: Announced, limit: u64, first: &[u8]) -> usize {
-        match announced {
+        let used = match announced {
             Announced::None => self.begin_sized(0, first),
             Announced::Length(length) => self.begin_sized(length, first),
             Announced::Chunked => {
                 self.begin_chunked(limit, first);
                 first.len()
             }
-        }
+        };
+        self.first = used as u64;
+        used
     }
 
     /// A body of `length` bytes, the first of which came with the head. Returns how many of `first` belong to it.
@@ -133,6 +137,11 @@ impl Body {
 
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// All bytes of it that have come.
+    pub fn length_on_wire(&self) -> u64 {
+        (self.first + self.received).saturating_sub(self.surplus.len() as u64)
     }
 
     pub fn failed(&self) -> Option<BodyError> {

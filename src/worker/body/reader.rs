@@ -159,6 +159,7 @@ impl Body {
 
     /// Counts bytes that were received without passing through `ahead`.
     fn came(&mut self, count: u64) {
+        self.received += count;
         if let RemainingBody::Bytes(left) = &mut self.remaining {
             *left -= count.min(*left);
             if *left == 0 {

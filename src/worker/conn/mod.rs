@@ -40,6 +40,19 @@ pub enum State {
     Lingering,
 }
 
+impl State {
+    /// Its place among those of the scoreboard.
+    #[inline]
+    pub fn number(&self) -> usize {
+        match self {
+            State::Idle => 0,
+            State::Head | State::Body(_) => 1,
+            State::Sending(_) => 2,
+            State::Lingering => 3,
+        }
+    }
+}
+
 /// A request whose body is on its way. Its head stands at the start of the connection's buffer.
 #[derive(Debug)]
 pub struct Upload {
@@ -96,6 +109,7 @@ pub struct Conn {
     pub buf: Vec<u8>,
     pub progress: Progress,
     pub state: State,
+    /// Since when it waits; 0: it has not waited in the table yet.
     pub since_us: u64,
     /// When the last bytes of a request came that is not whole.
     pub heard_us: u64,
@@ -138,11 +152,20 @@ impl Conn {
         peer: Option<SocketAddr>,
         http: &Http,
     ) -> Conn {
-        let mut conn = Conn::new(client, bound.protocol, index, clock::monotonic_us());
+        let mut conn = Conn::new(client, bound.protocol, index, 0);
         conn.peer = peer;
         conn.trusted = peer.is_none_or(|peer| http.trusts(peer.ip()));
         conn.awaits_proxy = http.proxy_protocol && conn.trusted && bound.protocol == Protocol::Http;
         conn
+    }
+
+    /// It comes into the table: many connections never do, and ask no clock.
+    #[inline]
+    pub fn begin_to_wait(&mut self) {
+        if self.since_us == 0 {
+            self.since_us = clock::monotonic_us();
+            self.heard_us = self.since_us;
+        }
     }
 
     /// It can go on without the application: the standby poller looks after it while every thread is busy.

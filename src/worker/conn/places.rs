@@ -3,11 +3,11 @@
 use super::Conn;
 use super::deadline::Limits;
 use crate::config::Protocol;
+use crate::shm::scoreboard::WorkerSlot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// A key stays reserved while its connection is away for a request.
-#[derive(Debug)]
 pub struct Places {
     places: Vec<Option<Conn>>,
     free: Vec<usize>,
@@ -22,6 +22,8 @@ pub struct Places {
     files: usize,
     request_memory: usize,
     lingering: usize,
+    /// Where they are shown by state.
+    shown: Option<WorkerSlot>,
 }
 
 impl Places {
@@ -35,6 +37,20 @@ impl Places {
             files: 0,
             request_memory: 0,
             lingering: 0,
+            shown: None,
+        }
+    }
+
+    /// From now on the scoreboard shows how many connections are in which state.
+    pub fn show(&mut self, slot: WorkerSlot) {
+        self.shown = Some(slot);
+    }
+
+    #[inline]
+    fn count(&self, conn: &Conn, change: impl FnOnce(u64) -> u64) {
+        if let Some(slot) = self.shown {
+            let word = slot.connections_in(conn.state.number());
+            word.store(change(word.load(Relaxed)), Relaxed);
         }
     }
 
@@ -87,6 +103,7 @@ impl Places {
         self.files += conn.descriptors() - 1;
         self.request_memory += conn.request_memory();
         self.lingering += usize::from(conn.is_lingering());
+        self.count(&conn, |count| count + 1);
         self.places[key] = Some(conn);
     }
 
@@ -98,6 +115,7 @@ impl Places {
         self.files -= conn.descriptors() - 1;
         self.request_memory -= conn.request_memory();
         self.lingering -= usize::from(conn.is_lingering());
+        self.count(&conn, |count| count.saturating_sub(1));
         Some(conn)
     }
 

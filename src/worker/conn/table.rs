@@ -54,11 +54,12 @@ pub struct ConnTable {
 impl ConnTable {
     pub fn new(
         settings: &Settings,
-        places: Places,
+        mut places: Places,
         threads: usize,
         slot: WorkerSlot,
         id: u32,
     ) -> Result<ConnTable> {
+        places.show(slot);
         Ok(ConnTable {
             serviceable: places.serviceable(),
             places: Mutex::new(places),
@@ -117,6 +118,7 @@ impl ConnTable {
     }
 
     pub fn watch(&self, mut conn: Conn, wanted: u32) -> RequestMemory {
+        conn.begin_to_wait();
         let flags = if self.is_oneshot { wanted | epoll::ONESHOT } else { wanted };
         let before = std::mem::replace(&mut conn.events, flags);
         let mut places = self.lock();
@@ -139,6 +141,7 @@ impl ConnTable {
 
     /// Takes a connection that has something to be read, unwatched; returns its key.
     pub fn hold(&self, mut conn: Conn) -> usize {
+        conn.begin_to_wait();
         let mut places = self.lock();
         let key = conn.key.unwrap_or_else(|| places.reserve());
         conn.key = Some(key);

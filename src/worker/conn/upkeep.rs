@@ -122,10 +122,15 @@ fn shed_requests(shared: &Shared) {
 }
 
 fn shed_request(shared: &Shared, conn: Conn) {
-    canned::count_refused(shared);
     match conn.protocol {
-        Protocol::Http => canned::answer_last(shared, conn, 408),
-        Protocol::Uwsgi => shared.table.forget(&conn),
+        Protocol::Http => {
+            canned::count_refused(shared, 408);
+            canned::answer_last(shared, conn, 408);
+        }
+        Protocol::Uwsgi => {
+            canned::count_refused(shared, 0);
+            shared.table.forget(&conn);
+        }
     }
 }
 

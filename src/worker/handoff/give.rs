@@ -8,6 +8,7 @@ use crate::worker::accept::trouble;
 use crate::worker::conn::{Conn, upkeep};
 use crate::worker::shared::Shared;
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Gives a connection to the worker in a slot, or returns it. It must not be in this worker's epoll.
 pub fn give(shared: &Shared, mut conn: Conn, slot: usize) -> Option<Conn> {
@@ -17,6 +18,7 @@ pub fn give(shared: &Shared, mut conn: Conn, slot: usize) -> Option<Conn> {
     if !mailbox::post(scoreboard, mailbox, slot, &encode::encode(&conn), client.as_fd()) {
         return Some(conn);
     }
+    shared.context.slot.given().fetch_add(1, Relaxed);
     conn.client.take().into_iter().for_each(Client::release);
     take_back(shared, slot);
     if shared.handoff.is_telling_due() {

@@ -110,6 +110,7 @@ impl Handoff {
     /// A connection that lies in the mailbox of a slot.
     pub fn take_from(&self, context: &Context, slot: usize) -> Option<Conn> {
         let (bytes, socket) = mailbox::take(context.scoreboard, &self.mailboxes, slot)?;
+        context.slot.taken().fetch_add(1, Relaxed);
         encode::decode(&bytes, |listener| context.client(socket, listener))
             .filter(|conn| conn.listener < context.listeners.len())
     }

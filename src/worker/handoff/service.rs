@@ -265,7 +265,10 @@ fn pass_on(shared: &Shared, mut conn: Conn, waiting: u64) {
         conn = kept;
     }
     // Clients have a limit for connecting, which covers the handshake, and a longer one for the answer.
-    conn.client.iter_mut().for_each(Client::shake_hands);
+    if let Some(client) = &mut conn.client {
+        client.shake_hands();
+        shared.context.slot.tls_handshakes().fetch_add(client.note_handshake().into(), Relaxed);
+    }
     let wanted = wanted | conn.awaited();
     upkeep::put_back(shared, conn, wanted);
 }

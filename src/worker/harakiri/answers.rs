@@ -3,9 +3,10 @@
 //! be anywhere.
 
 use crate::proto::http::status::Plain;
-use crate::shm::scoreboard::{CoreSlot, ENCRYPTED, Phase, Scoreboard, WorkerSlot};
+use crate::shm::scoreboard::{Answered, CoreSlot, ENCRYPTED, Phase, Scoreboard, WorkerSlot};
 use crate::sys::io;
 use crate::worker::context::Context;
+use crate::worker::counting::Counting;
 use crate::worker::handoff::standby::StandbyPoller;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::*;
@@ -16,6 +17,8 @@ struct Answers {
     slot: usize,
     expired: Vec<u8>,
     bystander: Vec<u8>,
+    /// Of each core.
+    counting: Vec<Counting>,
     mark: RawFd,
     /// Where a listener speaks TLS: it answers these clients, and those whose requests wait in the connection table.
     standby: Option<Arc<StandbyPoller>>,
@@ -36,6 +39,7 @@ pub fn prepare(context: &Context, standby: Option<Arc<StandbyPoller>>, mark: Raw
         slot: context.slot_index,
         expired: plain(504),
         bystander: plain(503),
+        counting: (0..context.scoreboard.threads()).map(|core| Counting::new(context, core)).collect(),
         mark,
         standby,
     });
@@ -66,7 +70,7 @@ impl Answers {
 
     /// Answers every request whose answer has not begun, but those over TLS.
     fn answer_plain_clients(&self) {
-        for core in self.scoreboard.cores(self.slot) {
+        for (index, core) in self.scoreboard.cores(self.slot).enumerate() {
             let client = core.client().load(Acquire);
             if client == 0 || client & ENCRYPTED != 0 {
                 continue;
@@ -74,6 +78,7 @@ impl Answers {
             core.answer_instead(|client| {
                 let is_plain = client & ENCRYPTED == 0;
                 if is_plain && client != 0 {
+                    self.count(index, core);
                     io::send_raw(client as RawFd - 1, self.answer(core));
                 }
                 is_plain
@@ -84,9 +89,23 @@ impl Answers {
     /// 504 for a request whose time was up when the master decided to kill, 503 for the others, which die with the process:
     /// clients over TLS are answered later than those without.
     fn answer(&self, core: CoreSlot) -> &[u8] {
+        if self.is_late(core) { &self.expired } else { &self.bystander }
+    }
+
+    fn is_late(&self, core: CoreSlot) -> bool {
         let deadline = core.deadline_us().load(Acquire);
-        let is_late = deadline != 0 && deadline <= self.worker().rescue_us().load(Acquire);
-        if is_late { &self.expired } else { &self.bystander }
+        deadline != 0 && deadline <= self.worker().rescue_us().load(Acquire)
+    }
+
+    /// The thread of a request that is answered here does not count it.
+    fn count(&self, index: usize, core: CoreSlot) {
+        let Some(counting) = self.counting.get(index) else { return };
+        let until_us = self.worker().rescue_us().load(Acquire);
+        let running_us = until_us.saturating_sub(core.started_us().load(Relaxed));
+        let sent = self.answer(core).len() as u64;
+        let answered = Answered { running_us, application_us: running_us, sent, ..Answered::default() };
+        let status = if self.is_late(core) { 504 } else { 503 };
+        counting.enter(core, self.worker(), status, answered);
     }
 
     /// The master may go on.
@@ -96,8 +115,10 @@ impl Answers {
     }
 }
 
-/// The answer of a request that has been claimed for good, if that is so.
+/// The answer of a request that has been claimed for good, if that is so; it is counted.
 pub fn claimed(core: CoreSlot) -> Option<&'static [u8]> {
     let answers = ANSWERS.get().filter(|_| core.phase() == Phase::Expired)?;
+    let index = answers.scoreboard.cores(answers.slot).position(|other| other.is(core));
+    index.into_iter().for_each(|index| answers.count(index, core));
     Some(answers.answer(core))
 }

@@ -16,6 +16,7 @@ use crate::worker::request::pipeline::{self, Announced, Arrived, Ready, Verdict}
 use crate::worker::request::{Head, Taken};
 use crate::worker::response::{Limits, Speaks};
 use std::io::ErrorKind;
+use std::sync::atomic::Ordering::Relaxed;
 
 const NO_WEBSOCKET: Reject =
     Reject::new(501, "WebSocket is not spoken here; see http-ignore-upgrade", "RFC 6455 §4.4");
@@ -65,6 +66,9 @@ fn read_head(core: &mut Core, mut conn: Conn) -> Taken {
             false => client.recv(&mut conn.buf, READ_CHUNK),
             true => client.recv_raw(&mut conn.buf, READ_CHUNK),
         };
+        if client.note_handshake() {
+            core.shared.context.slot.tls_handshakes().fetch_add(1, Relaxed);
+        }
         match result {
             Ok(1..) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return wait(core, conn),

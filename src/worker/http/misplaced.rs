@@ -9,6 +9,7 @@ use crate::worker::conn::Conn;
 use crate::worker::conn::linger;
 use crate::worker::request::{Taken, canned};
 use crate::worker::shared::Shared;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What is said of a TLS client on a socket without TLS.
 pub const TLS_HERE: &str = "a TLS client came to a socket that speaks plain HTTP; the socket for it is an option https, its address https://";
@@ -24,8 +25,10 @@ pub fn is_tls(conn: &Conn) -> bool {
 /// No TLS session came about, or it broke. What there is to be said has gone out as an alert, unless the client speaks
 /// HTTP, which has an answer of its own.
 pub fn tls_failed(shared: &Shared, conn: Conn) -> Taken {
-    canned::count_refused(shared);
+    shared.context.slot.tls_failures().fetch_add(1, Relaxed);
     let Some(client) = &conn.client else { return Taken::Nothing };
+    let is_http = matches!(client.failure(), Some(Failure::NotTls));
+    canned::count_refused(shared, if is_http { 400 } else { 0 });
     match client.failure() {
         Some(Failure::NotTls) => refuse_plain_http(shared, &conn, client),
         Some(failure) if shared.context.settings.tls.verbose => {
@@ -48,6 +51,7 @@ fn of_peer(conn: &Conn) -> String {
 fn refuse_plain_http(shared: &Shared, conn: &Conn, client: &Client) {
     let mut out = Vec::with_capacity(256);
     Plain { text: NOT_TLS, ..Plain::last(400, b"") }.push_to(&mut out);
+    canned::count(shared, conn.listener, 400, out.len());
     let _ = client.send_raw(&out);
     if shared.log.not_tls.count(1, clock::monotonic_us()).is_some() {
         let name = &shared.context.listeners[conn.listener].name;

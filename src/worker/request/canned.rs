@@ -9,6 +9,7 @@ use crate::config::Protocol;
 use crate::log;
 use crate::net::client::Client;
 use crate::proto::http::status::Plain;
+use crate::shm::scoreboard::counters::class;
 use crate::sys::clock;
 use crate::worker::conn::Conn;
 use crate::worker::conn::linger;
@@ -54,10 +55,21 @@ impl Canned {
 /// Sends it as far as the client takes it at once; `false`: that was not all of it.
 fn send(shared: &Shared, conn: &mut Conn, canned: &Canned, keep_alive: bool) -> bool {
     let out = canned.bytes(conn.protocol, &shared.context.server_headers, keep_alive);
+    count(shared, conn.listener, canned.code, out.len());
     let is_sent = |client: &mut Client| {
         client.send(&out).is_ok_and(|sent| sent == out.len()) && !client.has_pending_output()
     };
     conn.client.as_mut().is_some_and(is_sent)
+}
+
+/// Before it is sent: whoever has read it finds it counted.
+pub fn count(shared: &Shared, listener: usize, status: u16, bytes: usize) {
+    let context = &shared.context;
+    context.slot.canned().fetch_add(1, Relaxed);
+    context.slot.canned_bytes().fetch_add(bytes as u64, Relaxed);
+    // Threads without a core answer, too.
+    let row = context.scoreboard.threads();
+    context.scoreboard.answers(context.slot_index, row, listener)[class(status)].fetch_add(1, Relaxed);
 }
 
 /// Answers a request that no application is to see. Hands back a connection that stays (`keep_alive`).
@@ -91,18 +103,19 @@ pub fn turn_away(shared: &Shared, conn: Conn, status: u16, why: &str) {
 }
 
 fn note_refusal(shared: &Shared, conn: &Conn, status: u16, why: &str) {
-    count_refused(shared);
+    count_refused(shared, status);
     let from = conn.from_whom();
     log::say(&format!("worker {}: refused a request with {status}: {why}{from}", shared.context.id));
 }
 
-pub fn count_refused(shared: &Shared) {
-    shared.context.slot.refused().fetch_add(1, Relaxed);
+/// `status`: 0 where the connection is closed without an answer.
+pub fn count_refused(shared: &Shared, status: u16) {
+    shared.context.slot.count_refusal(status);
 }
 
 /// A peer that did not send its request in time has been dropped.
 pub fn note_slow_peer(shared: &Shared, bytes: usize) {
-    count_refused(shared);
+    count_refused(shared, 0);
     log::say(&format!(
         "worker {}: a peer sent only {bytes} bytes of a request within socket-timeout = {} s; closed",
         shared.context.id,

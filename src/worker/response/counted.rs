@@ -36,7 +36,7 @@ impl Exchange {
             running_us,
             application_us: if self.progress.is_static { 0 } else { running_us.saturating_sub(waited_us) },
             is_static: self.progress.is_static,
-            received: self.body.received(),
+            received: self.body.length_on_wire(),
             sent: self.progress.body_bytes + if has_head { self.head.bytes().len() as u64 } else { 0 },
             ..Answered::default()
         };

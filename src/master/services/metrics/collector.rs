@@ -1,7 +1,7 @@
 //! Once a second the value of each metric: from the status, from files, from other metrics.
 
 use super::number_file;
-use crate::config::metrics::{CoreFigure, Definition, Derived, Source, WorkerFigure};
+use crate::config::uwsgi_metrics::{CoreFigure, Definition, Derived, Source, WorkerFigure};
 use crate::report::json::process_of;
 use crate::report::{Status, WorkerStatus, WorkerTotals};
 use crate::shm::metrics::Metrics;
@@ -156,7 +156,7 @@ fn derive(derived: Derived, parts: &[usize], values: &Metrics) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::metrics::definitions;
+    use crate::config::uwsgi_metrics::definitions;
     use crate::config::{Format, load_text};
     use crate::master::server::tests::{add_worker, serving};
     use crate::master::{metrics, status};

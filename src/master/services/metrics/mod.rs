@@ -8,7 +8,7 @@ mod thresholds;
 
 use super::stats::MemoryReport;
 use crate::config::Settings;
-use crate::config::metrics::definitions;
+use crate::config::uwsgi_metrics::definitions;
 use crate::log;
 use crate::master::action::Action;
 use crate::master::server::Server;

@@ -1,6 +1,6 @@
 //! `metric-threshold`: which metrics are where they should not be.
 
-use crate::config::metrics::Threshold;
+use crate::config::uwsgi_metrics::Threshold;
 use crate::log;
 use crate::shm::metrics::Metrics;
 

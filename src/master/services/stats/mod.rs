@@ -2,6 +2,7 @@
 //! It never waits for a reader.
 
 mod documents;
+mod history;
 mod hosts;
 mod memory;
 mod reader;
@@ -17,6 +18,7 @@ use crate::report::Document;
 use crate::supervise::Children;
 use crate::sys::clock;
 use crate::sys::epoll::{self, Epoll};
+use history::Sampler;
 pub use memory::MemoryReport;
 use readers::Readers;
 use std::cell::RefCell;
@@ -28,13 +30,14 @@ pub struct Stats {
     /// `None`: the configuration names no address.
     readers: Option<Readers>,
     memory: RefCell<MemoryReport>,
+    sampler: RefCell<Sampler>,
 }
 
 impl Stats {
     pub fn new(listeners: Vec<StatsListener>) -> Result<Stats> {
         let is_on = !listeners.is_empty();
         let readers = is_on.then(|| Readers::new(listeners)).transpose()?;
-        Ok(Stats { readers, memory: RefCell::default() })
+        Ok(Stats { readers, memory: RefCell::default(), sampler: RefCell::default() })
     }
 
     /// The answer that a reader waits for (`Answer::Later`).
@@ -57,10 +60,13 @@ impl Service for Stats {
 
     fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
         let Some(readers) = &mut self.readers else { return Vec::new() };
-        readers.turn(now, &View::new(server, children, &self.memory))
+        let view = View::new(server, children, &self.memory, &self.sampler);
+        view.take_sample(now);
+        readers.turn(now, &view)
     }
 
     fn deadline(&self, _: u64, _: &Server) -> Option<u64> {
-        self.readers.as_ref().and_then(Readers::deadline)
+        let readers = self.readers.as_ref()?;
+        readers.deadline().into_iter().chain([self.sampler.borrow().due_us()]).min()
     }
 }

@@ -203,10 +203,11 @@ impl Readers {
         let State::Asking(reading) = &mut reader.state else { return None };
         let listener = &self.listeners[reader.listener];
         let hosts = Hosts { named: &view.server().settings().stats.hosts, bound: &listener.host };
-        // Browsers do not reach unix sockets.
-        let (document, head_only) = match reading.parse((!listener.is_unix).then_some(&hosts))? {
+        // Browsers do not reach unix sockets, and what asks for metrics does it by any name.
+        let is_checked = !listener.is_unix && !listener.metrics;
+        let (document, head_only) = match reading.parse(is_checked.then_some(&hosts))? {
             Err(refusal) => (refusal, false),
-            Ok(asked) => match documents::answer(&asked, Ticket(ticket), view) {
+            Ok(asked) => match documents::answer(&asked, Ticket(ticket), view, listener.metrics) {
                 Answer::Now(document) => (document, asked.head_only),
                 Answer::Later(action) => {
                     reader.wait(asked.head_only, now);

@@ -3,7 +3,7 @@
 use super::delivery::Delivery;
 use super::destination::Destination;
 use super::health::Health;
-use crate::config::metrics::{Carbon, HostPort, IdleAverage};
+use crate::config::uwsgi_metrics::{Carbon, HostPort, IdleAverage};
 use crate::master::server::Server;
 use crate::report::carbon::{Average, Busyness, CarbonShown, metrics, statistics};
 use crate::report::json::process_of;

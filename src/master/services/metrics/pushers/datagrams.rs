@@ -3,7 +3,7 @@
 use super::destination::Destination;
 use super::health::Health;
 use crate::base::reason::reason;
-use crate::config::metrics::{Datagrams, HostPort};
+use crate::config::uwsgi_metrics::{Datagrams, HostPort};
 use crate::report::{MetricStatus, datagram};
 use crate::sys::epoll::Epoll;
 use std::collections::VecDeque;

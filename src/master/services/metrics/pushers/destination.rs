@@ -2,7 +2,7 @@
 //! lets nobody look one up without waiting; meanwhile, and when it fails, the former addresses are good enough.
 
 use crate::base::reason::reason;
-use crate::config::metrics::HostPort;
+use crate::config::uwsgi_metrics::HostPort;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket;
 use std::io::{Error, ErrorKind, Read, Result};

@@ -8,7 +8,7 @@ mod file;
 mod health;
 
 use crate::config::Settings;
-use crate::config::metrics::{Carbon, Pusher};
+use crate::config::uwsgi_metrics::{Carbon, Pusher};
 use crate::master::server::Server;
 use crate::master::status::shown;
 use crate::report::{MetricStatus, Status, json};
