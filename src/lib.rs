@@ -1,6 +1,7 @@
 //! rwsgi: an application server for WSGI sites. The layers are described in docs/design.md.
 #![cfg_attr(not(feature = "python"), allow(dead_code))]
 
+pub mod alarm;
 pub mod base;
 pub mod config;
 #[cfg(feature = "python")]

@@ -62,7 +62,7 @@ pub fn load_all(settings: &mut Settings) -> (Vec<Warning>, Vec<ConfigError>) {
     let sockets = settings.listeners.iter_mut().filter_map(|listener| listener.tls.as_deref_mut());
     for identity in sockets.chain(tls.names.iter_mut().map(|(_, identity)| identity)) {
         match context(identity, &mut warnings) {
-            Ok(context) => identity.context = Some(context),
+            Ok((context, expires)) => (identity.context, identity.expires) = (Some(context), expires),
             Err(error) => errors.push(ConfigError::of_value(&identity.origin, identity.option, error)),
         }
     }
@@ -90,15 +90,18 @@ fn names_in(dir: &NameDir, ciphers: &super::ciphers::Ciphers) -> Result<Vec<(Nam
             option: DIR,
             origin: dir.origin.clone(),
             context: None,
+            expires: None,
         };
         Some((Name::Exact(name), identity))
     };
     Ok(certificates.into_iter().filter_map(identity).collect())
 }
 
-fn context(identity: &Identity, warnings: &mut Vec<Warning>) -> Result<Context, ValueError> {
+/// The certificate ready to be served, and when it expires.
+fn context(identity: &Identity, warnings: &mut Vec<Warning>) -> Result<(Context, Option<u64>), ValueError> {
     let provider = Arc::new(provider(identity));
     let certified = certified(identity, &provider, warnings)?;
+    let own = certified.cert.first().and_then(|first| Certificate::parse(first));
     let shown = identity.certificate.display();
     let failed = |error: Error| ValueError::new(format!("\"{shown}\" cannot be served: {error}"), "");
     let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -114,7 +117,7 @@ fn context(identity: &Identity, warnings: &mut Vec<Warning>) -> Result<Context, 
     // Tickets that every worker of the generation can read; a ticket of one context is none of another's.
     config.ticketer = ring::Ticketer::new().map_err(failed)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Context(Arc::new(config)))
+    Ok((Context(Arc::new(config)), own.map(|own| own.not_after())))
 }
 
 /// The certificate with its key, which belong together.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{
     Address, App, AppSource, Caller, Identity, Listener, Origin, Protocol, Settings, ValueError, Warning,
-    address, handed,
+    address, alarms, handed,
 };
 
 #[derive(Debug, Default)]
@@ -246,6 +246,14 @@ impl Draft {
             }
         }
         self.find_pointless_owners();
+        self.find_missing_alarms();
+    }
+
+    fn find_missing_alarms(&mut self) {
+        for (name, alarm) in alarms::unknown(&self.settings) {
+            let origin = self.settings.origin_of(name);
+            self.warn(origin, format!("\"{name}\" raises nothing: there is no alarm \"{alarm}\""));
+        }
     }
 
     fn find_pointless_owners(&mut self) {

@@ -6,6 +6,7 @@
 
 mod actions;
 mod address;
+pub mod alarms;
 pub mod certificates;
 pub mod check;
 mod ciphers;
@@ -45,6 +46,7 @@ pub mod uwsgi_metrics;
 mod value;
 mod values;
 
+pub use alarms::{Alarm, AlarmAction, AlarmEvent, AlarmFd, Alarms, LineRule};
 pub use ciphers::Ciphers;
 pub use command::{Outcome, command};
 pub use completion::{Shell, completion};

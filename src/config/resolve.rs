@@ -11,6 +11,7 @@ use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
 use super::{
     ConfigError, Origin, Settings, Sources, ValueError, Warning, Written, expand, logic, registry, rows,
+    uwsgi_metrics,
 };
 
 /// What the options mean, and all that is to be said about them.

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::alarms::Alarms;
 use super::groups::*;
 use super::http::Http;
 use super::instance::Instance;
@@ -124,6 +125,7 @@ pub struct Settings {
     pub tls: Tls,
     pub log: Log,
     pub metrics: Metrics,
+    pub alarms: Alarms,
     pub stats: Stats,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,

@@ -18,6 +18,8 @@ pub struct Identity {
     pub origin: Origin,
     /// Ready to be used, once the files have been read.
     pub context: Option<Context>,
+    /// When the certificate expires, in seconds since 1970; `None`: it was not read, or does not tell.
+    pub expires: Option<u64>,
 }
 
 /// Who has signed the certificates of clients.
@@ -98,6 +100,7 @@ impl Identity {
             option,
             origin: origin.clone(),
             context: None,
+            expires: None,
         };
         Ok((identity, note))
     }

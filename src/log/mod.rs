@@ -6,6 +6,7 @@ pub mod access;
 pub mod buffers;
 mod escape;
 pub mod format;
+pub mod lines;
 mod server;
 pub mod throttle;
 mod writer;
@@ -14,12 +15,13 @@ use crate::sys::io;
 use crate::sys::output::Output;
 use crate::sys::owned_files::Place;
 use buffers::LineBuffer;
+use lines::LineAlarms;
 use std::io::Result;
 use std::path::Path;
 use std::time::Duration;
 
 pub use escape::printable;
-pub use server::{dated, say, set_date_format};
+pub use server::{dated, say, say_of_alarm, set_date_format};
 pub use writer::IDLE;
 
 /// How long the end of a process waits for a reader that is slow.
@@ -36,6 +38,11 @@ pub fn start() {
 /// read.
 pub fn enter(name: &str, buffer: LineBuffer) {
     writer::with(|writer| writer.enter(name, buffer));
+}
+
+/// From now on entries of this process, and of those that it forks, are held against these rules.
+pub fn set_line_alarms(alarms: Option<LineAlarms>) {
+    writer::with(|writer| writer.set_line_alarms(alarms));
 }
 
 /// Takes over what a process that is dead has not written.

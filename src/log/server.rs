@@ -34,6 +34,11 @@ pub fn say(text: &str) {
     }
 }
 
+/// The same for what is said about an alarm, which raises none.
+pub fn say_of_alarm(text: &str) {
+    writer::with(|writer| writer.say_of_alarm(dated(text).as_bytes()));
+}
+
 /// A text as an entry of the log.
 pub fn dated(text: &str) -> String {
     let mut entry = date();

@@ -2,6 +2,7 @@
 //! the buffer; what has no room there is dropped and counted, and the count is said as soon as there is room again.
 
 use super::buffers::{LineBuffer, MAX_LINE};
+use super::lines::LineAlarms;
 use crate::base::reason::reason;
 use crate::sys::output::Output;
 use crate::sys::{clock, process};
@@ -40,6 +41,7 @@ pub struct Writer {
     why: String,
     /// The date of the second it was made for.
     date: (i64, String),
+    line_alarms: Option<LineAlarms>,
 }
 
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
@@ -82,6 +84,7 @@ impl Writer {
             pause_us: 0,
             why: String::new(),
             date: (0, String::new()),
+            line_alarms: None,
         }
     }
 
@@ -119,8 +122,17 @@ impl Writer {
         self.pause_us = 0;
     }
 
-    /// Appends whole lines and writes them at once, if anything is taken.
+    pub fn set_line_alarms(&mut self, alarms: Option<LineAlarms>) {
+        self.line_alarms = alarms;
+    }
+
+    /// Appends an entry and writes it at once, if anything is taken.
     pub fn say(&mut self, text: &[u8]) {
+        self.look_for_alarms(text);
+        self.say_of_alarm(text);
+    }
+
+    pub fn say_of_alarm(&mut self, text: &[u8]) {
         self.append(text);
         self.flush();
     }
@@ -130,6 +142,7 @@ impl Writer {
         if self.is_empty() {
             self.since_us = now_us;
         }
+        self.look_for_alarms(line);
         self.append(line);
         let is_due = self.len() > MANY || now_us.saturating_sub(self.since_us) > MAX_AGE_US;
         if is_due && now_us >= self.tried_us + self.pause_us {
@@ -185,6 +198,12 @@ impl Writer {
             if !is_waiting || !self.output.wait(Duration::from_micros(until - now)) {
                 return;
             }
+        }
+    }
+
+    fn look_for_alarms(&mut self, entry: &[u8]) {
+        if let Some(alarms) = &mut self.line_alarms {
+            alarms.look_at(entry);
         }
     }
 

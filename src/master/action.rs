@@ -1,6 +1,7 @@
 //! What the master is to do, on behalf of a signal, a file that was touched, or a worker. It is done in one place,
 //! `run.rs`.
 
+use crate::alarm::Delivery;
 use crate::report::Document;
 use crate::sys::signal;
 
@@ -18,6 +19,8 @@ pub enum Action {
     /// Log the stacks of one worker.
     DumpStacks(Dump),
     DumpAllStacks(String),
+    /// Start what an alarm does.
+    Deliver(Delivery),
     /// Replace the worker in this slot when a successor is ready.
     Recycle(usize, Why),
     /// Give a reader of the stats server the document that it waits for.

@@ -1,8 +1,9 @@
 //! A reload reads the configuration again. What only a restart can change stays as it is, and is named.
 
+use super::incident::Incident;
 use super::server::Server;
 use crate::base::reason::reason;
-use crate::config::{Action, ConfigError, Loaded, ProcNames, Settings};
+use crate::config::{Action, AlarmEvent, ConfigError, Loaded, ProcNames, Settings};
 use crate::log;
 use crate::process::title;
 use crate::sys::proctitle;
@@ -65,9 +66,11 @@ impl Configuration {
     pub fn read_again(&mut self, cause: &str, server: &Server) -> Option<Arc<Settings>> {
         let refused = |error: String| {
             let generation = server.generation;
-            log::say(&format!(
+            let message = format!(
                 "{cause}: the configuration is not valid: {error}; generation {generation} serves on"
-            ));
+            );
+            log::say(&message);
+            server.report(Incident::of(AlarmEvent::ReloadFailed, message));
         };
         let loaded = self.load().map_err(refused).ok()?;
         self.warn(&loaded);

@@ -5,6 +5,7 @@
 mod accounts;
 pub mod action;
 pub mod configuration;
+pub mod incident;
 mod log_file;
 mod metrics;
 mod run;

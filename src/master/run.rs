@@ -4,6 +4,7 @@
 use super::accounts::Reload;
 use super::action::{self, Action};
 use super::configuration::{self, Configuration};
+use super::incident::Incident;
 use super::log_file;
 use super::server::{Phase, Server};
 use super::services::Services;
@@ -16,11 +17,11 @@ use super::workers::spawn::Spawner;
 use super::workers::zygote::links::Zygotes;
 use super::workers::zygote::protocol::Notice;
 use super::workers::{commands, scaling};
-use crate::config::Settings;
+use crate::config::{AlarmEvent, Settings};
 use crate::log;
 use crate::report::text;
 use crate::shm::scoreboard::Command;
-use crate::supervise::exit::{self, Circumstances};
+use crate::supervise::exit::Circumstances;
 use crate::supervise::{self, Child, Children, Ended, Leaving, Role};
 use crate::sys::{clock, signal};
 use crate::worker::application::Application;
@@ -176,6 +177,9 @@ impl<'h, R: Application> Master<'h, R> {
             Action::TogglePause(cause) => commands::toggle_pause(&mut self.server, &self.children, &cause),
             Action::ReopenLog(cause) => log_file::reopen(&mut self.server, &self.children, &cause),
             Action::LogStatus => log::say(&text::render(&status::of(&self.server, &self.children))),
+            Action::Deliver(delivery) => {
+                self.spawner.start_delivery(&delivery, &self.server, &mut self.children);
+            }
             Action::DumpStacks(dump) => self.services.dumps.ask(dump),
             Action::DumpAllStacks(cause) => self.services.dumps.ask_all(&cause, &self.children),
             Action::Recycle(slot, why) => self.recycler.mark(slot, why),
@@ -283,10 +287,13 @@ impl<'h, R: Application> Master<'h, R> {
     fn fail_generation(&mut self, why: &str, status: i32) {
         if self.server.phase == Phase::Starting {
             log::say(&format!("{why}; nothing to serve, stopping"));
+            self.server.report(Incident::of(AlarmEvent::StartFailed, why));
             return self.begin_stop(status);
         }
         let (newest, serving) = (self.server.generation, generation::serving(&self.server));
-        log::say(&format!("{why}; generation {newest} is given up, generation {serving} serves on"));
+        let message = format!("{why}; generation {newest} is given up, generation {serving} serves on");
+        log::say(&message);
+        self.server.report(Incident::of(AlarmEvent::ReloadFailed, message));
         self.server.accounts.borrow_mut().enter_reload(Reload::Failed);
         generation::discard_newest(&self.server, &mut self.children);
         self.spawner.release_zygote(Leaving::Discarded, &self.server, &mut self.children);
@@ -335,15 +342,21 @@ impl<'h, R: Application> Master<'h, R> {
     // ── ends ──
 
     fn on_ended(&mut self, child: &Child, ended: Ended) {
+        if child.role == Role::Alarm {
+            return self.services.alarms.on_ended(child, ended);
+        }
         // What it had not written yet.
         log::inherit(&self.server.setup.log_buffers.slot(child.slot));
         let consequence = match child.role {
             Role::Worker => self.on_worker_ended(child, ended),
-            Role::Zygote => self.on_zygote_ended(child, ended),
+            _ => self.on_zygote_ended(child, ended),
         };
         match consequence {
             Consequence::Nothing => {}
-            Consequence::Restart(wait) => self.restart(child, wait),
+            Consequence::Restart(wait) => {
+                let at_us = clock::monotonic_us() + wait.as_micros() as u64;
+                self.children.start_at(child.role, child.id, at_us);
+            }
             Consequence::Failed(why, status) => self.fail_generation(&why, status),
             Consequence::ZygoteLost(why) => {
                 log::say(&format!("{why}; it is loaded again when a worker has to be replaced"));
@@ -358,9 +371,7 @@ impl<'h, R: Application> Master<'h, R> {
         self.services.dumps.forget(child.slot);
         let served = generation::vacate(&self.server, child, ended);
         self.services.messages.empty_mailbox(child.slot, &self.server);
-        if let Some(message) = exit::message(child, ended, Circumstances { served, is_stopping }) {
-            log::say(&message);
-        }
+        generation::tell_end(&self.server, child, ended, Circumstances { served, is_stopping });
         self.recycler.forget(child.slot, now);
         match is_stopping {
             true => Consequence::Nothing,
@@ -373,13 +384,6 @@ impl<'h, R: Application> Master<'h, R> {
             self.recycler.forget(slot, clock::monotonic_us());
         }
         generation::after_zygote(&self.server, child, ended)
-    }
-
-    fn restart(&mut self, child: &Child, wait: Duration) {
-        if !wait.is_zero() {
-            log::say(&format!("worker {} is started again in {:.1} s", child.id, wait.as_secs_f32()));
-        }
-        self.children.start_at(child.role, child.id, clock::monotonic_us() + wait.as_micros() as u64);
     }
 
     // ── stop ──

@@ -1,6 +1,7 @@
 //! The server as all parts of the master may know it: what it is doing, and what its children get.
 
 use super::accounts::Accounts;
+use super::incident::{Incident, Incidents};
 use crate::config::Settings;
 use crate::shm::scoreboard::{Scoreboard, WorkerSlot};
 use crate::supervise::Child;
@@ -29,6 +30,7 @@ pub struct Server {
     pub started_us: u64,
     /// Nobody keeps them borrowed beyond one call.
     pub accounts: RefCell<Accounts>,
+    pub incidents: Incidents,
 }
 
 impl Server {
@@ -43,6 +45,11 @@ impl Server {
     /// A worker's place on the scoreboard.
     pub fn slot(&self, worker: &Child) -> WorkerSlot {
         self.scoreboard().worker(worker.slot)
+    }
+
+    /// Something has gone wrong: the alarms that ask for it are raised in this turn of the loop, or the next.
+    pub fn report(&self, incident: Incident) {
+        self.incidents.add(incident);
     }
 
     /// What a worker has to finish what it has begun.
@@ -93,6 +100,7 @@ pub mod tests {
             generation: 1,
             started_us: 0,
             accounts: RefCell::default(),
+            incidents: Incidents::default(),
         }
     }
 

@@ -10,6 +10,8 @@ pub enum Role {
     Worker,
     /// Loads the application, and forks workers.
     Zygote,
+    /// Does what an alarm is to do.
+    Alarm,
 }
 
 impl Role {
@@ -123,6 +125,8 @@ impl Child {
             // A child that is gone is reaped in a moment. The main thread passes the wake signal on.
             let _ = match signal == signal::wake() {
                 true => process::signal_main_thread(pid, signal),
+                // With what it has started.
+                false if self.role == Role::Alarm => process::kill_group(pid, signal),
                 false => process::kill(pid, signal),
             };
         }
@@ -153,6 +157,7 @@ impl Child {
         let role = match self.role {
             Role::Worker => format!("worker {}", self.id),
             Role::Zygote => "the zygote".to_owned(),
+            Role::Alarm => format!("alarm {}", self.id),
         };
         self.pid.map_or_else(|| role.clone(), |pid| format!("{role} (pid {pid})"))
     }

@@ -1,6 +1,6 @@
 //! What the log says of a child that has ended, or that has to.
 
-use super::child::{Child, Leaving, Stage};
+use super::child::{Child, Leaving, Role, Stage};
 use crate::process::exit::EXIT_NO_APP;
 use crate::sys::process::{self, Ended};
 use crate::sys::signal;
@@ -20,7 +20,7 @@ pub fn message(child: &Child, ended: Ended, circumstances: Circumstances) -> Opt
     let Circumstances { served, is_stopping } = circumstances;
     let name = child.name();
     Some(match (child.stage, ended) {
-        _ if child.role.decides_for_generation() => return None,
+        _ if child.role != Role::Worker => return None,
         (Stage::Leaving(Leaving::Harakiri), _) => format!("{name} was killed by harakiri; replacing it"),
         (Stage::Leaving(_), Ended::Killed(signal::SIGKILL)) if !child.was_ready => return None,
         (Stage::Leaving(Leaving::Discarded | Leaving::Killed), _) => return None,
@@ -62,7 +62,7 @@ pub fn cause(what: &str, ended: Ended) -> String {
 pub fn overdue(child: &Child, mercy: Duration) -> Option<String> {
     let name = child.name();
     match child.stage {
-        _ if child.role.decides_for_generation() => None,
+        _ if child.role != Role::Worker => None,
         Stage::Leaving(Leaving::Reloaded | Leaving::Recycled | Leaving::Stopped) if child.was_ready => {
             let mercy = mercy.as_secs();
             Some(format!("{name} is still busy after worker-reload-mercy = {mercy} s; killed"))
@@ -74,7 +74,6 @@ pub fn overdue(child: &Child, mercy: Duration) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::child::Role;
     use super::*;
 
     const RUNNING: Circumstances = Circumstances { served: 7, is_stopping: false };

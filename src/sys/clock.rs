@@ -46,12 +46,6 @@ impl CpuClock {
 }
 
 /// Seconds since the epoch, for people. As exact as the kernel's tick, which is enough for a date.
-/// Microseconds since 1970.
-pub fn wall_us() -> u64 {
-    let now = read(libc::CLOCK_REALTIME);
-    (now.tv_sec as u64).wrapping_mul(1_000_000) + now.tv_nsec as u64 / 1000
-}
-
 pub fn wall_secs() -> i64 {
     read(libc::CLOCK_REALTIME_COARSE).tv_sec
 }

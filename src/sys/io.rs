@@ -2,7 +2,7 @@
 
 use super::{check, check_len, retry};
 use std::fs::File;
-use std::io::{IoSlice, Result};
+use std::io::{IoSlice, Result, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{null, null_mut};
@@ -236,6 +236,22 @@ pub fn pipe(nonblocking: bool) -> Result<(OwnedFd, OwnedFd)> {
         check(libc::pipe2(ends.as_mut_ptr(), flags))?;
         Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
     }
+}
+
+/// A file in memory with this content, to be read from its beginning (memfd_create(2)).
+pub fn memory_file(content: &[u8]) -> Result<OwnedFd> {
+    // SAFETY: a NUL-terminated name; the descriptor that comes back is ours alone.
+    let mut file =
+        unsafe { File::from_raw_fd(check(libc::memfd_create(c"alarm".as_ptr(), libc::MFD_CLOEXEC))?) };
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// Closes every descriptor from this number on, in a process that never comes to the end of their owners.
+pub fn close_from(first: u32) {
+    // SAFETY: no pointers; no code of this process uses one of these numbers again.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
 
 /// A connected pair of packet sockets, close-on-exec.

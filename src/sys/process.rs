@@ -163,6 +163,14 @@ pub fn kill(pid: i32, signal: i32) -> Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// Signals a process and all of its group, which it leads unless it has just been forked.
+pub fn kill_group(pid: i32, signal: i32) -> Result<()> {
+    kill(pid, signal)?;
+    // SAFETY: no pointers; `pid` is above 0, or the line before has failed.
+    let _ = check(unsafe { libc::kill(-pid, signal) });
+    Ok(())
+}
+
 /// The kernel's number of the calling thread.
 pub fn thread_id() -> i32 {
     // SAFETY: no pointers.

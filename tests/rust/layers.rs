@@ -20,6 +20,7 @@ const MODULES: &[(&str, u8, &[&str])] = &[
     ("net", 4, &["base", "config", "proto", "sys", "shm"]),
     ("process", 4, &["base", "config", "sys", "shm", "log"]),
     ("aio", 4, &["base", "sys"]),
+    ("alarm", 5, &["base", "config", "sys", "log", "process"]),
     ("supervise", 5, &["base", "sys", "shm", "policy", "log", "process"]),
     ("worker", 5, &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process"]),
     (
@@ -46,6 +47,7 @@ const MODULES: &[(&str, u8, &[&str])] = &[
             "log",
             "net",
             "process",
+            "alarm",
             "supervise",
             "worker",
             "gateway",
@@ -86,7 +88,7 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
     (
         "master",
         &[
-            &["action", "metrics", "workers/zygote/protocol"],
+            &["action", "incident", "metrics", "workers/zygote/protocol"],
             &["accounts"],
             &["server"],
             &["configuration", "service", "sources", "workers/commands", "workers/scaling"],

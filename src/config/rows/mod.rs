@@ -1,5 +1,6 @@
 //! The option tables: one file a theme, one row an option.
 
+mod alarms;
 mod apps;
 mod configuration;
 mod http;
@@ -41,6 +42,7 @@ const TABLES: &[&Table] = &[
     &limits::TABLE,
     &logging::TABLE,
     &metrics::TABLE,
+    &alarms::TABLE,
     &stats::TABLE,
 ];
 

@@ -1,5 +1,6 @@
 //! What the master does beside its children, each part in a file of its own.
 
+mod alarms;
 mod closing;
 mod files;
 mod memory;
@@ -17,6 +18,7 @@ use crate::net::listener::StatsListener;
 use crate::shm::metrics::Metrics as Values;
 use crate::supervise::Children;
 use crate::sys::epoll::Epoll;
+use alarms::Alarms;
 use files::Files;
 use memory::Memory;
 use messages::Messages;
@@ -30,6 +32,7 @@ pub struct Services {
     pub messages: Messages,
     pub stats: Stats,
     metrics: Metrics,
+    pub alarms: Alarms,
     memory: Memory,
     files: Files,
     harakiri: Harakiri,
@@ -48,6 +51,7 @@ impl Services {
             messages: Messages::default(),
             stats: Stats::new(stats)?,
             metrics: Metrics::new(settings, values, now)?,
+            alarms: Alarms::new(settings, now)?,
             memory: Memory::starting(now),
             files: Files::new(settings, now),
             harakiri: Harakiri::starting(now),
@@ -55,11 +59,20 @@ impl Services {
     }
 
     /// In the order in which they run.
-    fn all(&self) -> [&dyn Service; 7] {
-        [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages, &self.metrics, &self.stats]
+    fn all(&self) -> [&dyn Service; 8] {
+        [
+            &self.dumps,
+            &self.memory,
+            &self.files,
+            &self.harakiri,
+            &self.messages,
+            &self.metrics,
+            &self.stats,
+            &self.alarms,
+        ]
     }
 
-    fn all_mut(&mut self) -> [&mut dyn Service; 7] {
+    fn all_mut(&mut self) -> [&mut dyn Service; 8] {
         [
             &mut self.dumps,
             &mut self.memory,
@@ -68,6 +81,7 @@ impl Services {
             &mut self.messages,
             &mut self.metrics,
             &mut self.stats,
+            &mut self.alarms,
         ]
     }
 

@@ -5,6 +5,7 @@ use crate::config::{Protocol, Settings};
 use crate::log::buffers::LogBuffers;
 use crate::master::action::SIGNALS;
 use crate::master::configuration::Configuration;
+use crate::master::incident::Incidents;
 use crate::master::metrics;
 use crate::master::run::Master;
 use crate::master::server::{Phase, Server};
@@ -96,6 +97,7 @@ pub fn master<R: Application>(
         generation: 0,
         started_us: now,
         accounts: RefCell::default(),
+        incidents: Incidents::default(),
     };
     Ok(Master::new(runtime, server, sources, services, configuration, readiness))
 }

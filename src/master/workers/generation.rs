@@ -2,10 +2,15 @@
 //! one that does not get ready leaves the old one serving.
 
 use super::{commands, scaling};
+use crate::config::AlarmEvent;
+use crate::log;
+use crate::master::incident::Incident;
 use crate::master::server::{Phase, Server};
 use crate::process::exit::EXIT_NO_APP;
 use crate::shm::scoreboard::Stage;
-use crate::supervise::{Child, Children, Ended, Leaving, Role, exit};
+use crate::supervise::exit::{self, Circumstances};
+use crate::supervise::{Child, Children, Ended, Leaving, Role};
+use crate::sys::signal;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
@@ -89,10 +94,37 @@ pub fn after_worker(
         return Consequence::Failed("the application cannot be loaded".to_owned(), EXIT_NO_APP);
     }
     let wait = children.backoff(child, now);
+    tell_wait(server, child, wait, children.early_deaths(child));
     if is_new && children.early_deaths(child) >= MAX_FAILED_BOOTS {
         return Consequence::Failed("workers die before they are ready".to_owned(), 1);
     }
     Consequence::Restart(wait)
+}
+
+/// A worker that keeps dying is started again later each time.
+fn tell_wait(server: &Server, child: &Child, wait: Duration, deaths: u32) {
+    if !wait.is_zero() {
+        let message = format!("worker {} is started again in {:.1} s", child.id, wait.as_secs_f32());
+        log::say(&message);
+        let incident = Incident::of(AlarmEvent::CrashLoop, message).with("worker", child.id);
+        server.report(incident.with("deaths", deaths).with("wait", wait.as_secs_f32()));
+    }
+}
+
+/// Faults of the process itself.
+const FAULTS: [i32; 4] = [signal::SIGSEGV, signal::SIGBUS, signal::SIGFPE, signal::SIGILL];
+
+/// How a worker has ended, for the log and for alarms.
+pub fn tell_end(server: &Server, child: &Child, ended: Ended, circumstances: Circumstances) {
+    let Some(message) = exit::message(child, ended, circumstances) else { return };
+    log::say(&message);
+    if let Ended::Killed(signal) = ended
+        && !child.was_killed
+    {
+        let event = if FAULTS.contains(&signal) { AlarmEvent::Segfault } else { AlarmEvent::Killed };
+        let incident = Incident::of(event, message).with("worker", child.id).with("pid", child.pid);
+        server.report(incident.with("signal", signal::name(signal)).with("requests", circumstances.served));
+    }
 }
 
 /// Nobody is in the slot of a worker that has ended, and what it has counted is in the accounts; returns how many requests

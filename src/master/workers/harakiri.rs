@@ -1,7 +1,8 @@
 //! Harakiri: requests that run longer than they may.
 
-use crate::config::Settings;
+use crate::config::{AlarmEvent, Settings};
 use crate::master::action::{Action, Dump, Then};
+use crate::master::incident::Incident;
 use crate::master::server::Server;
 use crate::master::service::Service;
 use crate::shm::scoreboard::{CoreSlot, Phase, Scoreboard};
@@ -64,6 +65,7 @@ fn check(server: &Server, child: &mut Child, limit: Duration, now: u64) -> Optio
     }
     if !is_gentle {
         child.leave(Leaving::Harakiri, None);
+        server.report(incident(scoreboard, child, late.core, &title));
     }
     let then = if is_gentle { Then::Expire } else { Then::Kill };
     Some(Action::DumpStacks(Dump { slot: child.slot, title, then }))
@@ -83,6 +85,15 @@ fn latest(scoreboard: Scoreboard, slot: usize, now: u64) -> Option<Late> {
 fn warn_once(core: CoreSlot) -> bool {
     let started = core.started_us().load(Relaxed);
     core.warned_us().swap(started, Relaxed) != started
+}
+
+fn incident(scoreboard: Scoreboard, child: &Child, core: usize, title: &str) -> Incident {
+    let incident = Incident::of(AlarmEvent::Harakiri, title).with("worker", child.id).with("pid", child.pid);
+    let incident = incident.with("core", core);
+    match scoreboard.core(child.slot, core).current_request() {
+        Some(current) => incident.with("method", current.method).with("uri", current.target),
+        None => incident,
+    }
 }
 
 fn sentence(

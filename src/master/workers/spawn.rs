@@ -4,8 +4,10 @@ use super::zygote::links::Zygotes;
 use super::zygote::process as zygote;
 use super::zygote::protocol::ForkRequest;
 use super::{generation, scaling};
+use crate::alarm::{self, Delivery};
 use crate::base::reason::reason;
 use crate::log;
+use crate::master::action::SIGNALS;
 use crate::master::server::{Phase, Server};
 use crate::shm::scoreboard::Assignment;
 use crate::supervise::{Child, Children, Leaving, Role};
@@ -125,8 +127,26 @@ impl<R: Application> Spawner<'_, R> {
                     self.start_worker(due.id, server, children);
                 }
                 // A zygote is started when a worker is and there is none.
-                Role::Worker | Role::Zygote => {}
+                Role::Worker | Role::Zygote | Role::Alarm => {}
             }
+        }
+    }
+
+    /// Starts what an alarm does.
+    pub fn start_delivery(&self, delivery: &Delivery, server: &Server, children: &mut Children) {
+        let now = clock::monotonic_us();
+        let mut child = Child::new(Role::Alarm, delivery.number, 0, server.generation);
+        child.begin(now, None);
+        child.set_ready();
+        child.kill_at = Some(now + delivery.limit().as_micros() as u64);
+        let (settings, master) = (server.setup.settings.clone(), server.setup.master);
+        let body = || {
+            SIGNALS.iter().for_each(|&signal| drop(signal::reset(signal)));
+            alarm::deliver(delivery, &settings, master)
+        };
+        if let Err(error) = children.fork(child, self.runtime.hooks(), &self.private(), body) {
+            let (alarm, why) = (&delivery.alarm, reason(error));
+            log::say_of_alarm(&format!("[uwsgi-alarm] {alarm}: cannot start a process: {why}"));
         }
     }
 

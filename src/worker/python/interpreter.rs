@@ -12,6 +12,7 @@ use crate::base::reason::reason;
 use crate::config::Settings;
 use crate::log;
 use crate::process::runtime::Runtime;
+use crate::process::signals::SERVICE_MANAGER;
 use crate::shm::scoreboard::RestartRequest;
 use crate::sys::epoll::{Epoll, Events};
 use crate::sys::process::ForkHooks;
@@ -123,7 +124,7 @@ fn undisturbed<T>(py: Python<'_>, load: impl FnOnce() -> T) -> T {
 /// would take the descriptors for its own, or speak for the server. The master, which has the variables from before,
 /// needs them at the next start in the same process.
 fn forget_service_manager(py: Python<'_>) {
-    for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"] {
+    for name in SERVICE_MANAGER {
         let gone =
             py.import("os").and_then(|os| os.getattr("environ")?.call_method1("pop", (name, py.None())));
         if let Err(error) = gone {

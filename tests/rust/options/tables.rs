@@ -88,7 +88,11 @@ fn no_row_invents_an_option() {
         "http-server-header",
         "stats-host",
     ];
-    assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http].concat());
+    assert_eq!(
+        own,
+        [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http, &["alarm-event"]]
+            .concat()
+    );
 }
 
 #[test]

@@ -124,16 +124,6 @@ pub const PARTS: &[Part] = &[
         ",
     },
     Part {
-        theme: "Alarms",
-        why: "no alarm is raised",
-        names: "
-            alarm= alarm-backlog= alarm-cheap= alarm-fd= alarm-freq= alarm-list alarm-listen-queue=
-            alarm-log= alarm-lq= alarm-msg-size= alarm-segfault= alarms-list backlog-alarm=
-            listen-queue-alarm= log-alarm= lq-alarm= not-alarm-log= not-log-alarm=
-            segfault-alarm=
-        ",
-    },
-    Part {
         theme: "Metrics and stats",
         why: "nothing is written there; send metrics to carbon or statsd, or let Prometheus read metrics-socket",
         names: "

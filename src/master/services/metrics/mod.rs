@@ -9,8 +9,8 @@ mod thresholds;
 use super::stats::MemoryReport;
 use crate::config::Settings;
 use crate::config::uwsgi_metrics::definitions;
-use crate::log;
 use crate::master::action::Action;
+use crate::master::incident::Incident;
 use crate::master::server::Server;
 use crate::master::service::{EachSecond, Service};
 use crate::master::status;
@@ -106,7 +106,7 @@ impl Service for Metrics {
         if !self.second.pass(now) {
             return Vec::new();
         }
-        self.look(now, server, children).iter().for_each(raise);
+        self.look(now, server, children).into_iter().for_each(|raised| raise(raised, server));
         Vec::new()
     }
 
@@ -115,7 +115,7 @@ impl Service for Metrics {
     }
 }
 
-fn raise(raised: &Raised) {
-    let Raised { alarm, message, metric, value } = raised;
-    log::say(&format!("alarm {alarm}: {message} ({metric} is {value})"));
+fn raise(raised: Raised, server: &Server) {
+    let incident = Incident::named("metric", vec![raised.alarm], raised.message);
+    server.report(incident.with("metric", raised.metric).with("value", raised.value));
 }
