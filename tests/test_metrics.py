@@ -96,9 +96,7 @@ class Books:
 
 def counted(found: Scrape) -> Counter[tuple[str, str]]:
     samples = found.all("rwsgi_requests_total")
-    return Counter(
-        {(one.labels["listener"], one.labels["status"]): int(one.value) for one in samples if one.value}
-    )
+    return Counter({(one.labels["listener"], one.labels["status"]): int(one.value) for one in samples if one.value})
 
 
 def check_sums(found: Scrape) -> None:
@@ -302,9 +300,7 @@ def test_both_formats_say_the_same(boot, tmp_path):
     server, metrics = start(boot, tmp_path, processes=2)
     server.request()
     text, is_open = (scrape(metrics, "/metrics?worker=each", is_open=one) for one in (False, True))
-    of = [
-        {(one.name, tuple(sorted(one.labels.items()))) for one in found.samples} for found in (text, is_open)
-    ]
+    of = [{(one.name, tuple(sorted(one.labels.items()))) for one in found.samples} for found in (text, is_open)]
     assert of[0] == of[1]
     assert {family.type for family in text.families.values()} == {"counter", "gauge", "histogram"}
     assert all(family.documentation for family in text.families.values())
@@ -361,9 +357,7 @@ def test_the_examples_name_metrics_that_there_are(boot, tmp_path):
     _, metrics = start(boot, tmp_path)
     names = {sample.name for sample in scrape(metrics, "/metrics?worker=each").samples}
     dashboard = json.loads((MONITORING / "grafana.json").read_text())
-    expressions = [
-        target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])
-    ]
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     assert len(expressions) >= 15
     text = "\n".join(expressions) + (MONITORING / "alerts.yml").read_text()
     used = set(re.findall(r"\brwsgi_\w+", text))

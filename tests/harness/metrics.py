@@ -22,11 +22,7 @@ class Scrape:
 
     def all(self, name: str, **labels: str) -> list[Sample]:
         """The samples of this name with these labels, of which there has to be one."""
-        found = [
-            sample
-            for sample in self.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        ]
+        found = [sample for sample in self.samples if sample.name == name and labels.items() <= sample.labels.items()]
         assert found, f"no {name} with {labels}"
         return found
 

@@ -12,10 +12,10 @@ use std::process::{ChildStdout, Command, Stdio};
 
 /// How long addresses are good.
 const FRESH_US: u64 = 60_000_000;
-/// The interpreter that runs this server looks names up as the application would. It gives up by itself.
-const CODE: &str = "import signal, socket, sys\n\
-                    signal.alarm(20)\n\
-                    for found in socket.getaddrinfo(sys.argv[1], None, 0, socket.SOCK_STREAM):\n    print(found[4][0])\n";
+/// The interpreter that runs this server looks names up, as for the application. It gives up by itself. Modules in the
+/// current directory are none of its business.
+const CODE: &str = "import sys\ndel sys.path[0]\nimport _socket, signal\nsignal.alarm(20)\n\
+                    for found in _socket.getaddrinfo(sys.argv[1], None, 0, _socket.SOCK_STREAM):\n    print(found[4][0])\n";
 const MAX_ANSWER: usize = 4096;
 
 pub struct Destination {
@@ -94,7 +94,7 @@ impl Destination {
 impl Lookup {
     fn start(host: &str, epoll: &Epoll) -> Result<Lookup> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["-I", "-S", "-c", CODE, host])
+            .args(["-S", "-s", "-c", CODE, host])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
