@@ -1,5 +1,6 @@
 //! Every metric of a server, in uWSGI's order: its name, oid and kind, and where its value comes from.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::own::{Collector, OwnMetric};
@@ -119,7 +120,7 @@ const TOTALS: [(&str, u8, MetricKind, Derived, &str); 5] = [
 /// # Errors
 /// One of the user's own reads a metric that there is not.
 pub fn definitions(settings: &Settings) -> Result<Vec<Definition>, ConfigError> {
-    let mut list = List(Vec::new());
+    let mut list = List::default();
     list.add_server();
     let table = &settings.instance.metrics;
     let cores = if table.no_cores { 0 } else { settings.instance.threads };
@@ -133,7 +134,7 @@ pub fn definitions(settings: &Settings) -> Result<Vec<Definition>, ConfigError> 
     }
     list.add_aliases();
     table.own.iter().try_for_each(|own| list.add_own(own))?;
-    Ok(list.0)
+    Ok(list.all)
 }
 
 /// What is wrong with the metrics and thresholds of a configuration.
@@ -142,11 +143,11 @@ pub fn check(settings: &Settings) -> Vec<ConfigError> {
         return Vec::new();
     }
     let list = match definitions(settings) {
-        Ok(list) => List(list),
+        Ok(list) => list,
         Err(error) => return vec![error],
     };
-    let thresholds = settings.metrics.thresholds.iter();
-    let wrong = thresholds.filter(|threshold| list.find(&threshold.key).is_none());
+    let is_known = |name: &str| list.iter().any(|definition| definition.name == name);
+    let wrong = settings.metrics.thresholds.iter().filter(|threshold| !is_known(&threshold.key));
     wrong.map(|threshold| unknown(&threshold.origin, "metric-threshold", &threshold.key)).collect()
 }
 
@@ -155,15 +156,24 @@ fn unknown(origin: &Origin, option: &str, name: &str) -> ConfigError {
     ConfigError::new(origin, format!("option \"{option}\": there is no metric \"{name}\""), remedy)
 }
 
-struct List(Vec<Definition>);
+#[derive(Default)]
+struct List {
+    all: Vec<Definition>,
+    by_name: HashMap<String, usize>,
+}
 
 impl List {
     fn add(&mut self, name: String, oid: String, kind: MetricKind, source: Source) {
-        self.0.push(Definition { name, oid, kind, source, every: 1, initial: 0, resets: false });
+        self.push(Definition { name, oid, kind, source, every: 1, initial: 0, resets: false });
+    }
+
+    fn push(&mut self, definition: Definition) {
+        self.by_name.insert(definition.name.clone(), self.all.len());
+        self.all.push(definition);
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|definition| definition.name == name)
+        self.by_name.get(name).copied()
     }
 
     fn add_server(&mut self) {
@@ -215,7 +225,7 @@ impl List {
     fn add_aliases(&mut self) {
         for (name, of) in [("rss_size", "core.total_rss"), ("vsz_size", "core.total_vsz")] {
             let Some(at) = self.find(of) else { continue };
-            self.add(name.to_owned(), self.0[at].oid.clone(), Alias, Source::Alias(at));
+            self.add(name.to_owned(), self.all[at].oid.clone(), Alias, Source::Alias(at));
         }
     }
 
@@ -230,7 +240,7 @@ impl List {
         let definition = Definition {
             name: own.name.clone(),
             // An alias is the same metric.
-            oid: if own.kind == Alias { self.0[read[0]].oid.clone() } else { own.oid.clone() },
+            oid: if own.kind == Alias { self.all[read[0]].oid.clone() } else { own.oid.clone() },
             kind: own.kind,
             source: source(&own.collector, read),
             every: own.every,
@@ -238,8 +248,8 @@ impl List {
             resets: own.resets,
         };
         match place {
-            Some(at) => self.0[at] = definition,
-            None => self.0.push(definition),
+            Some(at) => self.all[at] = definition,
+            None => self.push(definition),
         }
         Ok(())
     }

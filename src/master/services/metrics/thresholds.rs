@@ -57,7 +57,7 @@ impl Watched {
         }
         let alarm = threshold.alarm.clone()?;
         // The turns of a second come a little early now and then.
-        let rate_us = (threshold.rate * 1_000_000).saturating_sub(100_000);
+        let rate_us = threshold.rate.saturating_mul(1_000_000).saturating_sub(100_000);
         if self.raised_us.is_some_and(|raised| now.saturating_sub(raised) < rate_us) {
             return None;
         }

@@ -1,10 +1,9 @@
 //! A host that is sent to, and the addresses of its name. The name is looked up by a process of its own, since the system
 //! lets nobody look one up without waiting; meanwhile, and when it fails, the former addresses are good enough.
 
-use crate::base::reason::reason;
 use crate::config::uwsgi_metrics::HostPort;
 use crate::sys::epoll::{self, Epoll};
-use crate::sys::socket;
+use crate::sys::{process, signal, socket};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -27,6 +26,7 @@ pub struct Destination {
 }
 
 struct Lookup {
+    pid: i32,
     answer: ChildStdout,
     text: Vec<u8>,
 }
@@ -70,23 +70,24 @@ impl Destination {
         Ok(())
     }
 
-    /// Takes in an answer that has come. An error says why there is none.
+    /// Takes in an answer that has come. An error says that it has no address, and no former one is known.
     pub fn take_answer(&mut self) -> std::result::Result<(), String> {
         let Some(lookup) = &mut self.lookup else { return Ok(()) };
         match lookup.read() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => {
-                self.lookup = None;
-                return Err(format!("cannot look up {}: {}", self.to.host, reason(error)));
-            }
+            Err(_) => lookup.text.clear(),
             Ok(()) => {}
         }
         let addresses = lookup.addresses(self.to.port);
         self.lookup = None;
-        if addresses.is_empty() {
-            return Err(format!("the name {} has no address", self.to.host));
+        match addresses.is_empty() {
+            false => self.addresses = addresses,
+            true if self.addresses.is_empty() => {
+                return Err(format!("no address is known of {}", self.to.host));
+            }
+            // The former ones are good enough.
+            true => {}
         }
-        self.addresses = addresses;
         Ok(())
     }
 }
@@ -103,7 +104,7 @@ impl Lookup {
         let answer = child.stdout.take().ok_or_else(|| Error::from(ErrorKind::BrokenPipe))?;
         socket::set_nonblocking(answer.as_fd())?;
         epoll.add(&answer, epoll::READ, 0)?;
-        Ok(Lookup { answer, text: Vec::new() })
+        Ok(Lookup { pid: child.id() as i32, answer, text: Vec::new() })
     }
 
     /// Until its end.
@@ -124,6 +125,16 @@ impl Lookup {
         let text = String::from_utf8_lossy(&self.text);
         let ips = text.lines().filter_map(|line| line.trim().parse().ok());
         ips.map(|ip: IpAddr| SocketAddr::new(ip, port)).collect()
+    }
+}
+
+/// Nobody waits for the answer any more. As long as its end of the pipe is open the process is there, and nobody but the
+/// master, which is this process, can reap it: the pid is its own.
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        if self.read().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            let _ = process::kill(self.pid, signal::SIGKILL);
+        }
     }
 }
 
