@@ -98,25 +98,25 @@ def test_it_answers_all_the_time_of_a_reload_at_the_same_address(watched):
 def test_no_child_has_a_socket_of_it(watched):
     """Nor those that are forked while somebody reads."""
     server, where = watched("hello", processes=2)
+    number = server.log.find(r"Stats server enabled on .* fd: (\d+)")[1]
+    listening = os.readlink(f"/proc/{server.pid}/fd/{number}")
+    before = sockets_of(server.pid)
+    assert listening in before
     with packet.connect(where) as reader:
         until(lambda: reader.recv(1, socket.MSG_PEEK), "an answer")
+        connected = sockets_of(server.pid) - before
+        assert connected
         server.reload()
-        listening = {inode for inode, place in inodes("tcp").items() if place == where}
-        connected = {inode for inode, place in inodes("tcp").items() if place == reader.getsockname()}
-        assert listening and connected
         for child in procs.children(server.pid):
-            links = [os.readlink(f"/proc/{child}/fd/{number}") for number in os.listdir(f"/proc/{child}/fd")]
-            assert not {f"socket:[{inode}]" for inode in listening | connected} & set(links)
+            assert not {listening, *connected} & sockets_of(child)
 
 
-def inodes(table: str) -> dict[str, Address]:
-    """Sockets of IPv4 by inode: the place that each is bound to."""
-    found: dict[str, Address] = {}
-    for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-        fields = line.split()
-        host, port = fields[1].split(":")
-        found[fields[9]] = (socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16))
-    return found
+def sockets_of(pid: int) -> set[str]:
+    found = set()
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+    return {link for link in found if link.startswith("socket:")}
 
 
 # ── HTTP ──

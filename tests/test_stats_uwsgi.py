@@ -97,7 +97,7 @@ SAME = ("id", "accepting", "exceptions", "harakiri_count", "signals", "status")
 def test_what_is_counted(pair):
     """Requests, exceptions, bytes and times of one worker, after the same requests."""
     (peer, theirs), (server, ours) = pair("many")
-    server.log.expect("ValueError in worker 1 core 0: GET /raises ")
+    server.log.expect("ValueError in worker 1 core 0: GET /raises; answered 500")
     sent = [0, 0]
     for at, address in enumerate((peer.address, server.address)):
         for path in ("/hello", "/hello", "/generator", "/raises"):
@@ -150,6 +150,7 @@ def test_a_request_that_runs(pair):
 
 def test_counts_survive_the_process(pair):
     pairs = pair("many", max_requests=3, min_worker_lifetime=0)
+    pairs[1][0].log.expect(r"has served \d requests; replaced")
     for server, where in pairs:
         for _ in range(5):
             assert packet.request(server.address, "/hello").status == 200

@@ -259,8 +259,9 @@ impl Draft {
     fn find_pointless_owners(&mut self) {
         let s = &self.settings;
         // Nobody knows yet what an inherited socket is.
-        let may_be_file = |l: &Listener| matches!(l.address, Address::Unix(_) | Address::Inherited(_));
-        if s.listeners.iter().any(may_be_file) {
+        let may_be_file = |address: &Address| matches!(address, Address::Unix(_) | Address::Inherited(_));
+        let stats = s.instance.stats.iter().map(|socket| &socket.address);
+        if s.listeners.iter().map(|listener| &listener.address).chain(stats).any(may_be_file) {
             return;
         }
         for (is_set, name) in [

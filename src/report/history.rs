@@ -222,7 +222,7 @@ mod tests {
         let mut history = History::default();
         (0..200).for_each(|index| history.add(&after(5 * index, index)));
         assert_eq!(history.samples.len(), 180);
-        assert_eq!(history.samples[179].wall_us, after(995, 0).wall_us);
+        assert_eq!(history.samples[179].wall_us, after(995, 0).instance.wall_us);
     }
 
     #[test]

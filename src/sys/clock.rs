@@ -21,11 +21,6 @@ pub fn monotonic_us() -> u64 {
     micros(read(libc::CLOCK_MONOTONIC))
 }
 
-/// Microseconds since 1970.
-pub fn wall_us() -> u64 {
-    micros(read(libc::CLOCK_REALTIME))
-}
-
 /// The CPU time of one thread of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct CpuClock(libc::clockid_t);

@@ -4,15 +4,25 @@ use super::{check_len, retry};
 use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Room for the control message of one descriptor, aligned as its head has to be.
 type Control = [u64; 4];
 
-fn message(part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
+/// What this process has sent.
+static SENT: AtomicU32 = AtomicU32::new(0);
+
+/// A number that no other message has: it stands in front of the bytes.
+fn next_number() -> u64 {
+    u64::from(process::id()) << 32 | u64::from(SENT.fetch_add(1, Relaxed))
+}
+
+fn head_of(parts: &mut [libc::iovec; 2], control: &mut Control) -> libc::msghdr {
     // SAFETY: a zeroed msghdr is valid.
     let mut head = unsafe { MaybeUninit::<libc::msghdr>::zeroed().assume_init() };
-    head.msg_iov = part;
-    head.msg_iovlen = 1;
+    head.msg_iov = parts.as_mut_ptr();
+    head.msg_iovlen = parts.len() as _;
     head.msg_control = control.as_mut_ptr().cast();
     head.msg_controllen = size_of::<Control>() as _;
     head
@@ -20,9 +30,13 @@ fn message(part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
 
 /// Sends bytes with a descriptor, without waiting. The receiver gets one of its own.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
-    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut number = next_number();
+    let mut parts = [
+        libc::iovec { iov_base: (&raw mut number).cast(), iov_len: size_of::<u64>() },
+        libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() },
+    ];
     let mut control: Control = [0; 4];
-    let mut head = message(&mut part, &mut control);
+    let mut head = head_of(&mut parts, &mut control);
     // SAFETY: `head` points to live places; there is room for the one control message that is written; sendmsg only
     // reads.
     unsafe {
@@ -39,29 +53,58 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: BorrowedFd<'_>) -> Result<
     Ok(())
 }
 
-/// Receives a message with its descriptor, without waiting. `InvalidData`: it has none, or more than the one that
-/// belongs to it, and all of them are closed again.
+/// Receives a message with its descriptor, without waiting.
+///
+/// A message whose descriptor finds no number in this process is lost with it (unix(7)), and another thread may take the
+/// last number at any time. So the message is looked at first: that gives a descriptor of the same file, which stays
+/// when the message itself comes without one. Threads of one process receive from a socket one after another.
+///
+/// # Errors
+/// EMFILE: no number is left, and the message is where it was. `InvalidData`: the message has no descriptor, or more
+/// than the one that belongs to it; all of them are closed again.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut Vec<u8>, most: usize) -> Result<OwnedFd> {
-    bytes.clear();
-    bytes.reserve(most);
-    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: most };
-    let mut control: Control = [0; 4];
-    let mut head = message(&mut part, &mut control);
-    // SAFETY: `most` bytes of capacity are ours to write, and as many as recvmsg returns are initialized.
-    unsafe {
-        let got = retry(|| {
-            let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-            check_len(libc::recvmsg(socket.as_raw_fd(), &mut head, flags))
-        })?;
-        bytes.set_len(got);
+    let seen = Received::from(socket, bytes, most, libc::MSG_PEEK)?;
+    if seen.is_cut && seen.descriptors.is_empty() {
+        return Err(Error::from_raw_os_error(libc::EMFILE));
     }
-    // Descriptors for which there was no room are closed by the kernel, which says so (MSG_CTRUNC).
-    let is_whole = head.msg_flags & (libc::MSG_CTRUNC | libc::MSG_TRUNC) == 0;
-    // SAFETY: recvmsg has just filled the head.
-    let mut descriptors = unsafe { take_descriptors(&head) };
-    match descriptors.pop() {
-        Some(descriptor) if is_whole && descriptors.is_empty() => Ok(descriptor),
-        _ => Err(Error::from(ErrorKind::InvalidData)),
+    let taken = Received::from(socket, bytes, most, 0)?;
+    let is_same = taken.number == seen.number;
+    let found = taken.only_descriptor().or_else(|| seen.only_descriptor().filter(|_| is_same));
+    found.ok_or_else(|| Error::from(ErrorKind::InvalidData))
+}
+
+struct Received {
+    number: u64,
+    descriptors: Vec<OwnedFd>,
+    /// Something of it found no room, and is closed by the kernel.
+    is_cut: bool,
+}
+
+impl Received {
+    fn from(socket: BorrowedFd<'_>, bytes: &mut Vec<u8>, most: usize, flags: i32) -> Result<Received> {
+        bytes.clear();
+        bytes.reserve(most);
+        let mut number = 0u64;
+        let mut parts = [
+            libc::iovec { iov_base: (&raw mut number).cast(), iov_len: size_of::<u64>() },
+            libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: most },
+        ];
+        let mut control: Control = [0; 4];
+        let mut head = head_of(&mut parts, &mut control);
+        let flags = flags | libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+        // SAFETY: the number and `most` bytes of capacity are ours to write, and as many as recvmsg returns are
+        // initialized; it has just filled the head.
+        unsafe {
+            let got = retry(|| check_len(libc::recvmsg(socket.as_raw_fd(), &mut head, flags)))?;
+            bytes.set_len(got.saturating_sub(size_of::<u64>()));
+            let is_cut = head.msg_flags & (libc::MSG_CTRUNC | libc::MSG_TRUNC) != 0;
+            Ok(Received { number, descriptors: take_descriptors(&head), is_cut })
+        }
+    }
+
+    fn only_descriptor(mut self) -> Option<OwnedFd> {
+        let descriptor = self.descriptors.pop();
+        descriptor.filter(|_| !self.is_cut && self.descriptors.is_empty())
     }
 }
 
@@ -149,7 +192,7 @@ mod tests {
     #[test]
     fn a_message_without_a_descriptor() {
         let (one, other) = io::packet_pair().unwrap();
-        io::send(one.as_fd(), b"x").unwrap();
+        io::send(one.as_fd(), b"x without a number").unwrap();
         let refused = receive(other.as_fd(), &mut Vec::new(), 10).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidData);
     }

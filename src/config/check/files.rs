@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Python, Report, modules};
-use crate::config::{Address, App, AppSource, Listener, Settings, statics};
+use crate::config::{Address, App, AppSource, Listener, Settings, StatsSocket, statics};
 
 pub fn find(report: &mut Report, settings: &Settings, python: Option<&Python>) {
     find_directories(report, settings, python);
@@ -19,6 +19,9 @@ pub fn find(report: &mut Report, settings: &Settings, python: Option<&Python>) {
     }
     for listener in &settings.listeners {
         find_socket(report, settings, listener);
+    }
+    for socket in &settings.instance.stats {
+        find_stats_socket(report, settings, socket);
     }
     if settings.apps.need_app && settings.apps.mounts.is_empty() {
         let text = "no application is named; write module, wsgi-file or mount";
@@ -137,6 +140,18 @@ fn find_socket(report: &mut Report, settings: &Settings, listener: &Listener) {
         let text =
             format!("nginx may not write to \"{}\" if it runs as another user; {remedy}", listener.text);
         report.warn(&listener.origin, text);
+    }
+}
+
+/// Readers are the user's own tools: nobody else has to get there.
+fn find_stats_socket(report: &mut Report, settings: &Settings, socket: &StatsSocket) {
+    let Address::Unix(path) = &socket.address else { return };
+    let (origin, directory) = (settings.origin_of_end(socket.option, &socket.text), parent(path));
+    if !directory.is_dir() {
+        let text = format!("directory \"{}\" of the socket does not exist; create it", directory.display());
+        report.fail(&origin, text);
+    } else if path.exists() && !is_socket(path) {
+        report.fail(&origin, format!("\"{}\" exists and is no socket", path.display()));
     }
 }
 

@@ -65,11 +65,16 @@ fn listener(fd: OwnedFd, stats: &StatsSocket) -> StatsListener {
         Address::Tcp { host, .. } => host.clone(),
         _ => String::new(),
     };
+    let is_unix = match &stats.address {
+        Address::Tcp { .. } => false,
+        Address::Unix(_) | Address::Abstract(_) => true,
+        Address::Inherited(_) => name.starts_with(['/', '@']),
+    };
     // uWSGI's words: tools look for the address in them.
     let what = if stats.metrics { "Metrics" } else { "Stats" };
     log::say(&format!("*** {what} server enabled on {name} fd: {} ***", fd.as_raw_fd()));
     let StatsSocket { http, metrics, .. } = *stats;
-    StatsListener { fd, http, metrics, is_unix: name.starts_with(['/', '@', '.']), host, name }
+    StatsListener { fd, http, metrics, is_unix, host, name }
 }
 
 /// What went wrong, and what to do about it.

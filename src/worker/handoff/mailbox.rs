@@ -7,6 +7,7 @@ use crate::net::client::Client;
 use crate::shm::scoreboard::{Scoreboard, Stage};
 use crate::sys::{clock, io, scm};
 use crate::worker::conn::Conn;
+use parking_lot::Mutex;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
@@ -16,11 +17,14 @@ use std::sync::atomic::Ordering::*;
 pub struct Mailbox {
     pub taking: OwnedFd,
     giving: OwnedFd,
+    /// Threads of this process read it one after another.
+    reading: Mutex<()>,
 }
 
 /// A mailbox for each slot.
 pub fn make(slots: usize) -> std::io::Result<Vec<Mailbox>> {
-    let one = |_| io::packet_pair().map(|(taking, giving)| Mailbox { taking, giving });
+    let one =
+        |_| io::packet_pair().map(|(taking, giving)| Mailbox { taking, giving, reading: Mutex::new(()) });
     (0..slots).map(one).collect()
 }
 
@@ -99,8 +103,9 @@ fn count_out(scoreboard: Scoreboard, slot: usize) {
 
 /// Takes a message out of the mailbox of a slot, unless this process could not hold its descriptor.
 pub fn take(scoreboard: Scoreboard, mailboxes: &[Mailbox], slot: usize) -> Option<(Vec<u8>, OwnedFd)> {
-    let mailbox = mailboxes.get(slot).filter(|_| io::has_spare_number())?;
+    let mailbox = mailboxes.get(slot)?;
     let mut bytes = Vec::new();
+    let _reading = mailbox.reading.lock();
     loop {
         let received = scm::receive(mailbox.taking.as_fd(), &mut bytes, MAX_MESSAGE);
         if received.as_ref().is_err_and(|error| error.kind() != ErrorKind::InvalidData) {

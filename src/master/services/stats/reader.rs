@@ -1,9 +1,10 @@
 //! One connection of the stats server: what it waits for, and what it has taken of its answer. Nothing here waits.
 
 use super::request::{MAX_HEAD, Reading};
+use crate::base::date::http_date;
 use crate::proto::http::status;
 use crate::report::Document;
-use crate::sys::io;
+use crate::sys::{clock, io};
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -16,8 +17,9 @@ const ANSWER_US: u64 = 30_000_000;
 const CLOSING_US: u64 = 2_000_000;
 /// An answer that comes later is waited for by those who give it, not here.
 const LATER_US: u64 = 120_000_000;
-/// Read of what a peer sends behind its request in one turn.
-const MAX_WASTE: usize = 16 * 1024;
+/// Read of what a peer sends behind its request, in one turn and altogether.
+const WASTE: usize = 16 * 1024;
+const MAX_WASTE: usize = 256 * 1024;
 
 pub enum State {
     /// The request is not whole.
@@ -25,8 +27,8 @@ pub enum State {
     /// The answer comes later; the request was HEAD if this is true.
     Waiting(bool),
     Sending(Sending),
-    /// All is sent; the peer has not closed yet.
-    Closing,
+    /// All is sent; the peer has not closed yet. So many bytes of it have been thrown away.
+    Closing(usize),
     Done,
 }
 
@@ -98,17 +100,18 @@ impl Reader {
             }
         }
         io::shutdown_send(self.socket.as_fd());
-        self.state = State::Closing;
+        self.state = State::Closing(0);
         self.until = now + CLOSING_US;
         Ok(())
     }
 
     /// Throws away what comes behind a request.
     pub fn drain(&mut self) {
-        let mut waste = [0; MAX_WASTE];
+        let State::Closing(before) = self.state else { return };
+        let mut waste = [0; WASTE];
         match io::recv_slice(self.socket.as_fd(), &mut waste) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Ok(got) if got > 0 => {}
+            Ok(got) if got > 0 && before + got < MAX_WASTE => self.state = State::Closing(before + got),
             _ => self.state = State::Done,
         }
     }
@@ -135,9 +138,11 @@ fn head_of(document: &Document) -> Vec<u8> {
     let Document { status, content_type, body } = document;
     let phrase = status::reason(*status);
     let allow = if *status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
+    let date = http_date(clock::wall_secs().max(0) as u64);
+    let date = String::from_utf8_lossy(date.as_ref());
     let policy = if content_type.starts_with("text/html") { PAGE_POLICY } else { "" };
     format!(
-        "HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+        "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
          X-Content-Type-Options: nosniff\r\n{allow}{policy}Connection: close\r\n\r\n",
         body.len()
     )

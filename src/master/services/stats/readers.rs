@@ -6,6 +6,7 @@ use super::hosts::Hosts;
 use super::reader::{HeadOnly, Reader, State};
 use super::view::View;
 use crate::log;
+use crate::log::throttle::Throttle;
 use crate::master::action::{Action, Ticket};
 use crate::net::listener::{StatsListener, is_shortage};
 use crate::report::Document;
@@ -35,6 +36,7 @@ pub struct Readers {
     next_ticket: u64,
     /// Until then nobody is accepted.
     short_until: Option<u64>,
+    complaints: Throttle,
 }
 
 impl Readers {
@@ -50,6 +52,7 @@ impl Readers {
             connected: BTreeMap::new(),
             next_ticket: FIRST_TICKET,
             short_until: None,
+            complaints: Throttle::default(),
         })
     }
 
@@ -140,7 +143,7 @@ impl Readers {
             return;
         }
         let rank = |state: &State| match state {
-            State::Closing | State::Done => 0,
+            State::Closing(_) | State::Done => 0,
             State::Asking(_) | State::Sending(_) => 1,
             State::Waiting(_) => 2,
         };
@@ -151,7 +154,9 @@ impl Readers {
     }
 
     fn begin_shortage(&mut self, now: u64) {
-        log::say("the stats server accepts nobody for 0.1 s: no descriptor or no memory is left");
+        if self.complaints.count(1, now).is_some() {
+            log::say("the stats server accepts nobody for a moment: no descriptor or no memory is left");
+        }
         self.short_until = Some(now + SHORTAGE_US);
         self.watch_listeners(0);
     }
@@ -180,7 +185,7 @@ impl Readers {
                 None
             }
             State::Asking(_) => self.read_request(ticket, now, view),
-            State::Closing => {
+            State::Closing(_) => {
                 reader.drain();
                 None
             }
@@ -226,7 +231,7 @@ impl Readers {
             reader.state = State::Done;
         }
         let flags = match reader.state {
-            State::Asking(_) | State::Closing => epoll::READ,
+            State::Asking(_) | State::Closing(_) => epoll::READ,
             State::Sending(_) => epoll::WRITE,
             State::Waiting(_) => 0,
             State::Done => {
@@ -237,5 +242,131 @@ impl Readers {
         if self.epoll.modify(&reader.socket, flags, ticket).is_err() {
             self.connected.remove(&ticket);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemoryReport;
+    use super::*;
+    use crate::config::Settings;
+    use crate::master::server::{Server, tests::serving};
+    use crate::supervise::Children;
+    use std::cell::RefCell;
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+
+    struct Fixture {
+        readers: Readers,
+        server: Server,
+        address: std::net::SocketAddr,
+    }
+
+    impl Fixture {
+        fn new(http: bool) -> Fixture {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let address = listener.local_addr().unwrap();
+            let name = address.to_string();
+            let listener = StatsListener {
+                fd: listener.into(),
+                http,
+                metrics: false,
+                is_unix: false,
+                host: String::new(),
+                name,
+            };
+            Fixture {
+                readers: Readers::new(vec![listener]).unwrap(),
+                server: serving(Settings::default()),
+                address,
+            }
+        }
+
+        fn turn(&mut self, now: u64) -> Vec<Action> {
+            let (memory, history, children) = (RefCell::default(), RefCell::default(), Children::default());
+            let memory: &RefCell<MemoryReport> = &memory;
+            self.readers.turn(now, &View::new(&self.server, &children, memory, &history))
+        }
+
+        fn connect(&self, sent: &[u8]) -> TcpStream {
+            let mut client = TcpStream::connect(self.address).unwrap();
+            client.write_all(sent).unwrap();
+            client
+        }
+    }
+
+    fn read(client: &mut TcpStream) -> String {
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_time_is_up() {
+        let mut fixture = Fixture::new(true);
+        let mut client = fixture.connect(b"GET / HT");
+        fixture.turn(1);
+        assert_eq!((fixture.readers.connected.len(), fixture.readers.deadline()), (1, Some(5_000_001)));
+        fixture.turn(5_000_001);
+        assert_eq!((fixture.readers.connected.len(), fixture.readers.deadline()), (0, None));
+        assert_eq!(read(&mut client), "");
+    }
+
+    #[test]
+    fn the_one_that_has_been_there_for_longest_makes_room() {
+        let mut fixture = Fixture::new(true);
+        let clients: Vec<TcpStream> = (0..MAX_READERS).map(|_| fixture.connect(b"GET")).collect();
+        for _ in 0..3 {
+            fixture.turn(1);
+        }
+        assert_eq!(fixture.readers.connected.len(), MAX_READERS);
+        let mut late = fixture.connect(b"GET /stats HTTP/1.0\r\n\r\n");
+        fixture.turn(2);
+        assert_eq!(fixture.readers.connected.len(), MAX_READERS);
+        assert!(read(&mut late).starts_with("HTTP/1.1 200 OK\r\n"));
+        let mut first = &clients[0];
+        // Reset or closed: it is out.
+        assert!(matches!(first.read(&mut [0]), Ok(0) | Err(_)));
+    }
+
+    #[test]
+    fn an_answer_may_come_later() {
+        let mut fixture = Fixture::new(true);
+        let mut client = fixture.connect(b"");
+        fixture.turn(1);
+        let ticket = *fixture.readers.connected.keys().next().unwrap();
+        fixture.readers.connected.get_mut(&ticket).unwrap().wait(false, 1);
+        fixture.readers.complete(Ticket(ticket + 1), &Document::json("wrong"), 2);
+        fixture.readers.complete(Ticket(ticket), &Document::json("{}"), 2);
+        assert!(read(&mut client).ends_with("\r\n\r\n{}"));
+        // It is answered once.
+        fixture.readers.complete(Ticket(ticket), &Document::json("[]"), 2);
+        drop(client);
+        fixture.turn(3);
+        assert!(fixture.readers.connected.is_empty());
+    }
+
+    #[test]
+    fn what_comes_behind_a_request_is_read_for_a_while() {
+        let mut fixture = Fixture::new(false);
+        let mut client = fixture.connect(b"GET / HTTP/1.0\r\n\r\n");
+        fixture.turn(1);
+        assert!(read(&mut client).starts_with('{'));
+        assert_eq!(fixture.readers.connected.len(), 1);
+        client.shutdown(Shutdown::Write).unwrap();
+        for _ in 0..2 {
+            fixture.turn(2);
+        }
+        assert!(fixture.readers.connected.is_empty());
+    }
+
+    #[test]
+    fn those_who_read_at_the_same_time_share_the_document() {
+        let mut fixture = Fixture::new(false);
+        let clients: Vec<TcpStream> = (0..3).map(|_| fixture.connect(b"")).collect();
+        fixture.turn(1);
+        let texts: Vec<String> = clients.into_iter().map(|mut client| read(&mut client)).collect();
+        assert!(texts[0].len() > 500 && texts.iter().all(|text| *text == texts[0]));
     }
 }
