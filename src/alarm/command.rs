@@ -15,6 +15,7 @@ pub fn run(command: &str, delivery: &Delivery) -> i32 {
         Ok(input) => input,
         Err(error) => return cannot(delivery, &reason(error)),
     };
+    io::close_on_exec_from(3);
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::from(input));
     for name in SERVICE_MANAGER {

@@ -1,6 +1,7 @@
 //! `url:`: the event as JSON, posted to whoever collects them.
 
 use super::Delivery;
+use crate::base::reason::reason;
 use crate::log;
 use crate::process::exit::{EXIT_BROKEN, EXIT_DONE};
 use crate::sys::clock;
@@ -66,7 +67,7 @@ fn post(agent: &Agent, url: &str, json: &str) -> Result<(), Failure> {
     let sent = agent.post(url).content_type("application/json").send(json);
     let status = match sent {
         Ok(answer) => answer.status().as_u16(),
-        Err(error) => return Err(Failure { is_final: is_final(&error), why: error.to_string() }),
+        Err(error) => return Err(Failure { is_final: is_final(&error), why: words(error) }),
     };
     match status {
         200..300 => Ok(()),
@@ -75,8 +76,20 @@ fn post(agent: &Agent, url: &str, json: &str) -> Result<(), Failure> {
     }
 }
 
+/// Trying again changes neither the address nor the certificate.
 fn is_final(error: &ureq::Error) -> bool {
-    matches!(error, ureq::Error::BadUri(_) | ureq::Error::Http(_))
+    match error {
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::Rustls(_) => true,
+        ureq::Error::Io(error) => error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()),
+        _ => false,
+    }
+}
+
+fn words(error: ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => reason(error),
+        error => error.to_string(),
+    }
 }
 
 /// A URL may have secrets in its path.

@@ -248,6 +248,19 @@ pub fn memory_file(content: &[u8]) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// Closes every descriptor from this number on when the process becomes another program.
+pub fn close_on_exec_from(first: u32) {
+    // SAFETY: no pointers, and nothing is closed now.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Was this descriptor handed over by whoever started the program? Those that are opened here close on exec.
+pub fn is_inherited(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
 /// Closes every descriptor from this number on, in a process that never comes to the end of their owners.
 pub fn close_from(first: u32) {
     // SAFETY: no pointers; no code of this process uses one of these numbers again.

@@ -26,6 +26,8 @@ ORDINARY = (
     r"SIGTERM: stopping; requests in flight have [\d.]+ s \(worker-reload-mercy\)",
     r"worker \d+ \(pid \d+\) has left after \d+ requests",
     r"status: ",
+    # Whatever a test sends at once.
+    r"\*\*\* listen queue of socket \".*\" \(fd: \d+\) full !!! \(\d+/\d+\) \*\*\*",
 )
 
 

@@ -93,7 +93,7 @@ impl Descriptors {
 
 /// It was inherited, and nothing in the master closes it.
 fn handed_over(descriptor: i32) -> Option<BorrowedFd<'static>> {
-    io::numbered(descriptor).filter(|_| descriptor > 2)
+    io::numbered(descriptor).filter(|&fd| descriptor > 2 && io::is_inherited(fd))
 }
 
 fn why(error: &Error) -> String {

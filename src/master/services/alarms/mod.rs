@@ -214,3 +214,64 @@ fn cut(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
     &text[..end.unwrap_or(0)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Alarm, AlarmEvent};
+    use crate::master::server::tests::serving;
+
+    /// A server with an alarm `a` that is raised for full backlogs.
+    fn alarmed() -> (Server, Alarms) {
+        let mut settings = Settings::default();
+        let action = AlarmAction::Command("true".to_owned());
+        settings.alarms.list.push(Alarm { name: "a".to_owned(), action });
+        settings.alarms.subscriptions.push(("a".to_owned(), AlarmEvent::Backlog));
+        settings.alarms.message_size = 5;
+        let alarms = Alarms::new(&settings, 0).unwrap();
+        (serving(settings), alarms)
+    }
+
+    fn messages(alarms: &Alarms) -> Vec<&str> {
+        alarms.waiting.iter().map(|delivery| delivery.message.as_str()).collect()
+    }
+
+    #[test]
+    fn who_has_subscribed_hears_of_it_once_and_not_at_length() {
+        let (server, mut alarms) = alarmed();
+        for message in ["full äöü", "full äöü", "other", "full äöü"] {
+            alarms.raise(&Incident::of(AlarmEvent::Backlog, message), &server);
+        }
+        alarms.raise(&Incident::of(AlarmEvent::Harakiri, "late"), &server);
+        alarms.raise(
+            &Incident::named("metric", vec!["a".into(), "nobody".into(), "a".into()], "high"),
+            &server,
+        );
+        assert_eq!(messages(&alarms), ["full ", "other", "full ", "high"]);
+    }
+
+    #[test]
+    fn few_run_some_wait_and_the_others_are_dropped() {
+        let (server, mut alarms) = alarmed();
+        let mut children = Children::default();
+        let report = |number: usize| server.report(Incident::of(AlarmEvent::Backlog, number.to_string()));
+        (0..100).for_each(report);
+        assert_eq!(alarms.deadline(7, &server), Some(7));
+        let started = alarms.tick(1, &server, &mut children);
+        assert_eq!((started.len(), alarms.waiting.len()), (MAX_RUNNING, MAX_WAITING - MAX_RUNNING));
+        for action in started {
+            let Action::Deliver(delivery) = action else { panic!("{action:?}") };
+            children.expect(Child::new(Role::Alarm, delivery.number, 0, 1));
+        }
+        assert_eq!(alarms.tick(2, &server, &mut children), []);
+        assert_eq!(alarms.deadline(7, &server), None);
+        let ended = children.of(Role::Alarm).next().unwrap().clone();
+        alarms.on_ended(&ended, Ended::Exited(0));
+        assert_eq!(alarms.tick(3, &server, &mut children).len(), 1);
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!([cut("äöü", 3), cut("äöü", 0), cut("äöü", 9)], ["ä", "", "äöü"]);
+    }
+}
