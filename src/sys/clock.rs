@@ -40,6 +40,11 @@ impl CpuClock {
     }
 }
 
+/// Microseconds since 1970.
+pub fn wall_us() -> u64 {
+    micros(read(libc::CLOCK_REALTIME))
+}
+
 /// Seconds since the epoch, for people. As exact as the kernel's tick, which is enough for a date.
 pub fn wall_secs() -> i64 {
     read(libc::CLOCK_REALTIME_COARSE).tv_sec
