@@ -2,6 +2,7 @@
 
 use super::StatsSocket;
 use super::metrics::DEFAULT_BUCKETS;
+use super::uwsgi_metrics::MetricTable;
 use std::path::PathBuf;
 
 /// A reload compares this with the new reading and puts it back whole (reload.rs).
@@ -31,6 +32,7 @@ pub struct Instance {
     /// Go to the background and write the log to this file.
     pub daemonize: Option<PathBuf>,
     pub pidfiles: PidFiles,
+    pub metrics: MetricTable,
     pub stats: Vec<StatsSocket>,
     /// All of them speak HTTP.
     pub stats_http: bool,
@@ -62,6 +64,7 @@ impl Default for Instance {
             log_truncate: false,
             daemonize: None,
             pidfiles: PidFiles::default(),
+            metrics: MetricTable::default(),
             stats: Vec::new(),
             stats_http: false,
             metrics_buckets: DEFAULT_BUCKETS.to_vec(),

@@ -20,6 +20,7 @@ pub struct StatsSocket {
 pub struct Stats {
     pub minified: bool,
     pub no_cores: bool,
+    pub no_metrics: bool,
     /// The metrics show each worker, too.
     pub metrics_per_worker: bool,
     /// Bytes of memory that a worker has for itself or shares are looked up, too.

@@ -62,6 +62,7 @@ impl Server {
 pub mod tests {
     use super::*;
     use crate::log::buffers::LogBuffers;
+    use crate::master::metrics;
     use crate::master::workers::scaling;
     use crate::shm::scoreboard::{Assignment, Stage};
     use crate::supervise::{Children, Role};
@@ -76,6 +77,7 @@ pub mod tests {
         let news = Arc::new(news);
         let setup = Setup {
             scoreboard: Scoreboard::new(slots, 1).unwrap(),
+            metrics: metrics::values(&settings).unwrap(),
             log_buffers: LogBuffers::new(slots).unwrap(),
             listeners: Arc::default(),
             accepting: Accepting::PrivateEpoll,

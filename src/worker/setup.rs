@@ -5,6 +5,7 @@ use super::handoff::mailbox::Mailbox;
 use crate::config::Settings;
 use crate::log::buffers::LogBuffers;
 use crate::net::listener::Bound;
+use crate::shm::metrics::Metrics;
 use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::process;
 use std::os::fd::OwnedFd;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub struct Setup {
     pub settings: Arc<Settings>,
     pub scoreboard: Scoreboard,
+    pub metrics: Metrics,
     pub log_buffers: LogBuffers,
     pub listeners: Arc<Vec<Bound>>,
     pub accepting: Accepting,

@@ -21,6 +21,7 @@ use crate::net::client::Client;
 use crate::net::listener::Bound;
 use crate::policy::admission::{SHORT_US, YOUNG_US};
 use crate::policy::placement::{Load, Place};
+use crate::shm::metrics::Metrics;
 use crate::shm::scoreboard::{Command, ENCRYPTED, RestartRequest, Scoreboard, Stage};
 use crate::sys::epoll::{self, Events};
 use crate::sys::threads::ThreadProbe;
@@ -70,6 +71,7 @@ impl Server {
         let setup = Setup {
             settings: Arc::new(settings),
             scoreboard: Scoreboard::new(2, THREADS).unwrap(),
+            metrics: Metrics::new(Vec::new()).unwrap(),
             log_buffers: LogBuffers::new(2).unwrap(),
             listeners: Arc::new(listeners),
             accepting,

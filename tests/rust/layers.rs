@@ -89,7 +89,7 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
     (
         "master",
         &[
-            &["action", "incident", "workers/zygote/protocol"],
+            &["action", "incident", "metrics", "workers/zygote/protocol"],
             &["accounts"],
             &["server"],
             &["configuration", "service", "sources", "workers/commands", "workers/scaling"],

@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod logging;
 mod logic;
+mod metrics;
 mod parts;
 mod planned;
 mod processes;
@@ -41,6 +42,7 @@ const TABLES: &[&Table] = &[
     &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
+    &metrics::TABLE,
     &alarms::TABLE,
     &stats::TABLE,
     &tracing::TABLE,

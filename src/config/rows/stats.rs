@@ -40,12 +40,13 @@ pub const TABLE: Table = Table {
             "the stats server does not show the single cores",
         )
         .default("false"),
-        Row::accepted(
+        Row::works(
             "stats-no-metrics",
             Flag,
+            |d, v, _| put(&mut d.settings.stats.no_metrics, flag(v)),
             "the stats server does not show metrics",
-            "its JSON has none",
-        ),
+        )
+        .default("false"),
         Row::works(
             "stats-host",
             Required,

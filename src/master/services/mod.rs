@@ -5,6 +5,7 @@ mod closing;
 mod files;
 mod memory;
 mod messages;
+mod metrics;
 mod stats;
 
 use super::action::Action;
@@ -14,12 +15,14 @@ use super::workers::harakiri::Harakiri;
 use super::workers::stack_dump::StackDumps;
 use crate::config::Settings;
 use crate::net::listener::StatsListener;
+use crate::shm::metrics::Metrics as Values;
 use crate::supervise::Children;
 use crate::sys::epoll::Epoll;
 use alarms::Alarms;
 use files::Files;
 use memory::Memory;
 use messages::Messages;
+use metrics::Metrics;
 use stats::Stats;
 use std::io::Result;
 use std::os::fd::{OwnedFd, RawFd};
@@ -28,6 +31,7 @@ pub struct Services {
     pub dumps: StackDumps,
     pub messages: Messages,
     pub stats: Stats,
+    metrics: Metrics,
     pub alarms: Alarms,
     memory: Memory,
     files: Files,
@@ -39,12 +43,14 @@ impl Services {
         settings: &Settings,
         dump_pipe: OwnedFd,
         stats: Vec<StatsListener>,
+        values: Values,
         now: u64,
     ) -> Result<Services> {
         Ok(Services {
             dumps: StackDumps::new(dump_pipe),
             messages: Messages::default(),
             stats: Stats::new(stats)?,
+            metrics: Metrics::new(settings, values, now)?,
             alarms: Alarms::new(settings, now)?,
             memory: Memory::starting(now),
             files: Files::new(settings, now),
@@ -53,17 +59,27 @@ impl Services {
     }
 
     /// In the order in which they run.
-    fn all(&self) -> [&dyn Service; 7] {
-        [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages, &self.stats, &self.alarms]
+    fn all(&self) -> [&dyn Service; 8] {
+        [
+            &self.dumps,
+            &self.memory,
+            &self.files,
+            &self.harakiri,
+            &self.messages,
+            &self.metrics,
+            &self.stats,
+            &self.alarms,
+        ]
     }
 
-    fn all_mut(&mut self) -> [&mut dyn Service; 7] {
+    fn all_mut(&mut self) -> [&mut dyn Service; 8] {
         [
             &mut self.dumps,
             &mut self.memory,
             &mut self.files,
             &mut self.harakiri,
             &mut self.messages,
+            &mut self.metrics,
             &mut self.stats,
             &mut self.alarms,
         ]

@@ -6,6 +6,7 @@ use crate::log::buffers::LogBuffers;
 use crate::master::action::SIGNALS;
 use crate::master::configuration::Configuration;
 use crate::master::incident::Incidents;
+use crate::master::metrics;
 use crate::master::run::Master;
 use crate::master::server::{Phase, Server};
 use crate::master::services::Services;
@@ -57,6 +58,7 @@ pub fn master<R: Application>(
     let slots = scaling::slots(&settings);
     let scoreboard = Scoreboard::with_listeners(slots, settings.instance.threads as usize, bound.len())?;
     let log_buffers = LogBuffers::new(slots + LOG_SLOTS)?;
+    let metrics = metrics::values(&settings)?;
     let pipes = Pipes::new()?;
     process::adopt_orphans()?;
     signal::note_all(&SIGNALS, pipes.news.as_fd())?;
@@ -68,11 +70,12 @@ pub fn master<R: Application>(
     listeners::register(bound.iter().map(|bound| (bound.fd.as_fd(), bound.inherited)))?;
     let now = clock::monotonic_us();
     let sources = Sources::new(pipes.wake, pipes.alive)?;
-    let services = Services::new(&settings, pipes.dump_reading, stats, now)?;
+    let services = Services::new(&settings, pipes.dump_reading, stats, metrics.clone(), now)?;
     services.watch(&sources.epoll)?;
     let setup = Setup {
         settings,
         scoreboard,
+        metrics,
         log_buffers,
         listeners: Arc::new(bound),
         accepting,

@@ -62,8 +62,7 @@ impl<'a> View<'a> {
 
     /// uWSGI's document.
     pub fn json(&self) -> Document {
-        let stats = &self.server.settings().stats;
-        let shown = json::Shown { minified: stats.minified, cores: !stats.no_cores };
+        let shown = status::shown(self.server.settings());
         self.json.get_or_init(|| Document::json(json::render(self.status(), shown))).clone()
     }
 }
