@@ -98,7 +98,7 @@ fn sentence(
         || ("a request that has just ended".to_owned(), 0.0),
         |current| {
             let age = now.saturating_sub(current.started_us) as f32 / 1e6;
-            (format!("{} {}", current.method, current.target), age)
+            (current.to_string(), age)
         },
     );
     format!(

@@ -140,10 +140,7 @@ fn name_cores(scoreboard: Scoreboard, slot: usize, text: &str) -> String {
         out.push_str(line);
         if let Some(core) = core_of(scoreboard, slot, line) {
             let runs = scoreboard.core(slot, core).current_request();
-            let what = runs.map_or_else(
-                || "idle".to_owned(),
-                |current| format!("{} {}", current.method, current.target),
-            );
+            let what = runs.map_or_else(|| "idle".to_owned(), |current| current.to_string());
             out.push_str(&format!(" [core {core}: {what}]"));
         }
         out.push('\n');
@@ -231,5 +228,7 @@ mod tests {
         assert_eq!(named, text.replace("first):", "first): [core 0: idle]"));
         core.begin(8, 0, 0, b"GET", b"/a");
         assert!(name_cores(server.scoreboard(), 1, text).contains("first): [core 0: GET /a]\n"));
+        core.set_ids(b"4f1c", b"");
+        assert!(name_cores(server.scoreboard(), 1, text).contains("first): [core 0: GET /a id 4f1c]\n"));
     }
 }
