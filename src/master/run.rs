@@ -178,6 +178,8 @@ impl<'h, R: Application> Master<'h, R> {
             Action::LogStatus => log::say(&text::render(&status::of(&self.server, &self.children))),
             Action::DumpStacks(dump) => self.services.dumps.ask(dump),
             Action::DumpAllStacks(cause) => self.services.dumps.ask_all(&cause, &self.children),
+            Action::ReadStacks(reader, worker) => self.services.read_stacks(reader, worker, &self.children),
+            Action::GiveStacks(reader, stacks) => self.services.give_stacks(reader, &stacks),
             Action::Recycle(slot, why) => self.recycler.mark(slot, why),
             Action::Answer(ticket, document) => {
                 self.services.stats.answer(ticket, &document);

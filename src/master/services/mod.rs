@@ -6,14 +6,18 @@ mod memory;
 mod messages;
 mod stats;
 
-use super::action::Action;
+use super::action::{Action, Reader};
 use super::server::Server;
 use super::service::Service;
 use super::workers::harakiri::Harakiri;
+use super::workers::slow_stacks::SlowStacks;
 use super::workers::stack_dump::StackDumps;
 use crate::config::Settings;
 use crate::net::listener::StatsListener;
-use crate::supervise::Children;
+use crate::report::stacks::WorkerStacks;
+use crate::report::{Document, stacks};
+use crate::supervise::{Child, Children, Role};
+use crate::sys::clock;
 use crate::sys::epoll::Epoll;
 use files::Files;
 use memory::Memory;
@@ -29,6 +33,7 @@ pub struct Services {
     memory: Memory,
     files: Files,
     harakiri: Harakiri,
+    slow_stacks: SlowStacks,
 }
 
 impl Services {
@@ -45,20 +50,30 @@ impl Services {
             memory: Memory::starting(now),
             files: Files::new(settings, now),
             harakiri: Harakiri::starting(now),
+            slow_stacks: SlowStacks::starting(now),
         })
     }
 
     /// In the order in which they run.
-    fn all(&self) -> [&dyn Service; 6] {
-        [&self.dumps, &self.memory, &self.files, &self.harakiri, &self.messages, &self.stats]
+    fn all(&self) -> [&dyn Service; 7] {
+        [
+            &self.dumps,
+            &self.memory,
+            &self.files,
+            &self.harakiri,
+            &self.slow_stacks,
+            &self.messages,
+            &self.stats,
+        ]
     }
 
-    fn all_mut(&mut self) -> [&mut dyn Service; 6] {
+    fn all_mut(&mut self) -> [&mut dyn Service; 7] {
         [
             &mut self.dumps,
             &mut self.memory,
             &mut self.files,
             &mut self.harakiri,
+            &mut self.slow_stacks,
             &mut self.messages,
             &mut self.stats,
         ]
@@ -79,6 +94,28 @@ impl Services {
 
     pub fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
         self.all_mut().into_iter().flat_map(|service| service.tick(now, server, children)).collect()
+    }
+
+    /// Takes the stacks of one worker, or of all that serve.
+    pub fn read_stacks(&mut self, reader: Reader, worker: Option<u32>, children: &Children) {
+        let is_wanted = |child: &&Child| child.was_ready && worker.is_none_or(|id| id == child.id);
+        let slots = children.of(Role::Worker).filter(is_wanted).map(|child| child.slot).collect();
+        let is_added = self.dumps.readers.add(reader, slots, clock::monotonic_us());
+        if let Reader::Document(ticket) = reader
+            && !is_added
+        {
+            self.stats.answer(ticket, &Document::refusal(503, "too many wait for stacks already"));
+        }
+    }
+
+    pub fn give_stacks(&mut self, reader: Reader, stacks: &[WorkerStacks]) {
+        match reader {
+            Reader::Document(ticket) => {
+                let document = Document::json(stacks::json(stacks, clock::monotonic_us()));
+                self.stats.answer(ticket, &document);
+            }
+            Reader::Tracebacker(_) => {}
+        }
     }
 
     pub fn deadline(&self, now: u64, server: &Server) -> Option<u64> {

@@ -91,7 +91,9 @@ fn no_row_invents_an_option() {
         "metrics-socket",
         "stats-host",
     ];
-    assert_eq!(own, [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http].concat());
+    let logging = ["log-slow-stack"];
+    let others = ["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"];
+    assert_eq!(own, [&others[..], &http, &logging].concat());
 }
 
 #[test]
