@@ -15,7 +15,7 @@ use super::workers::recycle::Recycler;
 use super::workers::spawn::Spawner;
 use super::workers::zygote::links::Zygotes;
 use super::workers::zygote::protocol::Notice;
-use super::workers::{commands, scaling};
+use super::workers::{commands, crash, scaling};
 use crate::config::Settings;
 use crate::log;
 use crate::report::text;
@@ -358,10 +358,11 @@ impl<'h, R: Application> Master<'h, R> {
         let now = clock::monotonic_us();
         let is_stopping = self.server.phase == Phase::Stopping;
         self.services.dumps.forget(child.slot);
+        let record = crash::record(&self.server, child, ended, now);
         let served = generation::vacate(&self.server, child, ended);
         self.services.messages.empty_mailbox(child.slot, &self.server);
         if let Some(message) = exit::message(child, ended, Circumstances { served, is_stopping }) {
-            log::say(&message);
+            log::say(&(message + &record));
         }
         self.recycler.forget(child.slot, now);
         match is_stopping {

@@ -1,6 +1,7 @@
 //! The worker processes of a server, and the zygotes that they are forks of.
 
 pub mod commands;
+pub mod crash;
 pub mod generation;
 pub mod harakiri;
 pub mod recycle;

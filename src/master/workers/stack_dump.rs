@@ -209,7 +209,7 @@ impl Service for StackDumps {
 }
 
 /// faulthandler names threads by number; says which of them is which core, and what it runs.
-fn name_cores(scoreboard: Scoreboard, slot: usize, text: &str) -> String {
+pub fn name_cores(scoreboard: Scoreboard, slot: usize, text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     for line in text.lines() {
         out.push_str(line);

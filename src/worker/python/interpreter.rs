@@ -247,6 +247,12 @@ impl Runtime for Interpreter {
         }
     }
 
+    fn reports_faults(&self) -> bool {
+        let enabled =
+            |py: Python<'_>| py.import("faulthandler")?.call_method0("is_enabled")?.extract::<bool>();
+        Python::attach(|py| enabled(py).unwrap_or(false))
+    }
+
     fn wait(&self, epoll: &Epoll, events: &mut Events, timeout: Option<Duration>) -> Result<()> {
         Python::attach(|py| py.detach(|| epoll.wait(events, timeout)))
     }
