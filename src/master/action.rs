@@ -5,6 +5,7 @@ use crate::report::Document;
 use crate::report::stacks::WorkerStacks;
 use crate::sys::signal;
 use std::rc::Rc;
+use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -24,6 +25,8 @@ pub enum Action {
     ReadStacks(Reader, Option<u32>),
     /// What a reader has asked for.
     GiveStacks(Reader, Rc<Vec<WorkerStacks>>),
+    /// Take a profile for a reader of the stats server.
+    Profile(Ticket, ProfileRequest),
     /// Replace the worker in this slot when a successor is ready.
     Recycle(usize, Why),
     /// Give a reader of the stats server the document that it waits for.
@@ -33,6 +36,16 @@ pub enum Action {
 /// Names a reader of the stats server that waits for its document: no two readers ever have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(pub u64);
+
+/// How a profile is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfileRequest {
+    pub time: Duration,
+    /// Samples a second.
+    pub hz: u64,
+    /// `None`: all workers.
+    pub worker: Option<u32>,
+}
 
 /// A stack dump of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -180,6 +180,9 @@ impl<'h, R: Application> Master<'h, R> {
             Action::DumpAllStacks(cause) => self.services.dumps.ask_all(&cause, &self.children),
             Action::ReadStacks(reader, worker) => self.services.read_stacks(reader, worker, &self.children),
             Action::GiveStacks(reader, stacks) => self.services.give_stacks(reader, &stacks),
+            Action::Profile(ticket, request) => {
+                self.services.profile(ticket, request, &self.server, &self.children);
+            }
             Action::Recycle(slot, why) => self.recycler.mark(slot, why),
             Action::Answer(ticket, document) => {
                 self.services.stats.answer(ticket, &document);

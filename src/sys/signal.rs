@@ -30,6 +30,11 @@ pub fn interrupt() -> i32 {
     libc::SIGRTMIN() + 4
 }
 
+/// Asks a worker for a profile.
+pub fn profile() -> i32 {
+    libc::SIGRTMIN() + 6
+}
+
 /// The kernel's signal to a worker that the master is dead (PR_SET_PDEATHSIG).
 pub fn orphaned() -> i32 {
     libc::SIGRTMIN() + 5

@@ -21,6 +21,9 @@ pub enum Page {
 const PAGE: u64 = 16 << 20;
 const PAGES: u64 = 2;
 
+/// Bytes of a profile at most.
+pub const MAX_PROFILE: usize = 1 << 20;
+
 #[derive(Debug)]
 pub struct Spool(File);
 

@@ -4,9 +4,10 @@ mod closing;
 mod files;
 mod memory;
 mod messages;
+mod profile;
 mod stats;
 
-use super::action::{Action, Reader};
+use super::action::{Action, ProfileRequest, Reader, Ticket};
 use super::server::Server;
 use super::service::Service;
 use super::workers::harakiri::Harakiri;
@@ -22,6 +23,7 @@ use crate::sys::epoll::Epoll;
 use files::Files;
 use memory::Memory;
 use messages::Messages;
+use profile::Profiles;
 use stats::Stats;
 use std::io::Result;
 use std::os::fd::{OwnedFd, RawFd};
@@ -34,6 +36,7 @@ pub struct Services {
     files: Files,
     harakiri: Harakiri,
     slow_stacks: SlowStacks,
+    profiles: Profiles,
 }
 
 impl Services {
@@ -51,29 +54,32 @@ impl Services {
             files: Files::new(settings, now),
             harakiri: Harakiri::starting(now),
             slow_stacks: SlowStacks::starting(now),
+            profiles: Profiles::default(),
         })
     }
 
     /// In the order in which they run.
-    fn all(&self) -> [&dyn Service; 7] {
+    fn all(&self) -> [&dyn Service; 8] {
         [
             &self.dumps,
             &self.memory,
             &self.files,
             &self.harakiri,
             &self.slow_stacks,
+            &self.profiles,
             &self.messages,
             &self.stats,
         ]
     }
 
-    fn all_mut(&mut self) -> [&mut dyn Service; 7] {
+    fn all_mut(&mut self) -> [&mut dyn Service; 8] {
         [
             &mut self.dumps,
             &mut self.memory,
             &mut self.files,
             &mut self.harakiri,
             &mut self.slow_stacks,
+            &mut self.profiles,
             &mut self.messages,
             &mut self.stats,
         ]
@@ -105,6 +111,13 @@ impl Services {
             && !is_added
         {
             self.stats.answer(ticket, &Document::refusal(503, "too many wait for stacks already"));
+        }
+    }
+
+    pub fn profile(&mut self, ticket: Ticket, request: ProfileRequest, server: &Server, children: &Children) {
+        if !self.profiles.begin((ticket, request), server, children, clock::monotonic_us()) {
+            let text = "a profile is being taken already; one at a time";
+            self.stats.answer(ticket, &Document::refusal(409, text));
         }
     }
 

@@ -6,6 +6,7 @@ use super::dynamic::Dynamic;
 use super::exceptions::traceback;
 use super::ffi::PythonForkHooks;
 use super::imports;
+use super::profile;
 use super::run::{flush_streams, run_core};
 use super::timeout;
 use crate::base::reason::reason;
@@ -172,6 +173,9 @@ impl Application for Interpreter {
                 && let Err(error) = timeout::arm(py, shared)
             {
                 log::say(&format!("harakiri-graceful-timeout cannot be used\n{}", traceback(py, &error)));
+            }
+            if let Err(error) = profile::arm(py, shared) {
+                log::say(&format!("no profile can be taken\n{}", traceback(py, &error)));
             }
             py.detach(|| {
                 std::thread::scope(|scope| {
