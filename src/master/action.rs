@@ -60,8 +60,8 @@ pub struct Dump {
 pub enum Reader {
     /// A reader of the stats server: the document `/stacks`.
     Document(Ticket),
-    /// A client of `py-tracebacker`, by its number.
-    Tracebacker(u64),
+    /// A reader of `py-tracebacker`: the lines that uWSGI writes.
+    Tracebacker(Ticket),
 }
 
 /// What becomes of a dump.

@@ -169,12 +169,12 @@ fn quoted(text: &str) -> String {
 }
 
 /// The lines that uWSGI's `py-tracebacker` writes for each frame, the outermost call first.
-pub fn tracebacker(worker: &WorkerStacks) -> String {
+pub fn tracebacker(workers: &[WorkerStacks]) -> String {
     let mut out = "*** uWSGI Python tracebacker output ***\n\n".to_owned();
-    if !worker.answered {
-        out.push_str("(the worker did not answer in time; it may be stuck in the kernel)\n\n");
+    if !workers.iter().any(|worker| worker.answered) {
+        out.push_str("(the worker does not answer: it is not ready, stopped, or stuck in the kernel)\n\n");
     }
-    for thread in &worker.threads {
+    for thread in workers.iter().flat_map(|worker| &worker.threads) {
         let ident = format!("{:#x}", thread.ident);
         let name = thread.name.as_deref().unwrap_or(&ident);
         for Frame { file, line, function } in thread.frames.iter().rev() {
@@ -262,6 +262,7 @@ mod tests {
         let worker = WorkerStacks { answered: true, threads: vec![thread], ..WorkerStacks::default() };
         let lines = "thread_id = 0x7f filename = a.py lineno = 1 function = f\n\
                      thread_id = 0x7f filename = b.py lineno = 2 function = g\n";
-        assert_eq!(tracebacker(&worker), format!("*** uWSGI Python tracebacker output ***\n\n{lines}\n"));
+        assert!(tracebacker(&[]).contains("does not answer"));
+        assert_eq!(tracebacker(&[worker]), format!("*** uWSGI Python tracebacker output ***\n\n{lines}\n"));
     }
 }

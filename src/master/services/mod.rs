@@ -127,7 +127,10 @@ impl Services {
                 let document = Document::json(stacks::json(stacks, clock::monotonic_us()));
                 self.stats.answer(ticket, &document);
             }
-            Reader::Tracebacker(_) => {}
+            Reader::Tracebacker(ticket) => {
+                let text = stacks::tracebacker(stacks);
+                self.stats.answer(ticket, &Document::new("text/plain", text));
+            }
         }
     }
 

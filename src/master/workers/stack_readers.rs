@@ -34,11 +34,6 @@ impl StackReaders {
         has_room
     }
 
-    /// A reader has gone away.
-    pub fn remove(&mut self, reader: Reader) {
-        self.waiting.retain(|waiting| waiting.reader != reader);
-    }
-
     pub fn are_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -123,8 +118,6 @@ mod tests {
         readers.add(Reader::Document(Ticket(1)), vec![0], 0);
         readers.forget(0);
         assert_eq!(readers_of(&readers.take_complete(1)), [(Reader::Document(Ticket(1)), vec![])]);
-        readers.add(Reader::Document(Ticket(2)), vec![0], 0);
-        readers.remove(Reader::Document(Ticket(2)));
         assert!(!readers.are_waiting());
     }
 
