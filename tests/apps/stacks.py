@@ -11,10 +11,13 @@ import django
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
+from django.template import Context, Template
 from django.urls import path
 
-settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="tests", USE_TZ=True)
+ENGINE = {"BACKEND": "django.template.backends.django.DjangoTemplates"}
+settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="tests", USE_TZ=True, TEMPLATES=[ENGINE])
 django.setup()
+ROWS = Template("{% for row in rows %}<li>{{ row.name|upper }}: {{ row.value }}</li>{% endfor %}")
 
 
 def sleeps_deep_inside(seconds):
@@ -48,6 +51,13 @@ def compute(request, seconds):
         compute_a_lot(0.03)
         compute_little(0.01)
     return HttpResponse(str(os.getpid()))
+
+
+def page(request):
+    """Some 5 ms of work of the kind that a Django page is: a deep stack and many small calls."""
+    rows = [{"name": f"row {number}", "value": number} for number in range(300)]
+    text = ROWS.render(Context({"rows": rows}))
+    return HttpResponse(text)
 
 
 def holds_the_gil(request, seconds):
@@ -120,6 +130,7 @@ def enable(request):
 urlpatterns = [
     path("sleep/<str:seconds>", sleep),
     path("compute/<str:seconds>", compute),
+    path("page", page),
     path("gil/<str:seconds>", holds_the_gil),
     path("thread", thread),
     path("fork", fork),
