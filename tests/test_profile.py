@@ -63,7 +63,7 @@ def requests_on(server, path: str, clients: int = 1):
 
 
 def test_a_profile_has_the_functions_and_their_shares(boot):
-    server = boot("stacks", "--stats-http", processes=2, threads=2, stats="127.0.0.1:0")
+    server = boot("stacks", "--stats-http", processes=2, stats="127.0.0.1:0")
     address = address_of(server)
     assert server.request("/thread").text == "started"
     with requests_on(server, "/compute/0.4", clients=2):
@@ -73,7 +73,7 @@ def test_a_profile_has_the_functions_and_their_shares(boot):
     a_lot = count(stacks, "requests;", ";compute_a_lot (", ";computes (")
     little = count(stacks, "requests;", ";compute_little (", ";computes (")
     # Three quarters and one quarter of the time.
-    assert little > 10 and 2.0 < a_lot / little < 4.5, stacks
+    assert little > 10 and 1.8 < a_lot / little < 5, stacks
     # Nearly all samples of requests are there, and each ends in the frame where the time goes.
     assert a_lot + little > 0.8 * count(stacks, "requests;")
     # Threads that run no requests stand by themselves, by their names; the server's own frames are not shown.
@@ -91,20 +91,11 @@ def test_a_request_that_has_begun_long_ago_is_seen(boot, how):
     server = boot("stacks", "--stats-http", stats="127.0.0.1:0")
     with server.connect() as client:
         client.sendall(packet.packet(packet.variables(f"/{how}/3")))
-        until_running(server)
+        until(lambda: '"request": "GET ' in get(address_of(server), "/stacks").text, "the request to begin")
         stacks = stacks_in(get(address_of(server), "/profile?seconds=1&hz=50").text)
         assert packet.read_all(client).endswith(str(server.worker_pids()[0]).encode())
     function = {"sleep": "sleeps_deep_inside", "gil": "holds_the_gil", "compute": "computes"}[how]
     assert count(stacks, "requests;", f";{function} (") > 20, stacks
-
-
-def until_running(server) -> None:
-    until(lambda: any("core 0" in worker for worker in rows(server)), "the request to begin")
-
-
-def rows(server) -> list[str]:
-    server.workers()
-    return server.log.text.rpartition("status: ")[2].splitlines()
 
 
 def test_one_profile_at_a_time_and_bad_ones_are_refused(boot):
@@ -178,6 +169,7 @@ def test_the_command_writes_what_the_name_says(boot, tmp_path):
 
 def test_the_command_says_what_is_wrong(boot, tmp_path):
     server = boot("stacks", stats=tmp_path / "raw")
+    address_of(server)
     raw = run("profile", tmp_path / "raw", "--seconds", 1)
     assert raw.returncode == 1 and "stats-http = true" in raw.stderr, raw
     assert run("profile").returncode == 2

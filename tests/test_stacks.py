@@ -80,14 +80,20 @@ def functions(thread: dict) -> list[str]:
     return [frame["function"] for frame in thread["frames"]]
 
 
+def seen_in(server, function: str) -> list[dict]:
+    """The document, when a request has come to this function."""
+    workers = document(server)
+    busy = [thread for worker in workers for thread in worker["threads"] if thread["request"]]
+    return workers if any(functions(thread)[:1] == [function] for thread in busy) else []
+
+
 def test_every_worker_and_every_thread_is_shown(boot):
     server = boot("stacks", "--stats-http", processes=2, threads=2, stats="127.0.0.1:0")
     for _ in range(8):
         assert server.request("/thread").status == 200
     with server.connect() as client:
         client.sendall(packet.packet(packet.variables("/sleep/3")))
-        until(lambda: any("core" in row for row in rows(server)), "the request to begin")
-        workers = document(server)
+        workers = until(lambda: seen_in(server, "sleeps_deep_inside"), "the request to sleep")
         assert [(worker["id"], worker["answered"]) for worker in workers] == [(1, True), (2, True)]
         assert [worker["pid"] for worker in workers] == server.worker_pids()
         threads = [thread for worker in workers for thread in worker["threads"]]
@@ -104,17 +110,11 @@ def test_every_worker_and_every_thread_is_shown(boot):
     assert get(address_of(server), "/stacks?worker=3").status == 404
 
 
-def rows(server) -> list[str]:
-    server.workers()
-    return server.log.text.rpartition("status: ")[2].splitlines()
-
-
 def test_a_call_that_holds_the_gil_hides_nothing(boot):
     server = boot("stacks", "--stats-http", stats="127.0.0.1:0")
     with server.connect() as client:
         client.sendall(packet.packet(packet.variables("/gil/3")))
-        until(lambda: any("core 0" in row for row in rows(server)), "the request to begin")
-        ((worker),) = document(server)
+        (worker,) = until(lambda: seen_in(server, "holds_the_gil"), "the request to hold the GIL")
         (busy,) = [thread for thread in worker["threads"] if thread["request"]]
         assert functions(busy)[0] == "holds_the_gil"
 
@@ -153,11 +153,11 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_shows_the_stacks(boot, tmp_path):
-    server = boot("stacks", "--stats-http", processes=2, stats=["127.0.0.1:0", str(tmp_path / "http")])
+    server = boot("stacks", "--stats-http", processes=2, stats=["127.0.0.1:0", str(tmp_path / "http")], vacuum=True)
     server.gone.append(tmp_path / "http")
     with server.connect() as client:
         client.sendall(packet.packet(packet.variables("/sleep/4")))
-        until(lambda: any("core 0" in row for row in rows(server)), "the request to begin")
+        until(lambda: seen_in(server, "sleeps_deep_inside"), "the request to sleep")
         shown = run("stacks", "{}:{}".format(*address_of(server)))
         assert (shown.returncode, shown.stderr) == (0, "")
         assert re.search(r"^worker 1 \(pid \d+\)$", shown.stdout, re.M)
@@ -171,18 +171,21 @@ def test_the_command_shows_the_stacks(boot, tmp_path):
 
 def test_the_command_explains_a_raw_socket(boot, tmp_path):
     server = boot("stacks", stats=tmp_path / "raw")
+    address_of(server)
     raw = run("stacks", tmp_path / "raw")
     assert raw.returncode == 1 and "this is a raw stats socket" in raw.stderr and "stats-http = true" in raw.stderr, raw
     assert server.request("/sleep/0").status == 200
 
 
 def test_the_tracebacker_writes_what_uwsgi_writes(boot, tmp_path):
-    server = boot("stacks", processes=2, py_tracebacker=tmp_path / "tb", vacuum=True)
+    server = boot(
+        "stacks", "--stats-http", stats="127.0.0.1:0", processes=2, py_tracebacker=tmp_path / "tb", vacuum=True
+    )
     server.log.expect(r"python tracebacker for worker [12] available on .*/tb[12]$")
     server.gone += [tmp_path / "tb1", tmp_path / "tb2"]
     with server.connect() as client:
         client.sendall(packet.packet(packet.variables("/sleep/3")))
-        until(lambda: any("core 0" in row for row in rows(server)), "the request to begin")
+        until(lambda: seen_in(server, "sleeps_deep_inside"), "the request to sleep")
         texts = []
         for number in (1, 2):
             with packet.connect(str(tmp_path / f"tb{number}")) as reader:
@@ -259,9 +262,9 @@ def test_a_child_of_the_application_leaves_no_record(boot):
 def test_the_applications_own_faulthandler_keeps_working(boot, first):
     """It may have been enabled before the server's handler was there, or after."""
     server = boot("stacks", env={"PYTHONFAULTHANDLER": "1"} if first else {})
-    server.log.expect("Fatal Python error: Segmentation fault", "^Current thread 0x")
     if not first:
         assert server.request("/enable").text == "enabled"
+    server.log.accept_anything()
     record = crash(server, "segv")
     assert "Fatal Python error: Segmentation fault" in server.log.text
     assert " in crashes_here" in "\n".join(record)

@@ -13,25 +13,28 @@ const MAX_READERS: usize = 64;
 #[derive(Default)]
 pub struct StackReaders {
     waiting: Vec<Waiting>,
-    /// By slot, each with the time when it came.
-    found: HashMap<usize, (u64, WorkerStacks)>,
+    /// The last stacks of the worker in each slot, with the time when they came.
+    last: HashMap<usize, (u64, WorkerStacks)>,
 }
 
 struct Waiting {
     reader: Reader,
-    /// The workers that it wants.
+    /// The workers whose stacks are missing.
     slots: Vec<usize>,
+    stacks: Vec<WorkerStacks>,
 }
 
 impl StackReaders {
     /// `false`: too many wait already.
-    pub fn add(&mut self, reader: Reader, slots: Vec<usize>, now: u64) -> bool {
-        self.found.retain(|_, (at_us, _)| now.saturating_sub(*at_us) <= FRESH_US);
-        let has_room = self.waiting.len() < MAX_READERS;
-        if has_room {
-            self.waiting.push(Waiting { reader, slots });
+    pub fn add(&mut self, reader: Reader, mut slots: Vec<usize>, now: u64) -> bool {
+        if self.waiting.len() >= MAX_READERS {
+            return false;
         }
-        has_room
+        self.last.retain(|_, (at_us, _)| now.saturating_sub(*at_us) <= FRESH_US);
+        let fresh = slots.extract_if(.., |slot| self.last.contains_key(slot)).collect::<Vec<_>>();
+        let stacks = fresh.iter().map(|slot| self.last[slot].1.clone()).collect();
+        self.waiting.push(Waiting { reader, slots, stacks });
+        true
     }
 
     pub fn are_waiting(&self) -> bool {
@@ -40,20 +43,28 @@ impl StackReaders {
 
     /// Workers whose stacks somebody waits for.
     pub fn wanted(&self) -> Vec<usize> {
-        let slots = self.waiting.iter().flat_map(|waiting| &waiting.slots);
-        let mut wanted: Vec<_> = slots.copied().filter(|slot| !self.found.contains_key(slot)).collect();
+        let mut wanted: Vec<_> = self.waiting.iter().flat_map(|waiting| waiting.slots.clone()).collect();
         wanted.sort_unstable();
         wanted.dedup();
         wanted
     }
 
+    /// The stacks of a worker, for all who wait for them.
     pub fn put(&mut self, slot: usize, stacks: WorkerStacks, now: u64) {
-        self.found.insert(slot, (now, stacks));
+        for waiting in &mut self.waiting {
+            if waiting.slots.contains(&slot) {
+                waiting.stacks.push(stacks.clone());
+                waiting.slots.retain(|&other| other != slot);
+            }
+        }
+        if stacks.answered {
+            self.last.insert(slot, (now, stacks));
+        }
     }
 
     /// The worker in this slot is gone: it is not in the document.
     pub fn forget(&mut self, slot: usize) {
-        self.found.remove(&slot);
+        self.last.remove(&slot);
         for waiting in &mut self.waiting {
             waiting.slots.retain(|&other| other != slot);
         }
@@ -61,19 +72,15 @@ impl StackReaders {
 
     /// Answers for those who have all that they have asked for.
     pub fn take_complete(&mut self, now: u64) -> Vec<Action> {
-        let mut complete = Vec::new();
-        self.waiting.retain(|waiting| {
-            let found =
-                waiting.slots.iter().map(|slot| self.found.get(slot).map(|(_, stacks)| stacks.clone()));
-            let Some(mut stacks) = found.collect::<Option<Vec<_>>>() else { return true };
-            stacks.sort_by_key(|worker| worker.id);
-            complete.push(Action::GiveStacks(waiting.reader, Rc::new(stacks)));
-            false
-        });
         if self.waiting.is_empty() {
-            self.found.retain(|_, (at_us, _)| now.saturating_sub(*at_us) <= FRESH_US);
+            self.last.retain(|_, (at_us, _)| now.saturating_sub(*at_us) <= FRESH_US);
         }
-        complete
+        let complete = self.waiting.extract_if(.., |waiting| waiting.slots.is_empty());
+        let answers = complete.map(|Waiting { reader, mut stacks, .. }| {
+            stacks.sort_by_key(|worker| worker.id);
+            Action::GiveStacks(reader, Rc::new(stacks))
+        });
+        answers.collect()
     }
 }
 
@@ -119,6 +126,18 @@ mod tests {
         readers.forget(0);
         assert_eq!(readers_of(&readers.take_complete(1)), [(Reader::Document(Ticket(1)), vec![])]);
         assert!(!readers.are_waiting());
+    }
+
+    #[test]
+    fn who_has_not_answered_is_asked_again() {
+        let mut readers = StackReaders::default();
+        readers.add(Reader::Document(Ticket(1)), vec![0, 1], 0);
+        readers.put(0, WorkerStacks { id: 1, ..WorkerStacks::default() }, 5);
+        readers.add(Reader::Document(Ticket(2)), vec![0], 6);
+        // The first has its answer, whoever asks meanwhile.
+        assert_eq!(readers.wanted(), [0, 1]);
+        readers.put(1, stacks(2), 7);
+        assert_eq!(readers_of(&readers.take_complete(7)), [(Reader::Document(Ticket(1)), vec![1, 2])]);
     }
 
     #[test]

@@ -89,7 +89,9 @@ fn run(shared: &Shared, base: usize) {
 }
 
 fn take(shared: &Shared, base: usize, number: u64) {
-    let text = Python::attach(|py| sample_until_over(py, shared, base));
+    // It may be long until this thread has the GIL for the first time.
+    let begun = clock::monotonic_us();
+    let text = Python::attach(|py| sample_until_over(py, shared, base, begun));
     if !shared.lifeline.is_assigned() {
         return;
     }
@@ -101,16 +103,16 @@ fn take(shared: &Shared, base: usize, number: u64) {
     shared.lifeline.tell_master();
 }
 
-fn sample_until_over(py: Python<'_>, shared: &Shared, base: usize) -> String {
+fn sample_until_over(py: Python<'_>, shared: &Shared, base: usize, begun: u64) -> String {
     let slot = shared.context.slot;
     let period = SECOND_US / slot.profile_hz().load(Relaxed).clamp(1, 1_000);
     let until = slot.profile_until_us().load(Relaxed);
     let mut samples = Samples { base, ..Samples::default() };
-    let mut due = clock::monotonic_us();
+    let mut due = begun;
     while due < until && matches!(shared.lifeline.command(), Command::Serve | Command::Pause) {
         py.detach(|| sleep_until(due));
         // How many samples fall on this one: between two of them the GIL may have been held for long.
-        let ticks = 1 + clock::monotonic_us().saturating_sub(due) / period;
+        let ticks = 1 + clock::monotonic_us().min(until).saturating_sub(due) / period;
         samples.take(py, shared, ticks).unwrap_or_else(|_| samples.lost += ticks);
         due += ticks * period;
     }
