@@ -10,7 +10,7 @@ use std::time::Duration;
 pub const USAGE: &str = "\
 Usage: rwsgi profile [--seconds S] [--hz H] [--worker N] [-o FILE] ADDR
 
-Samples the Python stacks of the threads of all workers. ADDR is a stats server with stats-http, or a metrics-socket:
+Samples the Python stacks of the threads of all workers. ADDR is a stats server with stats-http:
 HOST:PORT, http://HOST:PORT/, /PATH of a unix socket, or @NAME of an abstract one.
 
   --seconds S        how long, 0.1 to 60 (default: 10)

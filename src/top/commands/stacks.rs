@@ -11,8 +11,8 @@ use std::time::Duration;
 pub const USAGE: &str = "\
 Usage: rwsgi stacks [--worker N] [--json] ADDR
 
-Shows the Python stack of every thread of every worker, most recent call first. ADDR is a stats server with stats-http, or
-a metrics-socket: HOST:PORT, http://HOST:PORT/, /PATH of a unix socket, or @NAME of an abstract one.
+Shows the Python stack of every thread of every worker, most recent call first. ADDR is a stats server with
+stats-http: HOST:PORT, http://HOST:PORT/, /PATH of a unix socket, or @NAME of an abstract one.
 
   --worker N  this worker alone
   --json      the document as it is
