@@ -144,6 +144,10 @@ pub fn main(argv: Vec<String>) -> i32 {
     if let Some((_, arguments)) = sources.arguments.split_first().filter(|(command, _)| *command == "top") {
         return top::run(arguments);
     }
+    let command = sources.arguments.split_first();
+    if let Some(status) = command.and_then(|(name, words)| top::commands::run(name, words)) {
+        return status;
+    }
     if let Some(status) = run_command(&sources) {
         return status;
     }

@@ -10,7 +10,7 @@ pub enum Shell {
     Fish,
 }
 
-const COMMANDS: &str = "check init completion man top";
+const COMMANDS: &str = "check init completion man top stacks profile";
 
 /// Options of `rwsgi top`.
 const TOP: [(&str, &str); 3] = [

@@ -226,6 +226,8 @@ pub struct Log {
     pub backup: Option<PathBuf>,
     /// Requests that are logged though `disable-logging` is set.
     pub always: Logged,
+    /// The stack of a request that runs longer is logged.
+    pub slow_stack: Option<Duration>,
 }
 
 impl Default for Log {
@@ -239,6 +241,7 @@ impl Default for Log {
             max_size: 0,
             backup: None,
             always: Logged::default(),
+            slow_stack: None,
         }
     }
 }

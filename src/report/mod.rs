@@ -10,6 +10,7 @@ mod json_writer;
 mod own;
 pub mod page;
 pub mod prometheus;
+pub mod stacks;
 pub mod text;
 
 pub use document::Document;

@@ -24,12 +24,14 @@ pub struct Client {
     address: Address,
     /// Once an answer has shown it.
     protocol: Option<Protocol>,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 impl Client {
     pub fn new(address: Address) -> Client {
         let protocol = matches!(address, Address::Http { .. }).then_some(Protocol::Http);
-        Client { address, protocol }
+        Client { address, protocol, patience: STEP_TIME }
     }
 
     pub fn protocol(&self) -> Option<Protocol> {
@@ -46,6 +48,24 @@ impl Client {
         let answer = http::parse(&bytes).map_err(|why| self.about(&why))?;
         self.protocol = Some(Protocol::Http);
         if answer.status == 200 { Ok(answer.body) } else { Err(self.refused(&answer)) }
+    }
+
+    /// A document that only HTTP can ask for, from a server that may take so long for it.
+    pub fn get_within(&mut self, document: &str, patience: Duration) -> Result<http::Answer, String> {
+        self.patience = patience;
+        self.protocol = Some(Protocol::Http);
+        let bytes = self.read(document)?;
+        if bytes.starts_with(b"{") {
+            let why = "this is a raw stats socket, which writes its JSON and reads nothing: configure stats-http = true";
+            return Err(self.about(why));
+        }
+        let answer = http::parse(&bytes).map_err(|why| self.about(&why))?;
+        let said = String::from_utf8_lossy(&answer.body).trim_end().to_owned();
+        match answer.status {
+            200 => Ok(answer),
+            421 | 401 | 403 => Err(self.refused(&answer)),
+            _ => Err(self.about(&said)),
+        }
     }
 
     /// A document that only HTTP can ask for.
@@ -81,14 +101,14 @@ impl Client {
                 Err(error) if is_time(error.kind()) => {}
                 Err(error) => return Err(reason(error)),
                 Ok(0) => return Ok(bytes),
-                Ok(_) => return rest(stream, bytes),
+                Ok(_) => return rest(stream, bytes, self.patience),
             }
         }
         if self.protocol != Some(Protocol::Raw) {
             let request = http::request(&self.address.host(), &self.address.path_of(document));
             stream.set_timeout(STEP_TIME).and_then(|()| stream.write_all(&request)).map_err(reason)?;
         }
-        rest(stream, bytes)
+        rest(stream, bytes, self.patience)
     }
 }
 
@@ -120,18 +140,18 @@ fn read_some(stream: &mut Stream, bytes: &mut Vec<u8>) -> std::io::Result<usize>
 }
 
 /// Reads on to the end of what is sent.
-fn rest(stream: &mut Stream, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+fn rest(stream: &mut Stream, mut bytes: Vec<u8>, patience: Duration) -> Result<Vec<u8>, String> {
     let begun = Instant::now();
-    stream.set_timeout(STEP_TIME).map_err(reason)?;
+    stream.set_timeout(patience).map_err(reason)?;
     while !http::is_answer(&bytes) || !http::is_whole(&bytes) {
         match read_some(stream, &mut bytes) {
             Ok(0) => break,
             Ok(_) if bytes.len() > MAX_BYTES => {
                 return Err("it sends without end: no stats server".to_owned());
             }
-            Ok(_) if begun.elapsed() > WHOLE_TIME => return Err(too_late(&bytes)),
+            Ok(_) if begun.elapsed() > WHOLE_TIME + patience => return Err(too_late(&bytes, patience)),
             Ok(_) => {}
-            Err(error) if is_time(error.kind()) => return Err(too_late(&bytes)),
+            Err(error) if is_time(error.kind()) => return Err(too_late(&bytes, patience)),
             // A server that closes before it has read the request resets the connection behind its answer.
             Err(error) if error.kind() == ErrorKind::ConnectionReset && !bytes.is_empty() => break,
             Err(error) => return Err(reason(error)),
@@ -140,9 +160,9 @@ fn rest(stream: &mut Stream, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn too_late(bytes: &[u8]) -> String {
+fn too_late(bytes: &[u8], patience: Duration) -> String {
     if bytes.is_empty() {
-        return format!("no answer within {} s", STEP_TIME.as_secs());
+        return format!("no answer within {} s", patience.as_secs());
     }
     format!("the answer stops after {} bytes and does not end", bytes.len())
 }

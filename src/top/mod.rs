@@ -6,6 +6,7 @@ mod address;
 mod app;
 mod arguments;
 mod client;
+pub mod commands;
 mod document;
 mod http;
 mod keys;

@@ -13,7 +13,8 @@ use crate::base::reason::reason;
 use crate::log;
 use crate::process::exit::{EXIT_BROKEN, EXIT_DONE, EXIT_NO_APP};
 use crate::process::{privileges, signals, title};
-use crate::sys::{orphan, process, signal};
+use crate::sys::spool::Page;
+use crate::sys::{crash, orphan, process, signal};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
@@ -92,6 +93,7 @@ fn serve(runtime: &dyn Application, setup: &Setup, mounts: Arc<Mounts>) -> std::
     prepare_for_harakiri(&shared, setup);
     signal::set_dump(answers::after_dump)?;
     runtime.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
+    record_crashes(runtime, setup);
     runtime.serve(&shared);
     shared.log.access.flush();
     runtime.wind_up();
@@ -105,6 +107,14 @@ fn serve(runtime: &dyn Application, setup: &Setup, mounts: Arc<Mounts>) -> std::
         std::mem::forget(shared);
     }
     Ok(())
+}
+
+fn record_crashes(runtime: &dyn Application, setup: &Setup) {
+    let page = setup.spool.writer(setup.slot, Page::Crash);
+    let armed = page.and_then(|page| crash::arm(page, setup.dumps.as_raw_fd(), runtime.reports_faults()));
+    if let Err(error) = armed {
+        log::say(&format!("worker {}: a crash will leave no record: {}", setup.id, reason(error)));
+    }
 }
 
 fn context(runtime: &dyn Application, setup: &Setup) -> Context {

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::{dispatch, lifecycle};
 use crate::log;
 use crate::shm::scoreboard::{Command, RestartRequest};
-use crate::sys::{clock, listeners, orphan, signal, waiter};
+use crate::sys::{clock, crash, listeners, orphan, signal, waiter};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
@@ -59,6 +59,7 @@ pub struct Thread {
 impl Thread {
     pub fn new(shared: Arc<Shared>, index: usize) -> std::io::Result<Thread> {
         let waiter = waiter::of_core(index)?;
+        crash::guard_thread();
         shared.lifeline.threads.enlist();
         Ok(Thread {
             intake: Intake::new(waiter, shared.acceptor.batch(&shared.context)),

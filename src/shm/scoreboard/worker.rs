@@ -88,6 +88,12 @@ words! {
             restart_request_word,
             /// Signals for which the app has its own handlers, as a set of bits.
             app_signals,
+            /// The number of the profile that it is to take, how often a second, until when; and the last one that it has
+            /// left in the spool.
+            profile,
+            profile_hz,
+            profile_until_us,
+            profile_done,
         }
         work: Work {
             /// Requests that a thread is running now.

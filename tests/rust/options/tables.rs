@@ -93,7 +93,7 @@ fn no_row_invents_an_option() {
     ];
     let tracing = ["request-id", "request-id-response", "trace-context", "trace-sample"];
     let first = ["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"];
-    assert_eq!(own, [&first[..], &http, &tracing, &["alarm-event"]].concat());
+    assert_eq!(own, [&first[..], &http, &["log-slow-stack"], &tracing, &["alarm-event"]].concat());
 }
 
 #[test]
