@@ -14,6 +14,17 @@ pub struct Counting {
     pub bounds_us: Vec<u64>,
 }
 
+/// How far a request has been counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted {
+    /// When it was; 0: not yet.
+    pub at_us: u64,
+    /// How long its client had been waited for by then.
+    pub waited_us: u64,
+    /// The worker's requests up to this one.
+    pub served: u64,
+}
+
 impl Counting {
     pub fn new(context: &Context, core: usize) -> Counting {
         Counting {

@@ -4,18 +4,8 @@
 use super::{End, Exchange};
 use crate::shm::scoreboard::{Answered, bump};
 use crate::sys::clock;
+use crate::worker::counting::Counted;
 use std::sync::atomic::Ordering::*;
-
-/// How far a request has been counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counted {
-    /// When it was; 0: not yet.
-    at_us: u64,
-    /// How long its client had been waited for by then.
-    waited_us: u64,
-    /// The worker's requests up to this one.
-    served: u64,
-}
 
 impl Exchange {
     /// Before something is sent.
