@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// Between two samples.
 pub const EVERY_US: u64 = 5_000_000;
 /// 15 minutes of them.
-const MOST: usize = 180;
+const MAX_SAMPLES: usize = 180;
 
 /// What only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl History {
         let sums = Sums::of(&status.totals);
         let (now, before) = (status.now_us, self.last.replace((status.now_us, sums)));
         let Some((since, before)) = before else { return };
-        if self.samples.len() == MOST {
+        if self.samples.len() == MAX_SAMPLES {
             self.samples.pop_front();
         }
         self.samples.push_back(Sample::of(status, now.saturating_sub(since), sums.since(before)));

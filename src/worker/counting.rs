@@ -14,6 +14,17 @@ pub struct Counting {
     pub bounds_us: Vec<u64>,
 }
 
+/// How far a request has been counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted {
+    /// When it was; 0: not yet.
+    pub at_us: u64,
+    /// How long its client had been waited for by then.
+    pub waited_us: u64,
+    /// The worker's requests up to this one.
+    pub served: u64,
+}
+
 impl Counting {
     pub fn new(context: &Context, core: usize) -> Counting {
         Counting {
@@ -29,8 +40,7 @@ impl Counting {
         let running_us = answered.running_us;
         let bucket = self.bounds_us.iter().position(|&bound| running_us <= bound);
         core.count(Answered { bucket: bucket.unwrap_or(self.bounds_us.len()), ..answered });
-        let listener = core.listener().load(Relaxed) as usize;
-        if let Some(word) = self.answers.get(listener * CLASSES + class(status)) {
+        if let Some(word) = self.answers.get(core.listener() * CLASSES + class(status)) {
             bump(word, 1);
         }
         worker.note_time(running_us);

@@ -4,18 +4,8 @@
 use super::{End, Exchange};
 use crate::shm::scoreboard::{Answered, bump};
 use crate::sys::clock;
+use crate::worker::counting::Counted;
 use std::sync::atomic::Ordering::*;
-
-/// How far a request has been counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counted {
-    /// When it was; 0: not yet.
-    at_us: u64,
-    /// How long its client had been waited for by then.
-    waited_us: u64,
-    /// The worker's requests up to this one.
-    served: u64,
-}
 
 impl Exchange {
     /// Before something is sent.
@@ -34,7 +24,7 @@ impl Exchange {
         let has_head = self.head_sent();
         let answered = Answered {
             running_us,
-            application_us: if self.progress.is_static { 0 } else { running_us.saturating_sub(waited_us) },
+            other_us: if self.progress.is_static { running_us } else { waited_us.min(running_us) },
             is_static: self.progress.is_static,
             received: self.body.length_on_wire(),
             sent: self.progress.body_bytes + if has_head { self.head.bytes().len() as u64 } else { 0 },
@@ -74,7 +64,8 @@ impl Exchange {
             let waited_us = self.progress.client_us - self.counted.waited_us;
             bump(slot.running_us(), tail_us);
             bump(slot.tail_us(), tail_us);
-            bump(slot.application_us(), tail_us.saturating_sub(waited_us));
+            let other_us = if self.progress.is_static { tail_us } else { waited_us.min(tail_us) };
+            bump(slot.other_us(), other_us);
         }
         now
     }
