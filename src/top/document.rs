@@ -284,7 +284,7 @@ mod tests {
             (r#"{"vassals":[]}"#, "emperor"),
             (r#"{"active_sessions":1}"#, "router"),
             (r#"{"a":1}"#, "no workers"),
-            ("[1]", "no JSON"),
+            ("[1]", "no workers"),
         ] {
             let why = Document::parse(json.as_bytes(), 0.0).unwrap_err();
             assert!(why.contains(word), "{why}");
