@@ -7,8 +7,8 @@ const PAGE: &str = include_str!("page.html");
 /// What goes before the page as `Content-Security-Policy`: its own script and style alone, by their hashes, and requests
 /// to this server alone; nobody shows it in a frame. So a text that got into the page as markup would do nothing.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-OcEImkpVfYjMev0ih4mUb/9ByxBMo36PIvYczcVl5j4='; \
-    style-src 'sha256-c8j2Y0iq6X3jI5RdL/Ey8PvmdziR+VBn68GZROC39IU='; \
+    script-src 'sha256-NuyxcFU4PH/ynvXSDZD+Kcy6Z4wEgb2hf7e7iogz5V4='; \
+    style-src 'sha256-4weMs0W5OeIyhx3yGNu5dpRbTnrEnuFl5XDVnqwh768='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'";
 
@@ -29,12 +29,12 @@ mod tests {
     fn hash(text: &str) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        let letters = hash.as_ref().chunks(3).flat_map(|three| {
+        let digits = hash.as_ref().chunks(3).flat_map(|three| {
             let bits =
                 three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
             (0..=three.len()).map(move |at| char::from(LETTERS[(bits >> (18 - 6 * at)) as usize & 63]))
         });
-        letters.chain(['=']).collect()
+        digits.chain(['=']).collect()
     }
 
     #[test]

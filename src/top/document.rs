@@ -44,12 +44,12 @@ pub struct Worker {
     pub last_spawn: u64,
     pub waiting: u64,
     /// None where the server is told not to list them.
-    pub cores: Vec<Core>,
+    pub cores: Vec<WorkerCore>,
     pub busy: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Core {
+pub struct WorkerCore {
     pub id: u64,
     pub requests: u64,
     pub running: Option<Running>,
@@ -121,7 +121,7 @@ impl Own {
 
 impl Worker {
     fn of(value: &Value, now: f64) -> Worker {
-        let cores: Vec<Core> = items(value, "cores").map(|core| Core::of(core, now)).collect();
+        let cores: Vec<WorkerCore> = items(value, "cores").map(|core| WorkerCore::of(core, now)).collect();
         Worker {
             id: number(value, "id"),
             pid: number(value, "pid"),
@@ -156,7 +156,7 @@ impl Worker {
             };
             let id = number(core, "id");
             let at = self.cores.iter().position(|core| core.id == id).unwrap_or_else(|| {
-                self.cores.push(Core { id, requests: number(core, "requests"), running: None });
+                self.cores.push(WorkerCore { id, requests: number(core, "requests"), running: None });
                 self.cores.len() - 1
             });
             self.cores[at].running = Some(running);
@@ -164,7 +164,7 @@ impl Worker {
     }
 
     /// What it runs, the oldest first.
-    pub fn running(&self) -> Vec<(&Core, &Running)> {
+    pub fn running(&self) -> Vec<(&WorkerCore, &Running)> {
         let mut all: Vec<_> =
             self.cores.iter().filter_map(|core| Some((core, core.running.as_ref()?))).collect();
         all.sort_by_key(|(_, running)| std::cmp::Reverse(running.age_ms));
@@ -172,15 +172,15 @@ impl Worker {
     }
 }
 
-impl Core {
-    fn of(value: &Value, now: f64) -> Core {
+impl WorkerCore {
+    fn of(value: &Value, now: f64) -> WorkerCore {
         let is_running = number(value, "in_request") > 0;
         let running = is_running.then(|| Running {
             method: variable(value, "REQUEST_METHOD").unwrap_or_default(),
             uri: uri(value),
             age_ms: age_ms(value, now),
         });
-        Core { id: number(value, "id"), requests: number(value, "requests"), running }
+        WorkerCore { id: number(value, "id"), requests: number(value, "requests"), running }
     }
 }
 
@@ -284,7 +284,7 @@ mod tests {
             (r#"{"vassals":[]}"#, "emperor"),
             (r#"{"active_sessions":1}"#, "router"),
             (r#"{"a":1}"#, "no workers"),
-            ("[1]", "no JSON"),
+            ("[1]", "no workers"),
         ] {
             let why = Document::parse(json.as_bytes(), 0.0).unwrap_err();
             assert!(why.contains(word), "{why}");

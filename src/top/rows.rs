@@ -1,6 +1,6 @@
 //! The rows of the table: of workers, of the requests that run, of cores.
 
-use super::document::{Core, Document, Running, Worker};
+use super::document::{Document, Running, Worker, WorkerCore};
 use super::samples::Samples;
 use super::text::escaped;
 use super::units;
@@ -213,7 +213,7 @@ impl Table<'_> {
         .collect()
     }
 
-    fn of_core(&self, worker: &Worker, core: &Core, text: String) -> Row {
+    fn of_core(&self, worker: &Worker, core: &WorkerCore, text: String) -> Row {
         let mut keys = self.keys(worker);
         keys[Sort::Requests as usize] = core.requests as f64;
         keys[Sort::Busy as usize] = f64::from(core.running.is_some());
@@ -257,12 +257,12 @@ mod tests {
     use std::time::Instant;
 
     fn samples() -> Samples {
-        let core = |id, uri: &str, age_ms| Core {
+        let core = |id, uri: &str, age_ms| WorkerCore {
             id,
             requests: id,
             running: Some(Running { method: "GET".into(), uri: uri.into(), age_ms }),
         };
-        let worker = |id, cores: Vec<Core>| Worker {
+        let worker = |id, cores: Vec<WorkerCore>| Worker {
             id,
             pid: id + 100,
             busy: cores.iter().filter(|core| core.running.is_some()).count() as u64,
@@ -270,7 +270,7 @@ mod tests {
             cores,
             ..Worker::default()
         };
-        let idle = Core { id: 2, ..Core::default() };
+        let idle = WorkerCore { id: 2, ..WorkerCore::default() };
         let workers =
             vec![worker(2, vec![core(0, "/old", 6000), core(1, "/\x1b[2J", 10)]), worker(1, vec![idle])];
         let mut samples = Samples::default();

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// The modules whose files may not import each other in circles.
-const ACYCLIC: &[&str] = &["worker", "master", "supervise"];
+const ACYCLIC: &[&str] = &["worker", "master", "supervise", "top"];
 
 /// Files that are part of an import cycle.
 const CYCLIC: &[&str] = &[];
