@@ -127,9 +127,9 @@ pub const PARTS: &[Part] = &[
         theme: "Metrics and stats",
         why: "nothing is counted or served",
         names: "
-            carbon= carbon-freq= carbon-hostname-dots= carbon-id= carbon-idle-avg= carbon-max-retry=
+            alarm-metric= carbon= carbon-freq= carbon-hostname-dots= carbon-id= carbon-idle-avg= carbon-max-retry=
             carbon-name-resolve carbon-no-workers carbon-resolve-names carbon-retry-delay= carbon-root=
-            alarm-metric= carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= metric=
+            carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= metric=
             metric-alarm=
             metric-dir= metric-dir-restore metric-threshold= metrics-dir= metrics-dir-restore
             metrics-no-cores nagios rrdtool= rrdtool-freq= rrdtool-lib= snmp~ snmp-community= stats-push=
