@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -99,6 +102,10 @@ def counted(found: Scrape) -> Counter[tuple[str, str]]:
     return Counter({(one.labels["listener"], one.labels["status"]): int(one.value) for one in samples if one.value})
 
 
+def has_crashed(metrics: Address, times: int) -> bool:
+    return scrape(metrics).sum("rwsgi_process_ends_total", reason="crashed") >= times
+
+
 def check_sums(found: Scrape) -> None:
     """The histogram has each request but those of which no core knows."""
     answers = found.sum("rwsgi_requests_total")
@@ -127,7 +134,7 @@ def test_sums_are_what_clients_counted(boot, tmp_path, threads):
     assert found.sum("rwsgi_canned_answers_total") == 4 * 2 * 5
     # One that is killed has counted what it has answered.
     os.kill(server.worker_pids()[0], signal.SIGKILL)
-    until(lambda: scrape(metrics).sum("rwsgi_process_ends_total", reason="crashed") == 1, "the end of the worker")
+    until(lambda: has_crashed(metrics, 1), "the end of the worker")
     for thread in books.load(server, 2, 16):
         thread.join()
     assert counted(scrape(metrics)) == books.answers
@@ -140,7 +147,7 @@ def test_who_is_killed_under_load_has_counted_its_answers(boot, tmp_path):
     for kill in range(1, 4):
         victim = max(until(server.workers, "the workers"), key=lambda worker: worker.requests)
         os.kill(victim.pid, signal.SIGKILL)
-        until(lambda: scrape(metrics).sum("rwsgi_process_ends_total", reason="crashed") >= kill, "its end")
+        until(partial(has_crashed, metrics, kill), "its end")
     for thread in running:
         thread.join()
     found = scrape(metrics)
@@ -219,7 +226,7 @@ def test_times_are_those_of_requests(boot, tmp_path):
 
 def test_a_slow_reader_is_time_in_sending(boot, tmp_path):
     # A unix socket holds little.
-    server, metrics = start(boot, tmp_path, socket=tmp_path / "s")
+    _, metrics = start(boot, tmp_path, socket=tmp_path / "s")
     with packet.connect(str(tmp_path / "s")) as client:
         client.sendall(packet.packet(packet.variables("/large")))
         until(lambda: scrape(metrics).sum("rwsgi_cores_busy") == 1, "the answer to wait for its client")
@@ -351,14 +358,35 @@ def test_every_metric_is_documented(boot, tmp_path):
 
 
 MONITORING = TESTS.parent / "examples/monitoring"
+# Of Debian's package prometheus; CI has it, a machine without it tests the names alone.
+PROMTOOL = shutil.which("promtool")
+
+
+def expressions() -> list[str]:
+    """Of the dashboard, with values for Grafana's variables."""
+    dashboard = json.loads((MONITORING / "grafana.json").read_text())
+    found = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [one.replace("$__rate_interval", "1m").replace("$instance", ".*") for one in found]
 
 
 def test_the_examples_name_metrics_that_there_are(boot, tmp_path):
     _, metrics = start(boot, tmp_path)
     names = {sample.name for sample in scrape(metrics, "/metrics?worker=each").samples}
-    dashboard = json.loads((MONITORING / "grafana.json").read_text())
-    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    assert len(expressions) >= 15
-    text = "\n".join(expressions) + (MONITORING / "alerts.yml").read_text()
+    assert len(expressions()) >= 15
+    text = "\n".join(expressions()) + (MONITORING / "alerts.yml").read_text()
     used = set(re.findall(r"\brwsgi_\w+", text))
     assert used <= names, used - names
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+def test_promtool_accepts_the_examples_and_the_metrics(boot, tmp_path):
+    _, metrics = start(boot, tmp_path)
+    promtool = str(PROMTOOL)
+    subprocess.run([promtool, "check", "config", MONITORING / "prometheus.yml"], check=True, timeout=60)
+    # As rules, so that what Grafana sends is parsed, too.
+    rules = [{"record": f"expression_{number}", "expr": one} for number, one in enumerate(expressions())]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    subprocess.run([promtool, "check", "rules", tmp_path / "rules.yml"], check=True, timeout=60)
+    text = get(metrics, "/metrics?worker=each").body
+    found = subprocess.run([promtool, "check", "metrics"], input=text, timeout=60, capture_output=True)
+    assert found.returncode == 0, found.stderr

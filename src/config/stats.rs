@@ -73,3 +73,48 @@ impl Draft {
 }
 
 const LOOPBACK: &str = "127.0.0.1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Format, load_text};
+
+    fn sockets(text: &str) -> Vec<(Address, bool)> {
+        let loaded = load_text(Format::Ini, &format!("[uwsgi]\n{text}"), &[]).unwrap();
+        loaded.settings.instance.stats.into_iter().map(|socket| (socket.address, socket.http)).collect()
+    }
+
+    fn tcp(host: &str, port: u16) -> Address {
+        Address::Tcp { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn every_form_of_an_address() {
+        let text = "stats = 0\nstats-server = :9191\nstats = @name\nstats = 127.0.0.1:0\nstats = 9191";
+        let expected = [
+            (tcp("127.0.0.1", 0), false),
+            (tcp("", 9191), false),
+            (Address::Abstract(b"name".to_vec()), false),
+            (tcp("127.0.0.1", 0), false),
+            (Address::Unix("9191".into()), false),
+        ];
+        assert_eq!(sockets(text), expected);
+    }
+
+    #[test]
+    fn what_browsers_reach_is_on_the_loopback_address_unless_told_otherwise() {
+        let text = "stats = :9191\nstats = 0.0.0.0:9192\nstats = [::]:9193\nstats-http = true";
+        let expected =
+            [(tcp("127.0.0.1", 9191), true), (tcp("0.0.0.0", 9192), true), (tcp("::", 9193), true)];
+        assert_eq!(sockets(text), expected);
+    }
+
+    #[test]
+    fn a_socket_that_was_handed_over_for_it_serves_no_requests() {
+        let environment = [("LISTEN_PID", std::process::id().to_string()), ("LISTEN_FDS", "2".to_owned())];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let loaded = load_text(Format::Ini, "[uwsgi]\nstats = fd://4", &environment).unwrap();
+        let addresses: Vec<_> = loaded.settings.listeners.iter().map(|listener| &listener.address).collect();
+        assert_eq!(addresses, [&Address::Inherited(3)]);
+    }
+}

@@ -55,6 +55,15 @@ fn what_is_wrong_is_found() {
             "E DIR/a.ini:5: \"127.0.0.1:8080\" is the address of \":8080\" (DIR/a.ini:4) too",
         ),
         (
+            "stats = DIR/none/stats.sock",
+            "E DIR/a.ini:4: directory \"DIR/none\" of the socket does not exist; create it",
+        ),
+        ("stats = DIR/app.py", "E DIR/a.ini:4: \"DIR/app.py\" exists and is no socket"),
+        (
+            "stats = a:b",
+            "E DIR/a.ini:4: option \"stats\": \"a:b\" is no address; write host:port, :port, [v6]:port, a path, @name or fd://N",
+        ),
+        (
             "socket = DIR/none/a.sock\nchmod = 666",
             "E DIR/a.ini:4: directory \"DIR/none\" of the socket does not exist; create it",
         ),

@@ -86,6 +86,9 @@ fn no_row_invents_an_option() {
         "forwarded-allow-ips",
         "forwarded-host",
         "http-server-header",
+        "metrics-buckets",
+        "metrics-per-worker",
+        "metrics-socket",
         "stats-host",
     ];
     assert_eq!(

@@ -1,9 +1,10 @@
 //! One connection of the stats server: what it waits for, and what it has taken of its answer. Nothing here waits.
 
 use super::request::{MAX_HEAD, Reading};
+use crate::base::date::http_date;
 use crate::proto::http::status;
 use crate::report::Document;
-use crate::sys::io;
+use crate::sys::{clock, io};
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -137,9 +138,11 @@ fn head_of(document: &Document) -> Vec<u8> {
     let Document { status, content_type, body } = document;
     let phrase = status::reason(*status);
     let allow = if *status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
+    let date = http_date(clock::wall_secs().max(0) as u64);
+    let date = String::from_utf8_lossy(date.as_ref());
     let policy = if content_type.starts_with("text/html") { PAGE_POLICY } else { "" };
     format!(
-        "HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+        "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
          X-Content-Type-Options: nosniff\r\n{allow}{policy}Connection: close\r\n\r\n",
         body.len()
     )
