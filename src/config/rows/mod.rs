@@ -40,8 +40,8 @@ const TABLES: &[&Table] = &[
     &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
-    &alarms::TABLE,
     &stats::TABLE,
+    &alarms::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

@@ -130,8 +130,7 @@ pub const PARTS: &[Part] = &[
             alarm-metric= carbon= carbon-freq= carbon-hostname-dots= carbon-id= carbon-idle-avg= carbon-max-retry=
             carbon-name-resolve carbon-no-workers carbon-resolve-names carbon-retry-delay= carbon-root=
             carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= metric=
-            metric-alarm=
-            metric-dir= metric-dir-restore metric-threshold= metrics-dir= metrics-dir-restore
+            metric-alarm= metric-dir= metric-dir-restore metric-threshold= metrics-dir= metrics-dir-restore
             metrics-no-cores nagios rrdtool= rrdtool-freq= rrdtool-lib= snmp~ snmp-community= stats-push=
             stats-pusher-default-freq= stats-pushers-default-freq= zabbix-template~
         ",
