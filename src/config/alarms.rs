@@ -269,8 +269,10 @@ pub fn unknown(settings: &Settings) -> Vec<(&'static str, String)> {
     });
     let subscribed = alarms.subscriptions.iter().map(|(name, event)| (option_of(*event), name));
     let descriptors = alarms.descriptors.iter().map(|one| ("alarm-fd", &one.alarm));
+    let thresholds = settings.metrics.thresholds.iter().filter_map(|threshold| threshold.alarm.as_ref());
+    let thresholds = thresholds.map(|name| ("metric-threshold", name));
     let mut found: Vec<(&str, String)> = Vec::new();
-    for (option, name) in subscribed.chain(rules).chain(descriptors) {
+    for (option, name) in subscribed.chain(rules).chain(descriptors).chain(thresholds) {
         if !is_known(name) && !found.iter().any(|(_, known)| known == name) {
             found.push((option, name.clone()));
         }

@@ -2,6 +2,7 @@
 
 use super::StatsSocket;
 use super::metrics::DEFAULT_BUCKETS;
+use super::uwsgi_metrics::MetricTable;
 use std::path::PathBuf;
 
 /// A reload compares this with the new reading and puts it back whole (reload.rs).
@@ -31,9 +32,12 @@ pub struct Instance {
     /// Go to the background and write the log to this file.
     pub daemonize: Option<PathBuf>,
     pub pidfiles: PidFiles,
+    pub metrics: MetricTable,
     pub stats: Vec<StatsSocket>,
     /// All of them speak HTTP.
     pub stats_http: bool,
+    /// Where the stacks of each worker can be read: a path or `@name`, to which its number is added.
+    pub tracebacker: Option<String>,
     /// Bounds of the histogram of latencies, in microseconds; what a process counts belongs to the same ones always.
     pub metrics_buckets: Vec<u64>,
     pub show_config: bool,
@@ -62,8 +66,10 @@ impl Default for Instance {
             log_truncate: false,
             daemonize: None,
             pidfiles: PidFiles::default(),
+            metrics: MetricTable::default(),
             stats: Vec::new(),
             stats_http: false,
+            tracebacker: None,
             metrics_buckets: DEFAULT_BUCKETS.to_vec(),
             show_config: false,
             no_server: false,

@@ -30,6 +30,7 @@ mod low;
 mod magic;
 mod man;
 mod metrics;
+mod pairs;
 pub mod registry;
 mod reload;
 mod resolve;
@@ -41,6 +42,7 @@ pub mod statics;
 mod stats;
 mod templates;
 mod tls;
+pub mod uwsgi_metrics;
 mod value;
 mod values;
 
@@ -60,6 +62,7 @@ pub use row::{Arg, Reload, Row, Status};
 pub use settings::*;
 pub use stats::{Stats, StatsSocket};
 pub use tls::{Identity, Name, Tls};
+pub use uwsgi_metrics::{MetricTable, Metrics};
 pub use values::{Meaning, Value, values};
 
 /// Where options come from, in the order in which they are read.

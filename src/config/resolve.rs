@@ -11,6 +11,7 @@ use super::row::{Arg, Row, Status};
 use super::value::{flag, is_flag};
 use super::{
     ConfigError, Origin, Settings, Sources, ValueError, Warning, Written, expand, logic, registry, rows,
+    uwsgi_metrics,
 };
 
 /// What the options mean, and all that is to be said about them.
@@ -50,12 +51,13 @@ pub fn resolve(low: &mut Low<'_>, sources: &Sources) -> Result<Resolved, ConfigE
             resolver.errors.push(error);
         }
     }
-    let Resolver { mut draft, mut warnings, errors, variables, .. } = resolver;
+    let Resolver { mut draft, mut warnings, mut errors, variables, .. } = resolver;
     let messages = std::mem::take(&mut draft.messages);
     draft.settings.written = written;
     let handed = handed::descriptors(&sources.environment, std::process::id());
     let (settings, contradictions) = draft.finish(handed);
     warnings.extend(contradictions);
+    errors.extend(uwsgi_metrics::check(&settings));
     Ok(Resolved { settings, warnings, errors, messages, variables, used })
 }
 

@@ -11,6 +11,7 @@ use super::instance::Instance;
 use super::statics::Statics;
 use super::stats::Stats;
 use super::tls::{Identity, Tls};
+use super::uwsgi_metrics::Metrics;
 
 /// The function of the Python package that was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -123,8 +124,10 @@ pub struct Settings {
     pub statics: Statics,
     pub tls: Tls,
     pub log: Log,
+    pub metrics: Metrics,
     pub alarms: Alarms,
     pub stats: Stats,
+    pub tracing: Tracing,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
 }

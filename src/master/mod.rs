@@ -7,6 +7,7 @@ pub mod action;
 pub mod configuration;
 pub mod incident;
 mod log_file;
+mod metrics;
 mod run;
 mod server;
 mod service;

@@ -62,10 +62,12 @@ impl Server {
 pub mod tests {
     use super::*;
     use crate::log::buffers::LogBuffers;
+    use crate::master::metrics;
     use crate::master::workers::scaling;
     use crate::shm::scoreboard::{Assignment, Stage};
     use crate::supervise::{Children, Role};
     use crate::sys::io;
+    use crate::sys::spool::Spool;
     use crate::worker::accept::Accepting;
     use std::sync::Arc;
 
@@ -76,6 +78,7 @@ pub mod tests {
         let news = Arc::new(news);
         let setup = Setup {
             scoreboard: Scoreboard::new(slots, 1).unwrap(),
+            metrics: metrics::values(&settings).unwrap(),
             log_buffers: LogBuffers::new(slots).unwrap(),
             listeners: Arc::default(),
             accepting: Accepting::PrivateEpoll,
@@ -83,12 +86,14 @@ pub mod tests {
             master: 0,
             alive: Arc::new(alive),
             dumps: news.clone(),
+            spool: Arc::new(Spool::new().unwrap()),
             news,
             log_file: None,
             log_epoch: 0,
             slot: 0,
             id: 0,
             assignment: Assignment::default(),
+            zygote_threads: 0,
             settings: Arc::new(settings),
         };
         Server {

@@ -4,10 +4,12 @@ use super::accounts::Account;
 use super::server::Server;
 use super::workers::scaling;
 use crate::config::Protocol;
+use crate::config::Settings;
 use crate::log;
 use crate::net::listener::Bound;
+use crate::report::json::Shown;
 use crate::report::{
-    InstanceStatus, ListenerStatus, MemoryStatus, Status, Totals, WorkerStatus, WorkerTotals,
+    InstanceStatus, ListenerStatus, MemoryStatus, MetricStatus, Status, Totals, WorkerStatus, WorkerTotals,
 };
 use crate::shm::scoreboard::Snapshot;
 use crate::supervise::{Child, Children, Role};
@@ -28,8 +30,30 @@ pub fn of(server: &Server, children: &Children) -> Status {
         instance: instance(server, snapshot.held),
         listeners: server.setup.listeners.iter().map(|bound| listener(server, bound)).collect(),
         totals: totals(server, &workers),
+        metrics: metrics(server),
         workers,
     }
+}
+
+/// What the configuration wants to be shown of it.
+pub fn shown(settings: &Settings) -> Shown {
+    let stats = &settings.stats;
+    Shown { minified: stats.minified, cores: !stats.no_cores, metrics: !stats.no_metrics }
+}
+
+/// As they were collected last.
+pub fn metrics(server: &Server) -> Vec<MetricStatus> {
+    let metrics = &server.setup.metrics;
+    let shown = server.settings().has_metrics();
+    let list = metrics.list().iter().enumerate().filter(|_| shown);
+    list.map(|(at, metric)| MetricStatus {
+        name: metric.name.clone(),
+        oid: metric.oid.clone(),
+        kind: metric.kind,
+        value: metrics.get(at),
+        is_settable: metric.is_settable,
+    })
+    .collect()
 }
 
 fn instance(server: &Server, held: u64) -> InstanceStatus {
@@ -61,6 +85,7 @@ fn listener(server: &Server, bound: &Bound) -> ListenerStatus {
     };
     ListenerStatus {
         name: bound.name.clone(),
+        number: bound.number,
         protocol,
         most: queue.map_or(0, |queue| queue.most),
         waiting: queue.map(|queue| queue.waiting),

@@ -2,7 +2,7 @@
 //! the end. What rwsgi does not have is 0 or empty.
 
 use super::json_writer::JsonWriter;
-use super::{ListenerStatus, Status, WorkerStatus, WorkerTotals};
+use super::{ListenerStatus, MetricStatus, Status, WorkerStatus, WorkerTotals};
 use crate::shm::scoreboard::counters::CoreCounters;
 use crate::shm::scoreboard::{Command, CoreSnapshot, CurrentRequest, Stage};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 pub struct Shown {
     pub minified: bool,
     pub cores: bool,
+    pub metrics: bool,
 }
 
 pub fn render(status: &Status, shown: Shown) -> String {
@@ -19,6 +20,9 @@ pub fn render(status: &Status, shown: Shown) -> String {
     json.object(|json| {
         push_instance(json, status);
         json.list("locks", |_| {});
+        if shown.metrics && !status.metrics.is_empty() {
+            json.nested("metrics", |json| status.metrics.iter().for_each(|metric| push_metric(json, metric)));
+        }
         json.list("sockets", |json| status.listeners.iter().for_each(|listener| push_socket(json, listener)));
         json.list("workers", |json| {
             (1..=status.instance.workers).for_each(|id| push_worker(json, status, id, shown));
@@ -41,6 +45,14 @@ fn push_instance(json: &mut JsonWriter, status: &Status) {
     json.text("cwd", &instance.cwd);
 }
 
+fn push_metric(json: &mut JsonWriter, metric: &MetricStatus) {
+    json.nested(&metric.name, |json| {
+        json.number("type", metric.kind as u8);
+        json.text("oid", &metric.oid);
+        json.number("value", metric.value);
+    });
+}
+
 fn longest_queue(listeners: &[ListenerStatus]) -> u32 {
     listeners.iter().filter_map(|listener| listener.waiting).max().unwrap_or(0)
 }
@@ -58,7 +70,7 @@ fn push_socket(json: &mut JsonWriter, listener: &ListenerStatus) {
 
 /// The process that stands for a worker's number: of several, while one takes the place of another, the newest that
 /// serves.
-fn process_of(status: &Status, id: u32) -> Option<&WorkerStatus> {
+pub fn process_of(status: &Status, id: u32) -> Option<&WorkerStatus> {
     let mine = status.workers.iter().filter(|worker| worker.on_scoreboard.id == u64::from(id));
     mine.max_by_key(|worker| {
         let shown = &worker.on_scoreboard;
@@ -214,8 +226,9 @@ impl Status {
 mod tests {
     use super::super::tests::status;
     use super::*;
+    use crate::base::metric::MetricKind;
 
-    const SHOWN: Shown = Shown { minified: true, cores: true };
+    const SHOWN: Shown = Shown { minified: true, cores: true, metrics: true };
 
     #[test]
     fn texts_are_what_they_were() {
@@ -239,6 +252,18 @@ mod tests {
         assert!(workers[1].contains("\"status\":\"idle\"") && workers[1].contains("\"accepting\":0"));
         assert!(workers[2].starts_with("3,\"pid\":0,\"accepting\":0,\"requests\":0,"));
         assert!(workers[2].contains("\"status\":\"cheap\""));
+    }
+
+    #[test]
+    fn metrics_are_objects_by_name() {
+        let mut status = status();
+        assert!(!render(&status, SHOWN).contains("\"metrics\""));
+        let (name, oid, kind) = ("core.total_rss".into(), "5.101".into(), MetricKind::Gauge);
+        status.metrics = vec![MetricStatus { name, oid, kind, value: -7, is_settable: false }];
+        let text = render(&status, SHOWN);
+        let expected = "\"locks\":[],\"metrics\":{\"core.total_rss\":{\"type\":1,\"oid\":\"5.101\",\"value\":-7}},\"sockets\"";
+        assert!(text.contains(expected), "{text}");
+        assert!(!render(&status, Shown { metrics: false, ..SHOWN }).contains("\"metrics\""));
     }
 
     #[test]

@@ -1,17 +1,23 @@
 //! Layer 4: what the server does now, for its users: a [`Status`] and its renderings.
 #![forbid(unsafe_code)]
 
+pub mod carbon;
+pub mod datagram;
 mod document;
 pub mod history;
 pub mod json;
 mod json_writer;
 mod own;
+pub mod page;
 pub mod prometheus;
+pub mod stacks;
 pub mod text;
 
 pub use document::Document;
 
+use crate::base::metric::MetricKind;
 use crate::shm::scoreboard::{Counters, WorkerSnapshot};
+use std::sync::Arc;
 
 /// What the scoreboard shows, and what only the master knows beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +35,20 @@ pub struct Status {
     /// Processes, some of which may be on their way out.
     pub workers: Vec<WorkerStatus>,
     pub totals: Totals,
+    /// Empty: they are not collected.
+    pub metrics: Vec<MetricStatus>,
+}
+
+/// One of uWSGI's metrics, or of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricStatus {
+    pub name: Arc<str>,
+    /// Empty: it has none.
+    pub oid: Arc<str>,
+    pub kind: MetricKind,
+    pub value: i64,
+    /// It belongs to the application.
+    pub is_settable: bool,
 }
 
 /// The master, and what the configuration says of the whole.
@@ -93,6 +113,8 @@ impl Totals {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerStatus {
     pub name: String,
+    /// Its place among the listeners of the settings, of which one may stand for several sockets.
+    pub number: usize,
     pub protocol: &'static str,
     /// The longest backlog that it may have; 0: the kernel does not tell.
     pub most: u32,
@@ -138,6 +160,7 @@ pub mod tests {
         };
         let listener = |name: &str, protocol, most, waiting| ListenerStatus {
             name: name.to_owned(),
+            number: 0,
             protocol,
             most,
             waiting,
@@ -161,6 +184,7 @@ pub mod tests {
             ],
             workers: scoreboard.snapshot().workers.into_iter().map(worker).collect(),
             totals: Totals::default(),
+            metrics: Vec::new(),
         }
     }
 

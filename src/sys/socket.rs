@@ -4,7 +4,7 @@ use super::{check, retry};
 pub use libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC};
 use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixListener;
@@ -118,6 +118,23 @@ fn new_tcp(v4: bool) -> Result<OwnedFd> {
 }
 
 fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> Result<()> {
+    let (place, len) = raw_address(address);
+    // SAFETY: an address of that length.
+    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const place).cast(), len) }).map(drop)
+}
+
+/// A connection on its way: nothing is waited for. It can be written to when it is there or has failed.
+pub fn connect_tcp(address: SocketAddr) -> Result<TcpStream> {
+    let fd = new_tcp(address.is_ipv4())?;
+    let (place, len) = raw_address(address);
+    // SAFETY: an address of that length.
+    match check(unsafe { libc::connect(fd.as_raw_fd(), (&raw const place).cast(), len) }) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from(fd)),
+    }
+}
+
+fn raw_address(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
     let mut place = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     // SAFETY: a zeroed storage is valid and has room for either kind of address, which is written as its own type.
     unsafe {
@@ -138,7 +155,7 @@ fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> Result<()> {
                 size_of::<libc::sockaddr_in6>()
             }
         };
-        check(libc::bind(fd.as_raw_fd(), place.as_ptr().cast(), len as libc::socklen_t)).map(drop)
+        (place.assume_init(), len as libc::socklen_t)
     }
 }
 

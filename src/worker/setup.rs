@@ -5,8 +5,10 @@ use super::handoff::mailbox::Mailbox;
 use crate::config::Settings;
 use crate::log::buffers::LogBuffers;
 use crate::net::listener::Bound;
+use crate::shm::metrics::Metrics;
 use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::process;
+use crate::sys::spool::Spool;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 pub struct Setup {
     pub settings: Arc<Settings>,
     pub scoreboard: Scoreboard,
+    pub metrics: Metrics,
     pub log_buffers: LogBuffers,
     pub listeners: Arc<Vec<Bound>>,
     pub accepting: Accepting,
@@ -28,6 +31,8 @@ pub struct Setup {
     pub news: Arc<OwnedFd>,
     /// Where stack dumps go.
     pub dumps: Arc<OwnedFd>,
+    /// Where a worker leaves what is longer than a word.
+    pub spool: Arc<Spool>,
     /// The file that the log goes to, unless it was handed over.
     pub log_file: Option<Arc<PathBuf>>,
     /// How often it had been opened anew when the process that forks was made.
@@ -36,6 +41,8 @@ pub struct Setup {
     /// The number people know the worker by, from 1.
     pub id: u32,
     pub assignment: Assignment,
+    /// The threads of the zygote, where this is its first worker: it says which of them it lacks. Otherwise 0.
+    pub zygote_threads: usize,
 }
 
 /// Descriptors that a worker needs beside its connections, the application's own among them.

@@ -21,8 +21,10 @@ use crate::net::client::Client;
 use crate::net::listener::Bound;
 use crate::policy::admission::{SHORT_US, YOUNG_US};
 use crate::policy::placement::{Load, Place};
+use crate::shm::metrics::Metrics;
 use crate::shm::scoreboard::{Command, ENCRYPTED, RestartRequest, Scoreboard, Stage};
 use crate::sys::epoll::{self, Events};
+use crate::sys::spool::Spool;
 use crate::sys::threads::ThreadProbe;
 use crate::sys::{clock, io, process, waiter};
 use std::collections::VecDeque;
@@ -70,6 +72,7 @@ impl Server {
         let setup = Setup {
             settings: Arc::new(settings),
             scoreboard: Scoreboard::new(2, THREADS).unwrap(),
+            metrics: Metrics::new(Vec::new()).unwrap(),
             log_buffers: LogBuffers::new(2).unwrap(),
             listeners: Arc::new(listeners),
             accepting,
@@ -78,11 +81,13 @@ impl Server {
             alive: Arc::new(alive_reading),
             news: Arc::new(news_writing),
             dumps: Arc::new(dumps),
+            spool: Arc::new(Spool::new().unwrap()),
             log_file: None,
             log_epoch: 0,
             slot: 0,
             id: 1,
             assignment: Default::default(),
+            zygote_threads: 0,
         };
         Server { setup, address, alive, news }
     }

@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod logging;
 mod logic;
+mod metrics;
 mod parts;
 mod planned;
 mod processes;
@@ -17,6 +18,7 @@ mod sockets;
 mod statics;
 mod stats;
 mod tls;
+mod tracing;
 
 use super::Row;
 pub use configuration::{THEME as READING, is_built_in};
@@ -40,8 +42,10 @@ const TABLES: &[&Table] = &[
     &statics::TABLE,
     &limits::TABLE,
     &logging::TABLE,
-    &stats::TABLE,
+    &metrics::TABLE,
     &alarms::TABLE,
+    &stats::TABLE,
+    &tracing::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

@@ -6,6 +6,7 @@ use crate::log::buffers::LogBuffers;
 use crate::master::action::SIGNALS;
 use crate::master::configuration::Configuration;
 use crate::master::incident::Incidents;
+use crate::master::metrics;
 use crate::master::run::Master;
 use crate::master::server::{Phase, Server};
 use crate::master::services::Services;
@@ -14,6 +15,7 @@ use crate::master::workers::scaling;
 use crate::master::workers::zygote::links::LOG_SLOTS;
 use crate::net::listener::{Bound, StatsListener};
 use crate::shm::scoreboard::{Assignment, Scoreboard};
+use crate::sys::spool::Spool;
 use crate::sys::{clock, io, listeners, process, signal, socket};
 use crate::worker::accept::{Accepting, MAX_ACCEPT_WAIT, queues};
 use crate::worker::application::Application;
@@ -57,6 +59,7 @@ pub fn master<R: Application>(
     let slots = scaling::slots(&settings);
     let scoreboard = Scoreboard::with_listeners(slots, settings.instance.threads as usize, bound.len())?;
     let log_buffers = LogBuffers::new(slots + LOG_SLOTS)?;
+    let metrics = metrics::values(&settings)?;
     let pipes = Pipes::new()?;
     process::adopt_orphans()?;
     signal::note_all(&SIGNALS, pipes.news.as_fd())?;
@@ -68,11 +71,12 @@ pub fn master<R: Application>(
     listeners::register(bound.iter().map(|bound| (bound.fd.as_fd(), bound.inherited)))?;
     let now = clock::monotonic_us();
     let sources = Sources::new(pipes.wake, pipes.alive)?;
-    let services = Services::new(&settings, pipes.dump_reading, stats, now)?;
+    let services = Services::new(&settings, pipes.dump_reading, stats, metrics.clone(), now)?;
     services.watch(&sources.epoll)?;
     let setup = Setup {
         settings,
         scoreboard,
+        metrics,
         log_buffers,
         listeners: Arc::new(bound),
         accepting,
@@ -81,11 +85,13 @@ pub fn master<R: Application>(
         alive: Arc::new(pipes.alive_reading),
         news: Arc::new(pipes.news),
         dumps: Arc::new(pipes.dump_writing),
+        spool: Arc::new(Spool::new()?),
         log_file: log_file.map(Arc::new),
         log_epoch: 0,
         slot: 0,
         id: 0,
         assignment: Assignment::default(),
+        zygote_threads: 0,
     };
     let server = Server {
         setup,

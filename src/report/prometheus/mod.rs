@@ -28,6 +28,7 @@ pub fn render(status: &Status, format: Format, each_worker: bool) -> String {
     push_connections(&mut text, status, &counters);
     push_listeners(&mut text, status);
     push_memory(&mut text, status);
+    push_own(&mut text, status);
     if each_worker {
         each::push(&mut text, status);
     }
@@ -59,6 +60,15 @@ fn push_server(text: &mut Exposition, status: &Status) {
 fn push_by(text: &mut Exposition, name: &str, help: &str, label: &str, counts: &[(&'static str, u64)]) {
     text.family(name, Counter, help);
     counts.iter().for_each(|(value, count)| text.sample(name, &[(label, value)], *count));
+}
+
+/// Those that the application sets.
+fn push_own(text: &mut Exposition, status: &Status) {
+    let mut own = status.metrics.iter().filter(|metric| metric.is_settable).peekable();
+    if own.peek().is_some() {
+        text.family("rwsgi_user_metric", Gauge, "The application's own metrics (option metric), by name.");
+        own.for_each(|metric| text.sample("rwsgi_user_metric", &[("name", &metric.name)], metric.value));
+    }
 }
 
 // ── processes ──

@@ -8,7 +8,8 @@ fn status() -> Status {
     let mut counters = Counters { answers: vec![[7, 0, 1, 0, 0], [1, 0, 0, 0, 0]], ..Counters::default() };
     (counters.latency[0], counters.latency[2], counters.sums.requests) = (4, 3, 7);
     let worker = |id| WorkerTotals { id, counters: counters.clone(), spawns: 2, ..WorkerTotals::default() };
-    let listener = || ListenerStatus { name: "a".to_owned(), protocol: "http", most: 0, waiting: Some(3) };
+    let listener =
+        || ListenerStatus { name: "a".to_owned(), number: 0, protocol: "http", most: 0, waiting: Some(3) };
     let totals =
         Totals { workers: vec![worker(1), worker(2)], reloads: vec![("success", 1)], ..Totals::default() };
     let mut status = super::super::tests::status();

@@ -33,6 +33,7 @@ pub fn show(core: &mut Core, shown: Shown) {
     let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
     core.slot.listener().store(shown.listener as u64, Relaxed);
     bump(core.slot.bytes_received(), shown.head_bytes as u64);
+    core.slot.set_ids(request.request_id(), request.trace_id());
     core.slot.begin(shown.client, now, deadline, method, uri);
     let slot = core.shared.context.slot;
     slot.begun_us().store(now, Relaxed);

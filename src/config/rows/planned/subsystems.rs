@@ -125,14 +125,16 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         theme: "Metrics and stats",
-        why: "nothing is counted or served",
+        why: "nothing is written there; send metrics to carbon or statsd, or let Prometheus read metrics-socket",
         names: "
-            alarm-metric= carbon= carbon-freq= carbon-hostname-dots= carbon-id= carbon-idle-avg= carbon-max-retry=
-            carbon-name-resolve carbon-no-workers carbon-resolve-names carbon-retry-delay= carbon-root=
-            carbon-timeout= carbon-use-metrics enable-metrics mem-collector-freq= metric=
-            metric-alarm= metric-dir= metric-dir-restore metric-threshold= metrics-dir= metrics-dir-restore
-            metrics-no-cores nagios rrdtool= rrdtool-freq= rrdtool-lib= snmp~ snmp-community= stats-push=
-            stats-pusher-default-freq= stats-pushers-default-freq= zabbix-template~
+            rrdtool= rrdtool-freq= rrdtool-lib= zabbix-template~
+        ",
+    },
+    Part {
+        theme: "Metrics and stats",
+        why: "nobody answers; let Prometheus read metrics-socket, or ask http-livez whether the server is well",
+        names: "
+            nagios snmp~ snmp-community=
         ",
     },
     Part {

@@ -19,7 +19,7 @@ use crate::supervise::Children;
 use crate::sys::clock;
 use crate::sys::epoll::{self, Epoll};
 use history::Sampler;
-use memory::MemoryReport;
+pub use memory::MemoryReport;
 use readers::Readers;
 use std::cell::RefCell;
 use std::io::Result;
