@@ -29,8 +29,7 @@ impl Counting {
         let running_us = answered.running_us;
         let bucket = self.bounds_us.iter().position(|&bound| running_us <= bound);
         core.count(Answered { bucket: bucket.unwrap_or(self.bounds_us.len()), ..answered });
-        let listener = core.listener().load(Relaxed) as usize;
-        if let Some(word) = self.answers.get(listener * CLASSES + class(status)) {
+        if let Some(word) = self.answers.get(core.listener() * CLASSES + class(status)) {
             bump(word, 1);
         }
         worker.note_time(running_us);

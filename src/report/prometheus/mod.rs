@@ -177,7 +177,7 @@ fn push_times(text: &mut Exposition, status: &Status, counters: &Counters) {
     let mut single = |name, help, us| text.single(name, Counter, help, Seconds(us));
     single("rwsgi_busy_seconds_total", "Time that cores have spent on requests.", cores.running_us);
     let help = "Of that, time in the application, without waits for clients.";
-    single("rwsgi_application_seconds_total", help, cores.application_us);
+    single("rwsgi_application_seconds_total", help, counters.application_us());
     let help = "Of that, waits for clients that took nothing of their answers.";
     single("rwsgi_sending_wait_seconds_total", help, cores.sending_us);
     let help = "Of that, waits for clients that sent nothing of their bodies.";

@@ -22,8 +22,10 @@ pub struct Answered {
     /// Its place in the histogram.
     pub bucket: usize,
     pub running_us: u64,
-    pub application_us: u64,
+    /// Of that, what was not the application's.
+    pub other_us: u64,
     pub is_static: bool,
+    /// Bytes behind the head, and those of the answer.
     pub received: u64,
     pub sent: u64,
 }
@@ -43,8 +45,8 @@ words! {
             phase_word,
             /// The client's descriptor plus 1, and perhaps [`ENCRYPTED`], while the core runs a request; 0 otherwise.
             client,
-            /// The number of the listener that the request came through.
-            listener,
+            /// The number of the listener that the request came through, and above it the bytes of its head.
+            origin,
             started_us,
             /// When harakiri is due on the monotonic clock; 0: never.
             deadline_us,
@@ -68,8 +70,8 @@ words! {
             bytes_sent,
             /// From the beginning of requests until they were over.
             running_us,
-            /// Of that, what was not spent on waiting for clients.
-            application_us,
+            /// Of that, what was not the application's: waits for clients, and requests for files.
+            other_us,
             /// Of the time of requests, what came after their answers were whole.
             tail_us,
             /// Waits for clients that sent nothing of a body, and for those that took nothing of an answer.
@@ -127,15 +129,32 @@ impl CoreSlot {
         self.client().store(0, Relaxed);
     }
 
+    /// Where the request comes from that is about to begin.
+    #[inline]
+    pub fn set_origin(&self, listener: usize, head_bytes: usize) {
+        self.origin().store(listener as u64 | (head_bytes as u64) << 32, Relaxed);
+    }
+
+    /// The number of its listener.
+    #[inline]
+    pub fn listener(&self) -> usize {
+        self.origin().load(Relaxed) as u32 as usize
+    }
+
     /// Only whoever answers the request calls this: the words have one writer.
     #[inline]
     pub fn count(&self, answered: Answered) {
         bump(self.requests(), 1);
-        bump(self.bytes_received(), answered.received);
+        let head_bytes = self.origin().load(Relaxed) >> 32;
+        bump(self.bytes_received(), head_bytes + answered.received);
         bump(self.bytes_sent(), answered.sent);
         bump(self.running_us(), answered.running_us);
-        bump(self.application_us(), answered.application_us);
-        bump(self.static_requests(), answered.is_static.into());
+        if answered.other_us > 0 {
+            bump(self.other_us(), answered.other_us);
+        }
+        if answered.is_static {
+            bump(self.static_requests(), 1);
+        }
         bump(&self.latency()[answered.bucket.min(BUCKETS - 1)], 1);
     }
 

@@ -50,8 +50,8 @@ sums! {
         bytes_sent,
         /// From the beginning of requests until they were over.
         running_us,
-        /// Of that, what was not spent on waiting for clients, without requests for files.
-        application_us,
+        /// Of that, what was not the application's: waits for clients, and requests for files.
+        other_us,
         /// Of the time of requests, what came after their answers were whole.
         tail_us,
         /// Waits for clients that sent nothing of a body, and for those that took nothing of an answer.
@@ -106,6 +106,12 @@ impl Counters {
     pub fn latency_us(&self) -> u64 {
         let cores = self.of_cores();
         cores.running_us.saturating_sub(cores.tail_us)
+    }
+
+    /// The time of the application.
+    pub fn application_us(&self) -> u64 {
+        let cores = self.of_cores();
+        cores.running_us.saturating_sub(cores.other_us)
     }
 
     /// Bytes of all answers.
@@ -167,7 +173,7 @@ impl CoreCounters {
             bytes_received: core.bytes_received().load(Relaxed),
             bytes_sent: core.bytes_sent().load(Relaxed),
             running_us: core.running_us().load(Relaxed),
-            application_us: core.application_us().load(Relaxed),
+            other_us: core.other_us().load(Relaxed),
             tail_us: core.tail_us().load(Relaxed),
             receiving_us: core.receiving_us().load(Relaxed),
             sending_us: core.sending_us().load(Relaxed),
@@ -201,14 +207,8 @@ mod tests {
     #[test]
     fn counters_of_two_processes_add_up() {
         let scoreboard = Scoreboard::with_listeners(2, 2, 3).unwrap();
-        let answered = Answered {
-            bucket: 4,
-            running_us: 70,
-            application_us: 60,
-            received: 5,
-            sent: 9,
-            ..Answered::default()
-        };
+        let answered =
+            Answered { bucket: 4, running_us: 70, other_us: 10, received: 5, sent: 9, ..Answered::default() };
         for slot in 0..2 {
             scoreboard.core(slot, 1).count(answered);
             bump(&scoreboard.answers(slot, 1, 2)[class(404)], 1);
@@ -223,10 +223,7 @@ mod tests {
         assert_eq!((all.latency[4], all.latency.iter().sum::<u64>()), (2, 2));
         assert_eq!((all.refusals[4], all.refusals[REFUSALS.len()], all.sums.refused), (2, 2, 4));
         let cores = all.of_cores();
-        assert_eq!(
-            (cores.requests, cores.running_us, cores.application_us, all.bytes_sent()),
-            (2, 140, 120, 18)
-        );
+        assert_eq!((cores.requests, cores.running_us, cores.other_us, all.bytes_sent()), (2, 140, 20, 18));
         assert_eq!((all.cores[0].requests, all.cores[1].requests), (0, 2));
     }
 

@@ -103,7 +103,7 @@ impl Answers {
         let until_us = self.worker().rescue_us().load(Acquire);
         let running_us = until_us.saturating_sub(core.started_us().load(Relaxed));
         let sent = self.answer(core).len() as u64;
-        let answered = Answered { running_us, application_us: running_us, sent, ..Answered::default() };
+        let answered = Answered { running_us, sent, ..Answered::default() };
         let status = if self.is_late(core) { 504 } else { 503 };
         counting.enter(core, self.worker(), status, answered);
     }
@@ -115,10 +115,15 @@ impl Answers {
     }
 }
 
-/// The answer of a request that has been claimed for good, if that is so; it is counted.
+/// The answer of a request that has been claimed for good, if that is so.
 pub fn claimed(core: CoreSlot) -> Option<&'static [u8]> {
     let answers = ANSWERS.get().filter(|_| core.phase() == Phase::Expired)?;
+    Some(answers.answer(core))
+}
+
+/// Such an answer goes out: the thread of its request does not count it.
+pub fn count(core: CoreSlot) {
+    let Some(answers) = ANSWERS.get() else { return };
     let index = answers.scoreboard.cores(answers.slot).position(|other| other.is(core));
     index.into_iter().for_each(|index| answers.count(index, core));
-    Some(answers.answer(core))
 }

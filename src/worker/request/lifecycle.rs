@@ -2,7 +2,7 @@
 
 use super::access;
 use crate::config::Protocol;
-use crate::shm::scoreboard::{RestartRequest, bump};
+use crate::shm::scoreboard::RestartRequest;
 use crate::sys::clock;
 use crate::worker::conn::Conn;
 use crate::worker::conn::{leftover, linger};
@@ -31,8 +31,7 @@ pub fn show(core: &mut Core, shown: Shown) {
         core.shared.context.settings.harakiri.timeout.map_or(0, |time| now + time.as_micros() as u64);
     let request = &core.request;
     let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
-    core.slot.listener().store(shown.listener as u64, Relaxed);
-    bump(core.slot.bytes_received(), shown.head_bytes as u64);
+    core.slot.set_origin(shown.listener, shown.head_bytes);
     core.slot.begin(shown.client, now, deadline, method, uri);
     let slot = core.shared.context.slot;
     slot.begun_us().store(now, Relaxed);

@@ -34,7 +34,7 @@ impl Exchange {
         let has_head = self.head_sent();
         let answered = Answered {
             running_us,
-            application_us: if self.progress.is_static { 0 } else { running_us.saturating_sub(waited_us) },
+            other_us: if self.progress.is_static { running_us } else { waited_us.min(running_us) },
             is_static: self.progress.is_static,
             received: self.body.length_on_wire(),
             sent: self.progress.body_bytes + if has_head { self.head.bytes().len() as u64 } else { 0 },
@@ -74,7 +74,8 @@ impl Exchange {
             let waited_us = self.progress.client_us - self.counted.waited_us;
             bump(slot.running_us(), tail_us);
             bump(slot.tail_us(), tail_us);
-            bump(slot.application_us(), tail_us.saturating_sub(waited_us));
+            let other_us = if self.progress.is_static { tail_us } else { waited_us.min(tail_us) };
+            bump(slot.other_us(), other_us);
         }
         now
     }

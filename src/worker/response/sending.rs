@@ -7,6 +7,7 @@ use crate::proto::http::response::Delivery;
 use crate::sys::clock;
 use crate::sys::wait::{Peer, peer};
 use crate::worker::conn::deadline::{Overdue, is_below};
+use crate::worker::harakiri::answers;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
@@ -56,6 +57,7 @@ impl Exchange {
         if !self.is_gone()
             && let Some(client) = &mut self.client
         {
+            answers::count(self.home.slot);
             let _ = client.send(answer);
             client.shutdown_send();
             self.give_up(Loss::Left);

@@ -29,6 +29,7 @@ fn sample(row: &Row) -> &'static str {
         ("http-livez" | "http-readyz", _) => "/health",
         ("http-manage-expect", _) => "1000",
         ("http-keepalive", _) => "30",
+        ("metrics-buckets", _) => "1,10",
         ("forwarded-allow-ips", _) => "10.0.0.0/8",
         ("static-map" | "static-map2", _) => "/static=/srv/static",
         ("static-expires-type" | "static-expires-type-mtime", _) => "text/css=7",

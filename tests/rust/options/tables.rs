@@ -25,8 +25,8 @@ fn rows_name_the_kind_of_their_value() {
     for row in registry::all().iter().filter(|row| row.arg.needs_value() && row.status == Status::Works) {
         let is_number = takes(row, "7") && !takes(row, "word");
         let kinds: &[Arg] = match row.name {
-            // Octal, and in kilobytes.
-            "umask" => &[Arg::Required],
+            // Octal, a list, and in kilobytes.
+            "umask" | "metrics-buckets" => &[Arg::Required],
             "thread-stack-size" => &[Arg::Number],
             _ if !is_number => &[Arg::Required],
             _ if takes(row, "7h") => &[Arg::Seconds],
@@ -86,10 +86,10 @@ fn no_row_invents_an_option() {
         "forwarded-allow-ips",
         "forwarded-host",
         "http-server-header",
-        "metrics-buckets",
-        "metrics-per-worker",
-        "metrics-socket",
         "stats-host",
+        "metrics-socket",
+        "metrics-per-worker",
+        "metrics-buckets",
     ];
     assert_eq!(
         own,
