@@ -8,6 +8,7 @@ use crate::report::Document;
 pub enum Answer {
     Now(Document),
     /// Whoever executes this action gives the answer later, by `Action::Answer` with the ticket.
+    #[allow(dead_code)]
     Later(Action),
 }
 
