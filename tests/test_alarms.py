@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from harness import packet, procs
+from harness.peer import Uwsgi
+from harness.ports import free_port
 from harness.receiver import Receiver
 from harness.server import TESTS, Server
 from harness.tls import Authority
@@ -196,8 +198,14 @@ def _opened(fifo: Path) -> bool:
 
 @contextmanager
 def full_backlog(server: Server, address: packet.Address) -> Iterator[None]:
-    """The only worker sleeps, and nobody takes what comes."""
     (worker,) = server.worker_pids()
+    with frozen(worker, address):
+        yield
+
+
+@contextmanager
+def frozen(worker: int, address: packet.Address) -> Iterator[None]:
+    """The only worker sleeps, and nobody takes what comes."""
     os.kill(worker, signal.SIGSTOP)
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with ExitStack() as clients:
@@ -234,6 +242,19 @@ def test_a_full_backlog(boot, tmp_path, kind):
         found = re.match(FULL, wait_for(out, FULL))
     assert found[1] == name and int(found[2]) >= int(found[3]) == 4
     server.log.accept_anything()
+
+
+def test_uwsgi_says_the_same_of_a_full_backlog(tmp_path):
+    out, port = tmp_path / "out", free_port()
+    words = ["--socket", f"127.0.0.1:{port}", "--listen", "4", "--alarm", f"a cmd:cat > {out}", "--alarm-backlog", "a"]
+    peer = Uwsgi(tmp_path, "hello", *words)
+    try:
+        (worker,) = procs.children(peer.process.pid)
+        with frozen(worker, ("127.0.0.1", port)):
+            found = re.fullmatch(FULL, wait_for(out))
+        assert found[1] == f"127.0.0.1:{port}" and int(found[2]) >= int(found[3]) == 4
+    finally:
+        peer.close()
 
 
 def test_the_seed_as_it_is_written(boot, tmp_path):

@@ -68,7 +68,9 @@ pub const TABLE: Table = Table {
             "bytes of a message; a longer one is cut",
         )
         .default("8192"),
-        one("alarm-list", Flag, list, "log the actions of alarms").alias(&["alarms-list"]),
+        Row::accepted("alarm-list", Flag, "log the actions of alarms", "the log has them at the start")
+            .setter(list)
+            .alias(&["alarms-list"]),
         Row::accepted(
             "alarm-cheap",
             Required,
