@@ -7,6 +7,7 @@ VENV  := .venv
 BIN   := $(CURDIR)/$(VENV)/bin
 DONE  := $(VENV)/done
 UWSGI := .venv-uwsgi
+RECIPES := .venv-recipes
 
 # The wheel is built anew when one of these has changed.
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
@@ -42,8 +43,8 @@ test-rust:
 	cargo test --no-default-features
 
 .PHONY: test-python
-test-python: $(DONE)/wheel $(DONE)/test $(UWSGI)/done programs
-	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi scripts/pytest.sh $(BIN)/python tests
+test-python: $(DONE)/wheel $(DONE)/test $(UWSGI)/done $(RECIPES)/wheel programs
+	UWSGI=$(CURDIR)/$(UWSGI)/bin/uwsgi RECIPES=$(CURDIR)/$(RECIPES) scripts/pytest.sh $(BIN)/python tests
 
 .PHONY: test-types
 test-types: $(DONE)/wheel $(DONE)/example $(DONE)/lint
@@ -113,6 +114,7 @@ nginx:
 	@scripts/need_programs.sh nginx
 programs:
 	@scripts/need_programs.sh nginx haproxy curl openssl wrk ab
+	@scripts/need_programs.sh chromium || echo "No Chromium: tests/test_page.py is skipped."
 
 # Each file below says that something is installed; its own prerequisites say when to do it again.
 
@@ -131,4 +133,13 @@ $(DONE)/wheel: $(SOURCES) $(DONE)/build
 $(UWSGI)/done: pyproject.toml
 	@scripts/make_venv.sh $(PYTHON) $(UWSGI)
 	$(UWSGI)/bin/pip install --quiet --group uwsgi
+	@touch $@
+
+$(RECIPES)/done: pyproject.toml
+	@scripts/make_venv.sh $(PYTHON) $(RECIPES)
+	$(RECIPES)/bin/pip install --quiet --group recipes
+	@touch $@
+
+$(RECIPES)/wheel: $(RECIPES)/done $(DONE)/wheel
+	$(RECIPES)/bin/pip install --quiet --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	@touch $@

@@ -4,6 +4,7 @@ use crate::config::{self, Action, Loaded, Settings, Sources, check};
 use crate::log;
 use crate::master;
 use crate::master::configuration::{Configuration, Read};
+use crate::top;
 use crate::worker::application::Application;
 use crate::worker::python::Interpreter;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -140,6 +141,13 @@ fn run_command(sources: &Sources) -> Option<i32> {
 #[pyfunction]
 pub fn main(argv: Vec<String>) -> i32 {
     let sources = Sources { environment: environment(), arguments: argv, ..Sources::default() };
+    if let Some((_, arguments)) = sources.arguments.split_first().filter(|(command, _)| *command == "top") {
+        return top::run(arguments);
+    }
+    let command = sources.arguments.split_first();
+    if let Some(status) = command.and_then(|(name, words)| top::commands::run(name, words)) {
+        return status;
+    }
     if let Some(status) = run_command(&sources) {
         return status;
     }

@@ -16,4 +16,5 @@ pub mod report;
 pub mod shm;
 pub mod supervise;
 pub mod sys;
+pub mod top;
 pub mod worker;

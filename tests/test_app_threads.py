@@ -395,3 +395,18 @@ def test_head_does_not_contradict_get(boot):
         connection.send(request())
         assert connection.answer().header("Content-Length") is not None
     assert head.header("Transfer-Encoding") is None
+
+
+def test_threads_that_a_fork_loses_are_named_once(boot):
+    server = boot("threads", processes=2)
+    server.log.wait(r"the application started 1 thread\(s\) while it was imported; they do not run in the workers")
+    assert server.request().text == "is gone"
+    assert server.log.text.count("while it was imported") == 1
+
+
+@pytest.mark.parametrize("options", [{"env": {"AGAIN": "1"}}, {"lazy_apps": True}])
+def test_threads_that_run_in_the_workers_are_not(boot, options):
+    """As those of OpenTelemetry and Datadog, which hooks start again after a fork."""
+    server = boot("threads", processes=2, **options)
+    assert server.request().text == "runs"
+    assert "while it was imported" not in server.log.text

@@ -82,6 +82,13 @@ def test_kept_connections_are_served_alike(served_by, front, threads):
     assert len(counts) == 8 and min(counts.values()) >= 0.45 * max(counts.values()), counts
 
 
+def test_kept_connections_are_served_alike_by_workers_that_are_busy_for_long(served_by):
+    """None goes from mailbox to mailbox while others are served."""
+    _, way = served_by("kept", 2, 1)
+    counts = kept_by_one(way.address, 6, "/?s=0.12", 60)
+    assert len(counts) == 6 and min(counts.values()) >= 0.45 * max(counts.values()), counts
+
+
 @pytest.mark.parametrize("front", FRONTS)
 def test_a_quick_request_does_not_wait_for_long_ones(served_by, front):
     """Two requests that compute keep both processes busy, and have threads beside them."""

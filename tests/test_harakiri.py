@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from contextlib import ExitStack
 from select import select
 
 import pytest
 
 from harness import packet
+from harness.http import Connection, request
 from harness.packet import Response
+from harness.wait import steady
 
 TITLE = (
     r"\*\*\* HARAKIRI ON WORKER 1 \(pid: (\d+), core: (\d)\): GET /late\?(\w+)=60 has run for (\d\.\d) s, "
@@ -91,6 +95,46 @@ def test_a_neighbour_in_the_same_process_gets_503(boot):
     server.log.expect(TITLE.replace("= 1 s", "= 2 s"))
     expect_kill(server)
     assert "GET /neighbour?sleep=50]" in server.log.entry("HARAKIRI").text
+
+
+def kept(stack: ExitStack, server, count: int) -> dict[Connection, str]:
+    """Connections that have been served once, each with the pid of its worker."""
+    made = [stack.enter_context(Connection(server.http_address)) for _ in range(count)]
+    for connection in made:
+        connection.send(request("/"))
+    return {connection: connection.answer().text.split()[-1] for connection in made}
+
+
+def test_who_waits_for_the_only_worker_gets_503(boot):
+    server = boot("late", uwsgi=False, http=True, harakiri=1)
+    with ExitStack() as stack:
+        late, waits = kept(stack, server, 2)
+        late.send(request("/late?sleep=60"))
+        waits.send(request("/"))
+        assert (late.answer().status, waits.answer().status) == (504, 503)
+    server.log.expect(TITLE)
+    expect_kill(server)
+
+
+def test_who_waits_behind_a_late_request_is_served_by_another_worker(boot):
+    server = boot("slow:waits", uwsgi=False, http=True, processes=2, harakiri=3, http_stream_body=True)
+    server.log.accept_anything()
+    with ExitStack() as stack:
+        places = kept(stack, server, 5)
+        [(killed, _)] = Counter(places.values()).most_common(1)
+        late, busy, waits = [connection for connection, pid in places.items() if pid == killed][:3]
+        late.send(request("/late", "POST", Content_Length="1"))
+        server.log.wait("^waiting /late$")
+        # The other one is not late when this one is.
+        list(steady(1, 1.5))
+        busy.send(request("/busy", "POST", Content_Length="1"))
+        server.log.wait("^waiting /busy$")
+        waits.send(request("/"))
+        assert late.answer().status == 504
+        busy.send(b".")
+        assert busy.answer().status == 200
+        answer = waits.answer()
+        assert answer.status == 200 and answer.text.split()[-1] != killed
 
 
 def test_an_answer_that_has_begun_is_cut_off(boot):

@@ -11,6 +11,7 @@ from signal import Signals
 import pytest
 
 from harness import procs
+from harness.crowd import asked_by_one
 from harness.http import Connection, request
 from harness.wait import until
 
@@ -67,6 +68,22 @@ def test_short_requests_without_a_pause_are_shared(boot):
                 connection.send(request("/?spin=0.001"))
             served.update(connection.answer().body for connection in others)
         assert served[idle] >= 100, served
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nobody_waits_for_the_end_of_a_long_request_while_another_worker_serves(boot, threads):
+    """Even one that has always something to do."""
+    server = boot("slow", uwsgi=False, http=True, processes=2, threads=threads, http_keepalive_requests=0)
+    with ExitStack() as stack:
+        long, others = kept(stack, server, threads), kept(stack, server, 8)
+        # Both workers have some of them.
+        asked_by_one(others, "/?sleep=0.02", 40)
+        for connection in long:
+            connection.send(request("/?sleep=3"))
+        counts = asked_by_one(others, "/?sleep=0.02", 96)
+        assert len(counts) == 8 and min(counts.values()) >= 0.4 * max(counts.values()), counts
+        for connection in long:
+            assert connection.answer().status == 200
 
 
 def test_the_busy_worker_serves_what_nobody_else_can(boot):

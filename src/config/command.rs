@@ -1,4 +1,5 @@
 //! `rwsgi check`, `rwsgi init`, `rwsgi completion`, `rwsgi man`: words in front of the options that start no server.
+//! `rwsgi top` is one more, which src/top/ has.
 
 use crate::base::reason::reason;
 use std::io::Write;

@@ -10,7 +10,14 @@ pub enum Shell {
     Fish,
 }
 
-const COMMANDS: &str = "check init completion man";
+const COMMANDS: &str = "check init completion man top stacks profile";
+
+/// Options of `rwsgi top`.
+const TOP: [(&str, &str); 3] = [
+    ("once", "one sample as text, and the end"),
+    ("json", "a line of JSON for each sample"),
+    ("interval", "seconds between samples"),
+];
 
 /// The script that a shell reads.
 pub fn completion(shell: Shell) -> String {
@@ -33,8 +40,9 @@ fn bash() -> String {
          _rwsgi() {{\n    \
              local word=${{COMP_WORDS[COMP_CWORD]}}\n    \
              COMPREPLY=()\n    \
-             case $word in\n        \
-                 -*) COMPREPLY=($(compgen -W \"{}\" -- \"$word\")) ;;\n        \
+             case ${{COMP_WORDS[1]}}:$word in\n        \
+                 top:-*) COMPREPLY=($(compgen -W \"{}\" -- \"$word\")) ;;\n        \
+                 *:-*) COMPREPLY=($(compgen -W \"{}\" -- \"$word\")) ;;\n        \
                  *)\n            \
                      COMPREPLY=($(compgen -f -- \"$word\"))\n            \
                      [ \"$COMP_CWORD\" -gt 1 ] || COMPREPLY+=($(compgen -W \"{COMMANDS}\" -- \"$word\"))\n            \
@@ -42,6 +50,7 @@ fn bash() -> String {
              esac\n\
          }}\n\
          complete -o filenames -F _rwsgi rwsgi\n",
+        TOP.map(|(name, _)| format!("--{name}")).join(" "),
         names.join(" ")
     )
 }
@@ -78,6 +87,11 @@ fn zsh_value(row: &Row) -> String {
 fn fish() -> String {
     let mut out = "# Completion for fish: put it into ~/.config/fish/completions as rwsgi.fish.\n".to_owned();
     out += &format!("complete -c rwsgi -n __fish_use_subcommand -a '{COMMANDS}'\n");
+    for (name, help) in TOP {
+        let value = if name == "interval" { " -x" } else { "" };
+        out +=
+            &format!("complete -c rwsgi -n '__fish_seen_subcommand_from top' -l {name}{value} -d '{help}'\n");
+    }
     for row in offered() {
         let short = row.short.map(|letter| format!(" -s {letter}")).unwrap_or_default();
         let value = match row.arg {

@@ -226,6 +226,8 @@ pub struct Log {
     pub backup: Option<PathBuf>,
     /// Requests that are logged though `disable-logging` is set.
     pub always: Logged,
+    /// The stack of a request that runs longer is logged.
+    pub slow_stack: Option<Duration>,
 }
 
 impl Default for Log {
@@ -239,6 +241,7 @@ impl Default for Log {
             max_size: 0,
             backup: None,
             always: Logged::default(),
+            slow_stack: None,
         }
     }
 }
@@ -254,4 +257,45 @@ pub struct Logged {
     pub slower_than: Option<Duration>,
     /// By the bytes of their body.
     pub larger_than: Option<u64>,
+}
+
+/// What is done with an id that requests come with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdPolicy {
+    /// It is the application's alone.
+    #[default]
+    Untouched,
+    /// A request without a sane one gets one.
+    TakenOver,
+    /// Each request gets a new one.
+    New,
+}
+
+impl IdPolicy {
+    /// Does every request have one?
+    pub fn is_on(self) -> bool {
+        self != IdPolicy::Untouched
+    }
+}
+
+/// The ids by which requests are known beyond this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracing {
+    pub request_id: IdPolicy,
+    /// Answers carry it.
+    pub in_response: bool,
+    pub trace_context: IdPolicy,
+    /// Of 100 traces that begin here so many are marked as sampled.
+    pub trace_sample: u8,
+}
+
+impl Default for Tracing {
+    fn default() -> Tracing {
+        Tracing {
+            request_id: IdPolicy::Untouched,
+            in_response: true,
+            trace_context: IdPolicy::Untouched,
+            trace_sample: 100,
+        }
+    }
 }

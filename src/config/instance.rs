@@ -36,6 +36,8 @@ pub struct Instance {
     pub stats: Vec<StatsSocket>,
     /// All of them speak HTTP.
     pub stats_http: bool,
+    /// Where the stacks of each worker can be read: a path or `@name`, to which its number is added.
+    pub tracebacker: Option<String>,
     /// Bounds of the histogram of latencies, in microseconds; what a process counts belongs to the same ones always.
     pub metrics_buckets: Vec<u64>,
     pub show_config: bool,
@@ -67,6 +69,7 @@ impl Default for Instance {
             metrics: MetricTable::default(),
             stats: Vec::new(),
             stats_http: false,
+            tracebacker: None,
             metrics_buckets: DEFAULT_BUCKETS.to_vec(),
             show_config: false,
             no_server: false,

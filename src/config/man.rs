@@ -15,6 +15,15 @@ rwsgi \- application server for WSGI sites
 .br
 .B rwsgi init
 [\fB\-\-django\fR[=\fIPROJECT\fR]] [\fB\-\-nginx\fR] [\fB\-\-systemd\fR] [\fB\-\-supervisor\fR]
+.br
+.B rwsgi top
+[\fB\-\-once\fR] [\fB\-\-json\fR] [\fB\-\-interval\fR \fISECONDS\fR] \fIADDR\fR
+.br
+.B rwsgi stacks
+[\fB\-\-worker\fR \fIN\fR] [\fB\-\-json\fR] \fIADDR\fR
+.br
+.B rwsgi profile
+[\fB\-\-seconds\fR \fIS\fR] [\fB\-\-hz\fR \fIH\fR] [\fB\-\-worker\fR \fIN\fR] [\fB\-o\fR \fIFILE\fR] \fIADDR\fR
 .SH DESCRIPTION
 Serves a WSGI application. The options are those of uWSGI; each can stand on the command line, in a file (ini, XML,
 YAML, JSON, TOML; without dashes), in the environment (RWSGI_MAX_REQUESTS) and in rwsgi.serve(max_requests=...).

@@ -127,6 +127,7 @@ pub struct Settings {
     pub metrics: Metrics,
     pub alarms: Alarms,
     pub stats: Stats,
+    pub tracing: Tracing,
     /// The `[uwsgi]` view of the configuration for `show-config` and `uwsgi.opt`: name, value, origin, in order.
     pub written: Vec<Written>,
 }

@@ -10,9 +10,26 @@ pub struct StatsSocket {
     pub http: bool,
     /// It answers for the metrics alone.
     pub metrics: bool,
+    /// It gets the Python stacks of this worker instead (`py-tracebacker`).
+    pub worker: Option<u32>,
     /// The option by which it was written, and the address as it was written.
     pub option: &'static str,
     pub text: String,
+}
+
+impl StatsSocket {
+    /// `py-tracebacker`: the socket of one worker, whose number stands behind the path.
+    pub fn of_worker(text: &str, worker: u32) -> Result<StatsSocket, ValueError> {
+        let address = address::parse(&format!("{text}{worker}"))?;
+        Ok(StatsSocket {
+            address,
+            http: false,
+            metrics: false,
+            worker: Some(worker),
+            option: "py-tracebacker",
+            text: text.to_owned(),
+        })
+    }
 }
 
 /// What the stats server shows, and to whom.
@@ -45,6 +62,7 @@ impl Draft {
             address,
             http,
             metrics: false,
+            worker: None,
             option,
             text: text.to_owned(),
         });

@@ -28,6 +28,9 @@ pub struct Entry<'a> {
     pub headers: u32,
     pub head_bytes: u64,
     pub core: usize,
+    /// Its X-Request-ID and its trace, where they are to be logged; empty otherwise.
+    pub request_id: &'a [u8],
+    pub trace_id: &'a [u8],
 }
 
 /// Control characters and what is not ASCII are escaped: a client must not be able to forge a line.
@@ -82,7 +85,14 @@ pub fn push(out: &mut Vec<u8>, entry: &Entry<'_>) {
     push_decimal(out, entry.head_bytes);
     text(out, " bytes (1 switches on core ");
     push_decimal(out, entry.core as u64);
-    text(out, ")\n");
+    out.push(b')');
+    for (name, id) in [(" id ", entry.request_id), (" trace ", entry.trace_id)] {
+        if !id.is_empty() {
+            text(out, name);
+            push_text(out, id);
+        }
+    }
+    out.push(b'\n');
 }
 
 /// A line that cannot be written whole into a buffer's room would be lost; nothing a client sends is that long after
@@ -120,6 +130,8 @@ mod tests {
             headers: 2,
             head_bytes: 79,
             core: 0,
+            request_id: b"",
+            trace_id: b"",
         }
     }
 
@@ -132,6 +144,13 @@ mod tests {
             "[pid: 1234|app: 0|req: 1/2] 127.0.0.1 () {28 vars in 300 bytes} [Fri Nov 20 09:50:01 2026] GET /x?y=1 => \
              generated 12 bytes in 3 msecs (HTTP/1.1 200) 2 headers in 79 bytes (1 switches on core 0)\n"
         );
+    }
+
+    #[test]
+    fn ids_stand_at_the_end() {
+        let mut out = Vec::new();
+        push(&mut out, &Entry { request_id: b"4f1c", trace_id: b"0af7", ..entry() });
+        assert!(out.ends_with(b" (1 switches on core 0) id 4f1c trace 0af7\n"), "{}", out.escape_ascii());
     }
 
     #[test]

@@ -3,7 +3,10 @@
 
 use crate::alarm::Delivery;
 use crate::report::Document;
+use crate::report::stacks::WorkerStacks;
 use crate::sys::signal;
+use std::rc::Rc;
+use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -16,11 +19,17 @@ pub enum Action {
     /// Open the log's file anew.
     ReopenLog(String),
     LogStatus,
-    /// Log the stacks of one worker.
+    /// Take the stacks of one worker.
     DumpStacks(Dump),
     DumpAllStacks(String),
     /// Start what an alarm does.
     Deliver(Delivery),
+    /// Take the stacks of one worker, or of all, for whoever has asked for them.
+    ReadStacks(Reader, Option<u32>),
+    /// What a reader has asked for.
+    GiveStacks(Reader, Rc<Vec<WorkerStacks>>),
+    /// Take a profile for a reader of the stats server.
+    Profile(Ticket, ProfileRequest),
     /// Replace the worker in this slot when a successor is ready.
     Recycle(usize, Why),
     /// Give a reader of the stats server the document that it waits for.
@@ -31,13 +40,49 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(pub u64);
 
+/// How a profile is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfileRequest {
+    pub time: Duration,
+    /// Samples a second.
+    pub hz: u64,
+    /// `None`: all workers.
+    pub worker: Option<u32>,
+}
+
 /// A stack dump of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dump {
     pub slot: usize,
-    /// Stands above the stacks in the log.
-    pub title: String,
+    pub output: Output,
     pub then: Then,
+}
+
+/// Who has asked for stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A reader of the stats server: the document `/stacks`.
+    Document(Ticket),
+    /// A reader of `py-tracebacker`: the lines that uWSGI writes.
+    Tracebacker(Ticket),
+}
+
+/// What becomes of a dump.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// All of it is logged, below this title.
+    Log(String),
+    /// The stacks of the threads that run these requests are logged.
+    Slow(Vec<SlowRequest>),
+    /// Those who have asked the master for stacks get it.
+    Readers,
+}
+
+/// A request that has run longer than `log-slow-stack`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowRequest {
+    pub core: usize,
+    pub started_us: u64,
 }
 
 /// What follows a stack dump.

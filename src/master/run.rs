@@ -16,7 +16,7 @@ use super::workers::recycle::Recycler;
 use super::workers::spawn::Spawner;
 use super::workers::zygote::links::Zygotes;
 use super::workers::zygote::protocol::Notice;
-use super::workers::{commands, scaling};
+use super::workers::{commands, crash, scaling};
 use crate::config::{AlarmEvent, Settings};
 use crate::log;
 use crate::report::text;
@@ -182,6 +182,11 @@ impl<'h, R: Application> Master<'h, R> {
             }
             Action::DumpStacks(dump) => self.services.dumps.ask(dump),
             Action::DumpAllStacks(cause) => self.services.dumps.ask_all(&cause, &self.children),
+            Action::ReadStacks(reader, worker) => self.services.read_stacks(reader, worker, &self.children),
+            Action::GiveStacks(reader, stacks) => self.services.give_stacks(reader, &stacks),
+            Action::Profile(ticket, request) => {
+                self.services.profile(ticket, request, &self.server, &self.children);
+            }
             Action::Recycle(slot, why) => self.recycler.mark(slot, why),
             Action::Answer(ticket, document) => {
                 self.services.stats.answer(ticket, &document);
@@ -369,9 +374,10 @@ impl<'h, R: Application> Master<'h, R> {
         let now = clock::monotonic_us();
         let is_stopping = self.server.phase == Phase::Stopping;
         self.services.dumps.forget(child.slot);
+        let record = crash::record(&self.server, child, ended, now);
         let served = generation::vacate(&self.server, child, ended);
         self.services.messages.empty_mailbox(child.slot, &self.server);
-        generation::tell_end(&self.server, child, ended, Circumstances { served, is_stopping });
+        generation::tell_end(&self.server, child, ended, Circumstances { served, is_stopping }, &record);
         self.recycler.forget(child.slot, now);
         match is_stopping {
             true => Consequence::Nothing,

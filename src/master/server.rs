@@ -67,6 +67,7 @@ pub mod tests {
     use crate::shm::scoreboard::{Assignment, Stage};
     use crate::supervise::{Children, Role};
     use crate::sys::io;
+    use crate::sys::spool::Spool;
     use crate::worker::accept::Accepting;
     use std::sync::Arc;
 
@@ -85,12 +86,14 @@ pub mod tests {
             master: 0,
             alive: Arc::new(alive),
             dumps: news.clone(),
+            spool: Arc::new(Spool::new().unwrap()),
             news,
             log_file: None,
             log_epoch: 0,
             slot: 0,
             id: 0,
             assignment: Assignment::default(),
+            zygote_threads: 0,
             settings: Arc::new(settings),
         };
         Server {

@@ -55,6 +55,8 @@ pub struct StatsListener {
     pub http: bool,
     /// It answers for the metrics alone.
     pub metrics: bool,
+    /// It gets the stacks of this worker instead (`py-tracebacker`).
+    pub worker: Option<u32>,
     /// It has no address that a browser could ask for.
     pub is_unix: bool,
     /// The name or address that was configured, without its port; empty: none.

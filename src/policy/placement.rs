@@ -84,6 +84,12 @@ pub fn better_place(mine: Load, others: impl Iterator<Item = (usize, Load)> + Cl
     }
 }
 
+/// Another process has served so many since this one last began a request. Both estimates are rough: what has run for
+/// some time goes on for about as long, and in half of that time the other one gets through all that it has to do.
+pub fn is_quicker(other: Load, served: u64) -> bool {
+    served >= 2 * (other.total() + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::Place::*;
@@ -135,5 +141,13 @@ mod tests {
         let other = |oldest_us| Load { oldest_us, ..load(1, 1, 80_000) };
         assert_eq!(place(mine, &[other(61_999)]), None);
         assert_eq!(place(mine, &[other(62_000)]), Some(Oldest(0)));
+    }
+
+    #[test]
+    fn one_that_has_served_twice_what_it_has_to_do_is_quicker() {
+        assert!(is_quicker(load(1, 0, 0), 4) && !is_quicker(load(1, 0, 0), 3));
+        assert!(is_quicker(load(1, 8, 0), 20) && !is_quicker(load(1, 8, 0), 19));
+        // Requests that are all alike end once in that time, or twice.
+        assert!(!is_quicker(load(0, 0, 0), 1) && !is_quicker(load(1, 0, 0), 2));
     }
 }

@@ -19,6 +19,11 @@ pub trait Runtime {
     /// Readies the stack dump of all threads, to be written to this descriptor when the dump signal comes.
     fn arm_dump(&self, to: BorrowedFd<'_>);
 
+    /// Does the language itself tell what ran when a fatal signal came (faulthandler)?
+    fn reports_faults(&self) -> bool {
+        false
+    }
+
     /// Waits while the language's other threads may run.
     fn wait(&self, epoll: &Epoll, events: &mut Events, timeout: Option<Duration>) -> Result<()>;
 

@@ -3,4 +3,5 @@
 
 pub mod http;
 pub mod proxy;
+pub mod trace;
 pub mod uwsgi;

@@ -8,7 +8,9 @@ pub mod history;
 pub mod json;
 mod json_writer;
 mod own;
+pub mod page;
 pub mod prometheus;
+pub mod stacks;
 pub mod text;
 
 pub use document::Document;

@@ -45,7 +45,7 @@ fn push_worker(out: &mut String, worker: &WorkerStatus, now: u64) {
 fn push_core(out: &mut String, index: usize, core: &CoreSnapshot, now: u64) {
     if let Some(current) = &core.current {
         let ms = now.saturating_sub(current.started_us) / 1000;
-        let _ = write!(out, "\n  core {index}: {} {} for {ms} ms", current.method, current.target);
+        let _ = write!(out, "\n  core {index}: {current} for {ms} ms");
     }
 }
 
@@ -76,13 +76,14 @@ mod tests {
             scoreboard.worker(slot).assign(id, generation, scoreboard.next_assignment());
         }
         scoreboard.worker(0).set_stage(Stage::Ready);
+        scoreboard.core(0, 1).set_ids(b"4f1c", b"");
         scoreboard.core(0, 1).begin(8, 9_000_000, 0, b"GET", b"/slow");
         let expected = [
             "status: Serving, generation 3, up 8 s, paused",
             "listens on 127.0.0.1:80, 4 waiting",
             "listens on /run/s",
             "worker 1 (pid 9): ready, generation 3, 0 requests, 0 exceptions, 0 clients gone, 0 refused, up 5 s",
-            "  core 1: GET /slow for 500 ms",
+            "  core 1: GET /slow id 4f1c for 500 ms",
             "worker 2 (pid 9): leaving (reloaded), generation 2, 0 requests, 0 exceptions, 0 clients gone, 0 refused, up 5 s",
         ];
         assert_eq!(render(&of(scoreboard)).lines().collect::<Vec<_>>(), expected);

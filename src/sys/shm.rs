@@ -45,6 +45,11 @@ impl Mapping {
         Ok(Mapping { start: start.cast(), len })
     }
 
+    /// Where it begins.
+    pub(super) fn start(&self) -> *mut libc::c_void {
+        self.start.cast()
+    }
+
     /// `count` words from the byte `offset`, which is a multiple of 8. Panics when they do not fit: a layout error.
     pub fn words(&self, offset: usize, count: usize) -> &'static [AtomicU64] {
         assert!(offset.is_multiple_of(8) && offset + count * 8 <= self.len);

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 pub use libc::{
-    SIGBUS, SIGCHLD, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV, SIGTERM, SIGTSTP,
-    SIGUSR1, SIGUSR2,
+    SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV, SIGTERM,
+    SIGTSTP, SIGUSR1, SIGUSR2,
 };
 
 /// Wakes a worker's waiting threads (see [`waiter`]). Never blocked.
@@ -29,6 +29,11 @@ pub fn expire() -> i32 {
 /// Within a worker: ends what its main thread waits for.
 pub fn interrupt() -> i32 {
     libc::SIGRTMIN() + 4
+}
+
+/// Asks a worker for a profile.
+pub fn profile() -> i32 {
+    libc::SIGRTMIN() + 6
 }
 
 /// The kernel's signal to a worker that the master is dead (PR_SET_PDEATHSIG).
@@ -62,13 +67,13 @@ pub(super) fn claim_signals_for(owner: i32) {
     OWNER.store(owner, Ordering::Relaxed);
 }
 
-fn is_anothers() -> bool {
+pub(super) fn is_anothers() -> bool {
     let owner = OWNER.load(Ordering::Relaxed);
     owner != 0 && owner != process::pid()
 }
 
 /// Runs a system call or two inside a handler; the code that was interrupted keeps its errno.
-fn keeping_errno(act: impl FnOnce()) {
+pub(super) fn keeping_errno(act: impl FnOnce()) {
     // SAFETY: the place is the calling thread's own.
     let place = unsafe { libc::__errno_location() };
     // SAFETY: as above.
@@ -248,6 +253,13 @@ const F_SETOWN_EX: libc::c_int = 15;
 pub fn set_dump(hook: fn()) -> Result<()> {
     ON_DUMP.store(hook as *mut (), Ordering::Release);
     install(dump(), dumped as *const () as libc::sighandler_t, libc::SA_RESTART)
+}
+
+/// Dumps the stacks of all threads now, with the calling one as the current. Inside a signal handler.
+pub(super) fn raise_dump() {
+    // The application may have blocked it in this thread.
+    let _ = change_mask(libc::SIG_UNBLOCK, dump());
+    process::signal_thread(process::thread_id(), dump());
 }
 
 /// What runs when the signal [`orphaned`] comes; inside its handler, like the hook of a dump.

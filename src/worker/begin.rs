@@ -9,9 +9,8 @@ use super::accept::intake::Intake;
 use super::accept::{Claim, trouble};
 use super::conn::{Conn, upkeep};
 use super::core::Core;
-use super::handoff::queueing;
+use super::handoff::{give, queueing};
 use super::incoming;
-use super::lifecycle;
 use crate::shm::scoreboard::Command;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
@@ -114,7 +113,7 @@ fn read_or_pass_on(core: &Core, conn: Conn, command: Command) -> Option<Conn> {
     if command != Command::Retire || !conn.may_begin_request() {
         return Some(conn);
     }
-    lifecycle::give_to_successor(&core.shared, conn)
+    give::give_to_successor(&core.shared, conn)
 }
 
 /// A connection has sent several requests at once. Returns it if it is the thread's to read on; otherwise its next request

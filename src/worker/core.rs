@@ -13,6 +13,7 @@ use crate::net::client::Client;
 use crate::proto::uwsgi;
 use crate::shm::scoreboard::CoreSlot;
 use crate::sys::process;
+use crate::sys::random::Pool;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 
@@ -54,6 +55,8 @@ pub struct Buffers {
     pub line: Vec<u8>,
     /// Of the file that a request asks for.
     pub path: Vec<u8>,
+    /// For ids. A core is made in the process that serves.
+    pub random: Pool,
 }
 
 impl Core {
@@ -110,12 +113,18 @@ impl Core {
     /// Which request this is, for the log.
     pub fn describe(&self) -> String {
         let (request, known) = (&self.request, &self.request.known);
+        let ids = [("id", request.request_id()), ("trace", request.trace_id())];
+        let named = |(name, id): (&str, &[u8])| match id {
+            b"" => String::new(),
+            id => format!(" {name} {}", id.escape_ascii()),
+        };
         format!(
-            "worker {} core {}: {} {}",
+            "worker {} core {}: {} {}{}",
             self.shared.context.id,
             self.index,
             request.get(known.method).escape_ascii(),
-            request.get(known.uri).escape_ascii()
+            request.get(known.uri).escape_ascii(),
+            ids.map(named).concat()
         )
     }
 

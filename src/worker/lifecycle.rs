@@ -61,7 +61,7 @@ fn clear_table(shared: &Shared, command: Command) -> Vec<Conn> {
     let waiting = shared.table.lock().take_waiting();
     let (all, mut begun, mut left) = (waiting.len(), Vec::new(), 0);
     for conn in waiting {
-        let kept = if passes_on { give_to_successor(shared, conn) } else { Some(conn) };
+        let kept = if passes_on { give::give_to_successor(shared, conn) } else { Some(conn) };
         if let Some(conn) = kept {
             left += 1;
             begun.extend(settle(shared, conn, now, passes_on));
@@ -77,15 +77,6 @@ pub fn clear_table_unattended(shared: &Shared) {
     if matches!(command, Command::Retire | Command::Drain) {
         clear_table(shared, command).into_iter().for_each(|conn| upkeep::leave_to_core(shared, conn));
     }
-}
-
-/// Gives a connection to a worker that stays, or returns it.
-pub fn give_to_successor(shared: &Shared, conn: Conn) -> Option<Conn> {
-    if !is_movable(&conn) {
-        return Some(conn);
-    }
-    let Some(slot) = shared.handoff.successor(&shared.context) else { return Some(conn) };
-    give::give_from_table(shared, conn, slot)
 }
 
 /// What becomes of a connection that has to end here. `Some`: it has something to be read first.

@@ -13,7 +13,8 @@ use crate::base::reason::reason;
 use crate::log;
 use crate::process::exit::{EXIT_BROKEN, EXIT_DONE, EXIT_NO_APP};
 use crate::process::{privileges, signals, title};
-use crate::sys::{orphan, process, signal};
+use crate::sys::spool::Page;
+use crate::sys::{crash, orphan, process, signal};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
@@ -32,6 +33,7 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
     let names = &setup.settings.procnames;
     title::set(names, names.all.as_ref(), &format!("worker {}", setup.id));
     choose_processors(setup);
+    warn_of_threads(setup.zygote_threads);
     let mounts = match mounts {
         Some(mounts) => mounts,
         None => match load(runtime, setup) {
@@ -45,6 +47,18 @@ pub fn live(runtime: &mut dyn Application, setup: &Setup, mounts: Option<Arc<Mou
             log::say(&format!("worker {}: cannot begin to serve: {}", setup.id, reason(error)));
             EXIT_BROKEN
         }
+    }
+}
+
+/// Threads do not survive a fork, and a lock that one of them holds stays locked in every worker. Those of tracing agents
+/// are started anew by hooks of theirs, which have run by now.
+fn warn_of_threads(zygote_threads: usize) {
+    let lost = zygote_threads.saturating_sub(process::thread_count());
+    if lost > 0 {
+        log::say(&format!(
+            "the application started {lost} thread(s) while it was imported; they do not run in the workers. Start them \
+             after the fork (os.register_at_fork), or set lazy-apps"
+        ));
     }
 }
 
@@ -79,6 +93,7 @@ fn serve(runtime: &dyn Application, setup: &Setup, mounts: Arc<Mounts>) -> std::
     prepare_for_harakiri(&shared, setup);
     signal::set_dump(answers::after_dump)?;
     runtime.arm_dump(std::os::fd::AsFd::as_fd(&*setup.dumps));
+    record_crashes(runtime, setup);
     runtime.serve(&shared);
     shared.log.access.flush();
     runtime.wind_up();
@@ -94,6 +109,14 @@ fn serve(runtime: &dyn Application, setup: &Setup, mounts: Arc<Mounts>) -> std::
     Ok(())
 }
 
+fn record_crashes(runtime: &dyn Application, setup: &Setup) {
+    let page = setup.spool.writer(setup.slot, Page::Crash);
+    let armed = page.and_then(|page| crash::arm(page, setup.dumps.as_raw_fd(), runtime.reports_faults()));
+    if let Err(error) = armed {
+        log::say(&format!("worker {}: a crash will leave no record: {}", setup.id, reason(error)));
+    }
+}
+
 fn context(runtime: &dyn Application, setup: &Setup) -> Context {
     let (settings, listeners) = (setup.settings.clone(), setup.listeners.clone());
     let mut context = Context::new(settings, setup.scoreboard, setup.slot, setup.id, listeners);
@@ -102,13 +125,15 @@ fn context(runtime: &dyn Application, setup: &Setup) -> Context {
     context
 }
 
-/// Where TLS is spoken, the standby poller has to be there: a signal handler cannot start it.
+/// Where TLS is spoken, the standby poller has to be there: a signal handler cannot start it. Elsewhere it is when there
+/// are connections in the table.
 fn prepare_for_harakiri(shared: &Arc<Shared>, setup: &Setup) {
     let needs_standby = shared.replies.are_needed();
     if needs_standby && !service::start(shared) {
         log::say(&format!("worker {}: harakiri will leave TLS clients without an answer", setup.id));
     }
-    let standby = needs_standby.then(|| shared.handoff.standby.clone());
+    // Where it is alone with the table it waits for that, not for a call.
+    let standby = shared.acceptor.watches_table().then(|| shared.handoff.standby.clone());
     answers::prepare(&shared.context, standby, setup.dumps.as_raw_fd());
 }
 

@@ -8,6 +8,7 @@ use crate::net::listener::Bound;
 use crate::shm::metrics::Metrics;
 use crate::shm::scoreboard::{Assignment, Scoreboard};
 use crate::sys::process;
+use crate::sys::spool::Spool;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Setup {
     pub news: Arc<OwnedFd>,
     /// Where stack dumps go.
     pub dumps: Arc<OwnedFd>,
+    /// Where a worker leaves what is longer than a word.
+    pub spool: Arc<Spool>,
     /// The file that the log goes to, unless it was handed over.
     pub log_file: Option<Arc<PathBuf>>,
     /// How often it had been opened anew when the process that forks was made.
@@ -38,6 +41,8 @@ pub struct Setup {
     /// The number people know the worker by, from 1.
     pub id: u32,
     pub assignment: Assignment,
+    /// The threads of the zygote, where this is its first worker: it says which of them it lacks. Otherwise 0.
+    pub zygote_threads: usize,
 }
 
 /// Descriptors that a worker needs beside its connections, the application's own among them.

@@ -12,6 +12,7 @@ use super::request::mounts::Mounts;
 use super::setup::{Setup, most_connections, most_descriptors};
 use super::statics::places::Statics;
 use super::worker_log::WorkerLog;
+use crate::sys::spool::Spool;
 use crate::sys::{epoll, waiter};
 use parking_lot::Mutex;
 use std::io::Result;
@@ -26,6 +27,7 @@ pub struct Shared {
     pub log: WorkerLog,
     pub lifeline: Lifeline,
     pub leaving: Leaving,
+    pub spool: Arc<Spool>,
     /// The applications.
     pub mounts: Arc<Mounts>,
     /// Where files are, if there are any.
@@ -56,6 +58,7 @@ impl Shared {
             log: WorkerLog::new(setup),
             lifeline: Lifeline::new(setup),
             leaving: Leaving::default(),
+            spool: setup.spool.clone(),
             mounts,
             statics: Statics::new(settings, context.id).map(Box::new),
             shedding: Mutex::default(),

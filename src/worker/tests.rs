@@ -24,6 +24,7 @@ use crate::policy::placement::{Load, Place};
 use crate::shm::metrics::Metrics;
 use crate::shm::scoreboard::{Command, ENCRYPTED, RestartRequest, Scoreboard, Stage};
 use crate::sys::epoll::{self, Events};
+use crate::sys::spool::Spool;
 use crate::sys::threads::ThreadProbe;
 use crate::sys::{clock, io, process, waiter};
 use std::collections::VecDeque;
@@ -80,11 +81,13 @@ impl Server {
             alive: Arc::new(alive_reading),
             news: Arc::new(news_writing),
             dumps: Arc::new(dumps),
+            spool: Arc::new(Spool::new().unwrap()),
             log_file: None,
             log_epoch: 0,
             slot: 0,
             id: 1,
             assignment: Default::default(),
+            zygote_threads: 0,
         };
         Server { setup, address, alive, news }
     }

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::{dispatch, lifecycle};
 use crate::log;
 use crate::shm::scoreboard::{Command, RestartRequest};
-use crate::sys::{clock, listeners, orphan, signal, waiter};
+use crate::sys::{clock, crash, listeners, orphan, signal, waiter};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
@@ -59,6 +59,7 @@ pub struct Thread {
 impl Thread {
     pub fn new(shared: Arc<Shared>, index: usize) -> std::io::Result<Thread> {
         let waiter = waiter::of_core(index)?;
+        crash::guard_thread();
         shared.lifeline.threads.enlist();
         Ok(Thread {
             intake: Intake::new(waiter, shared.acceptor.batch(&shared.context)),
@@ -152,6 +153,9 @@ impl Thread {
         let next = self.handle(arrival);
         if next.is_none() {
             upkeep::sweep(&self.shared, clock::monotonic_us());
+        } else if look_again.is_some() {
+            // This thread does not look again, and those that wait do not know.
+            self.shared.acceptor.nudge();
         }
         next
     }
@@ -233,6 +237,7 @@ impl Thread {
         if acceptor.is_alone_with_table() && self.intake.left() == 0 {
             context.slot.waiting().store(0, Relaxed);
         }
+        context.slot.end_avoidance();
         let arrival = acceptor.wait(table, &mut self.intake, &mut self.core.in_flight.post, timeout);
         if acceptor.is_alone_with_table() {
             begin::spread(&self.core, &self.intake);

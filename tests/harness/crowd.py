@@ -100,10 +100,15 @@ def kept_by_one(address: Address, clients: int, path: str, requests: int) -> Cou
 
     Threads of a client would wait for each other, and for a processor, longer than the server makes them wait.
     """
+    with ExitStack() as stack:
+        return asked_by_one([stack.enter_context(Connection(address)) for _ in range(clients)], path, requests)
+
+
+def asked_by_one(connections: list[Connection], path: str, requests: int) -> Counter[int]:
+    """The same with connections that are there."""
     served: Counter[int] = Counter()
-    with selectors.DefaultSelector() as selector, ExitStack() as stack:
-        for number in range(clients):
-            connection = stack.enter_context(Connection(address))
+    with selectors.DefaultSelector() as selector:
+        for number, connection in enumerate(connections):
             selector.register(connection.socket, selectors.EVENT_READ, (number, connection))
             connection.send(request(path))
         while served.total() < requests:
@@ -114,8 +119,8 @@ def kept_by_one(address: Address, clients: int, path: str, requests: int) -> Cou
                 assert connection.answer().status == 200
                 served[number] += 1
                 connection.send(request(path))
-        for key in list(selector.get_map().values()):
-            assert key.data[1].answer().status == 200
+        for connection in connections:
+            assert connection.answer().status == 200
     return served
 
 

@@ -16,7 +16,7 @@ REQUEST = re.compile(
     r"\{(?P<vars>\d+) vars in (?P<vars_bytes>\d+) bytes\} \[(?P<date>.{24})\] (?P<method>\S*) (?P<uri>.*) => "
     r"generated (?P<body_bytes>\d+) bytes in (?P<time>\d+) (?P<unit>msecs|micros)(?P<via>.*?)"
     r"\((?P<protocol>\S*) (?P<status>\d+)\) (?P<headers>\d+) headers in (?P<head_bytes>\d+) bytes "
-    r"\(1 switches on core (?P<core>\d+)\)\Z"
+    r"\(1 switches on core (?P<core>\d+)\)(?: id (?P<id>\S+))?(?: trace (?P<trace>[0-9a-f]{32}))?\Z"
 )
 DATED = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} - ")
 

@@ -149,9 +149,9 @@ class Server:
     def pid(self) -> int:
         return self.master or self.process.pid
 
-    def wait_ready(self) -> Server:
+    def wait_ready(self, patience: float = PATIENCE) -> Server:
         try:
-            self.notifications.wait("READY=1", process=self.pid)
+            self.notifications.wait("READY=1", process=self.pid, patience=patience)
         except AssertionError as error:
             raise AssertionError(f"the server did not get ready: {error}\n{self.log.text}") from None
         if self._binds:

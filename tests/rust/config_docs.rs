@@ -48,10 +48,12 @@ fn completions_are_scripts() {
             assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
         }
     }
-    let script = completion(Shell::Bash)
-        + "COMP_WORDS=(rwsgi --harakiri-v); COMP_CWORD=1; _rwsgi; echo \"${COMPREPLY[@]}\"";
-    if let Ok(output) = Command::new("bash").args(["-c", &script]).output() {
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "--harakiri-verbose\n");
+    for (words, offered) in [("--harakiri-v", "--harakiri-verbose"), ("top --", "--once --json --interval")] {
+        let ask = format!("COMP_WORDS=(rwsgi {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _rwsgi");
+        let script = format!("{}{ask}; echo \"${{COMPREPLY[@]}}\"", completion(Shell::Bash));
+        if let Ok(output) = Command::new("bash").args(["-c", &script]).output() {
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), offered, "{words}");
+        }
     }
 }
 

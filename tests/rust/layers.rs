@@ -33,6 +33,7 @@ const MODULES: &[(&str, u8, &[&str])] = &[
         5,
         &["base", "config", "proto", "sys", "shm", "policy", "report", "log", "net", "process", "aio"],
     ),
+    ("top", 5, &["base", "sys", "log"]),
     (
         "master",
         6,
@@ -63,7 +64,7 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
         "worker",
         &[
             // What a part holds: a part knows nothing of those that use it.
-            &["context", "leaving", "body", "request/mod", "request/vars", "request/mounts"],
+            &["context", "leaving", "body", "request/mod", "request/vars", "request/ids", "request/mounts"],
             &["counting", "handoff/last_look", "handoff/sleeper", "handoff/standby"],
             &["conn", "harakiri/answers"],
             &["response", "accept", "http/state", "handoff/encode", "handoff/mailbox"],
@@ -73,10 +74,10 @@ const INSIDE: &[(&str, &[&[&str]])] = &[
             // Functions that need several parts.
             &["application", "accept/trouble", "handoff/work", "conn/keep", "conn/linger", "conn/leftover"],
             &["request/canned"],
-            &["conn/upkeep", "harakiri/waiting"],
+            &["conn/upkeep"],
             &["core"],
-            &["statics/serve", "handoff/give", "handoff/queueing"],
-            &["request"],
+            &["statics/serve", "handoff/give", "handoff/outrun", "handoff/queueing"],
+            &["request", "harakiri/waiting"],
             &["http", "uwsgi", "lifecycle"],
             &["dispatch", "handoff/service"],
             &["incoming"],

@@ -93,6 +93,13 @@ pub const TABLE: Table = Table {
             |d, v, _| put(&mut d.settings.log.always.slower_than, milliseconds(v)),
             "log requests that take more milliseconds, whatever else is logged",
         ),
+        Row::works(
+            "log-slow-stack",
+            Number,
+            log_slow_stack,
+            "log the Python stack of a request that has run for so many milliseconds, once, while it runs; 0: never",
+        )
+        .default("0"),
         line(
             "log-big",
             Size,
@@ -122,6 +129,11 @@ const fn line(name: &'static str, arg: Arg, set: Setter, help: &'static str) -> 
 
 fn milliseconds(value: Option<&str>) -> Result<Option<Duration>, ValueError> {
     number(value).map(|count| Some(Duration::from_millis(count)))
+}
+
+fn log_slow_stack(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    draft.settings.log.slow_stack = milliseconds(value)?.filter(|limit| !limit.is_zero());
+    Ok(())
 }
 
 /// A flag turns it on; any other text is the format.

@@ -18,6 +18,7 @@ mod sockets;
 mod statics;
 mod stats;
 mod tls;
+mod tracing;
 
 use super::Row;
 pub use configuration::{THEME as READING, is_built_in};
@@ -44,6 +45,7 @@ const TABLES: &[&Table] = &[
     &metrics::TABLE,
     &alarms::TABLE,
     &stats::TABLE,
+    &tracing::TABLE,
 ];
 
 /// Every row with its theme, those that work first.

@@ -4,6 +4,7 @@ use super::Table;
 use crate::config::metrics;
 use crate::config::row::{Arg::*, Row};
 use crate::config::value::{flag, push, put, text};
+use crate::config::{Draft, Origin, StatsSocket, ValueError};
 
 pub const TABLE: Table = Table {
     theme: "Stats",
@@ -78,6 +79,13 @@ pub const TABLE: Table = Table {
         .restart()
         .default("0.5,1,2.5,5,10,25,50,75,100,150,250,500,750,1000,2500,5000,10000,15000,30000,60000"),
         Row::works(
+            "py-tracebacker",
+            Required,
+            tracebacker,
+            "a unix socket for each worker, this path and the worker's number, that gives its Python stacks to whoever connects",
+        )
+        .restart(),
+        Row::works(
             "memory-report",
             Flag,
             |d, v, _| put(&mut d.settings.stats.memory_report, flag(v)),
@@ -87,3 +95,18 @@ pub const TABLE: Table = Table {
         .default("false"),
     ],
 };
+
+/// As in uWSGI, where it is the beginning of the names of unix sockets.
+fn tracebacker(draft: &mut Draft, value: Option<&str>, _: &Origin) -> Result<(), ValueError> {
+    let text = text(value)?;
+    if text.starts_with(|first: char| !"/.@".contains(first)) && text.contains(':') {
+        let fault = format!("\"{text}\" is no path");
+        return Err(ValueError::new(
+            fault,
+            "write the path of a unix socket, or @name; the worker's number is added",
+        ));
+    }
+    StatsSocket::of_worker(text, 1)?;
+    draft.settings.instance.tracebacker = Some(text.to_owned());
+    Ok(())
+}

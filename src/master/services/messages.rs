@@ -12,7 +12,7 @@ use crate::shm::scoreboard::{Command, Stage};
 use crate::supervise::Children;
 use crate::sys::{epoll, process, socket};
 use crate::worker::conn::Conn;
-use crate::worker::handoff::mailbox::{self, AVOID_US, Message, TAKE_BACK_US};
+use crate::worker::handoff::mailbox::{self, AVOID_US, Message};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -80,8 +80,7 @@ impl Messages {
     /// Takes back what a worker has left unread for too long, and gives it to others.
     fn deliver(&mut self, now: u64, server: &Server) {
         for slot in 0..server.setup.mailboxes.len() {
-            let unread = mailbox::unread_for(server.scoreboard(), slot, now);
-            if unread.is_some_and(|time| time >= TAKE_BACK_US) {
+            if mailbox::is_unattended(server.scoreboard(), slot, now) {
                 server.scoreboard().worker(slot).avoided_until_us().store(now + AVOID_US, Relaxed);
                 self.empty_mailbox(slot, server);
             }

@@ -15,6 +15,7 @@ use crate::master::workers::scaling;
 use crate::master::workers::zygote::links::LOG_SLOTS;
 use crate::net::listener::{Bound, StatsListener};
 use crate::shm::scoreboard::{Assignment, Scoreboard};
+use crate::sys::spool::Spool;
 use crate::sys::{clock, io, listeners, process, signal, socket};
 use crate::worker::accept::{Accepting, MAX_ACCEPT_WAIT, queues};
 use crate::worker::application::Application;
@@ -84,11 +85,13 @@ pub fn master<R: Application>(
         alive: Arc::new(pipes.alive_reading),
         news: Arc::new(pipes.news),
         dumps: Arc::new(pipes.dump_writing),
+        spool: Arc::new(Spool::new()?),
         log_file: log_file.map(Arc::new),
         log_epoch: 0,
         slot: 0,
         id: 0,
         assignment: Assignment::default(),
+        zygote_threads: 0,
     };
     let server = Server {
         setup,

@@ -4,6 +4,7 @@ use super::listeners::{self, SocketFile};
 use crate::base::reason::reason;
 use crate::config::{Address, Settings, StatsSocket};
 use crate::log;
+use crate::master::workers::scaling;
 use crate::net::listener::StatsListener;
 use crate::sys::owned_files::Owner;
 use crate::sys::unix_listener;
@@ -18,11 +19,22 @@ pub fn all(
     files: &mut Vec<SocketFile>,
 ) -> std::result::Result<Vec<StatsListener>, String> {
     let backlog = listeners::backlog(settings);
-    let bind = |socket| {
+    let bind = |socket: &StatsSocket| {
         bind(socket, settings, (backlog, owner), files).map_err(|error| explain(socket, settings, error))
     };
-    let bound = settings.instance.stats.iter().map(bind).collect::<std::result::Result<Vec<_>, _>>();
+    let tracebackers = tracebackers(settings);
+    let sockets = settings.instance.stats.iter().chain(&tracebackers);
+    let bound = sockets.map(bind).collect::<std::result::Result<Vec<_>, _>>();
     bound.map(|bound| bound.into_iter().flatten().collect())
+}
+
+/// `py-tracebacker`: a socket for each worker.
+fn tracebackers(settings: &Settings) -> Vec<StatsSocket> {
+    let prefix = settings.instance.tracebacker.iter();
+    let sockets =
+        prefix.flat_map(|text| (1..=scaling::limit(settings)).map(|id| StatsSocket::of_worker(text, id)));
+    // The first was made when the option was read.
+    sockets.flatten().collect()
 }
 
 /// Binds one socket, which may be several at once (localhost for ::1 and 127.0.0.1).
@@ -71,10 +83,13 @@ fn listener(fd: OwnedFd, stats: &StatsSocket) -> StatsListener {
         Address::Inherited(_) => name.starts_with(['/', '@']),
     };
     // uWSGI's words: tools look for the address in them.
-    let what = if stats.metrics { "Metrics" } else { "Stats" };
-    log::say(&format!("*** {what} server enabled on {name} fd: {} ***", fd.as_raw_fd()));
-    let StatsSocket { http, metrics, .. } = *stats;
-    StatsListener { fd, http, metrics, is_unix, host, name }
+    log::say(&match (stats.worker, stats.metrics) {
+        (Some(id), _) => format!("python tracebacker for worker {id} available on {name}"),
+        (None, true) => format!("*** Metrics server enabled on {name} fd: {} ***", fd.as_raw_fd()),
+        (None, false) => format!("*** Stats server enabled on {name} fd: {} ***", fd.as_raw_fd()),
+    });
+    let StatsSocket { http, metrics, worker, .. } = *stats;
+    StatsListener { fd, http, metrics, worker, is_unix, host, name }
 }
 
 /// What went wrong, and what to do about it.

@@ -114,9 +114,10 @@ fn tell_wait(server: &Server, child: &Child, wait: Duration, deaths: u32) {
 /// Faults of the process itself.
 const FAULTS: [i32; 4] = [signal::SIGSEGV, signal::SIGBUS, signal::SIGFPE, signal::SIGILL];
 
-/// How a worker has ended, for the log and for alarms.
-pub fn tell_end(server: &Server, child: &Child, ended: Ended, circumstances: Circumstances) {
-    let Some(message) = exit::message(child, ended, circumstances) else { return };
+/// How a worker has ended, for the log and for alarms, with the record that it has left.
+pub fn tell_end(server: &Server, child: &Child, ended: Ended, circumstances: Circumstances, record: &str) {
+    let Some(mut message) = exit::message(child, ended, circumstances) else { return };
+    message.push_str(record);
     log::say(&message);
     if let Ended::Killed(signal) = ended
         && !child.was_killed

@@ -1,7 +1,7 @@
 //! Harakiri: requests that run longer than they may.
 
 use crate::config::{AlarmEvent, Settings};
-use crate::master::action::{Action, Dump, Then};
+use crate::master::action::{Action, Dump, Output, Then};
 use crate::master::incident::Incident;
 use crate::master::server::Server;
 use crate::master::service::Service;
@@ -68,7 +68,7 @@ fn check(server: &Server, child: &mut Child, limit: Duration, now: u64) -> Optio
         server.report(incident(scoreboard, child, late.core, &title));
     }
     let then = if is_gentle { Then::Expire } else { Then::Kill };
-    Some(Action::DumpStacks(Dump { slot: child.slot, title, then }))
+    Some(Action::DumpStacks(Dump { slot: child.slot, output: Output::Log(title), then }))
 }
 
 /// The request that is late by most: it decides about its worker.
@@ -109,7 +109,7 @@ fn sentence(
         || ("a request that has just ended".to_owned(), 0.0),
         |current| {
             let age = now.saturating_sub(current.started_us) as f32 / 1e6;
-            (format!("{} {}", current.method, current.target), age)
+            (current.to_string(), age)
         },
     );
     format!(
@@ -154,7 +154,7 @@ mod tests {
         let Some(Action::DumpStacks(dump)) = actions.first() else { panic!("{actions:?}") };
         let title = "*** HARAKIRI ON WORKER 1 (pid: 0, core: 0): GET /slow has run for 1.0 s, harakiri = 1 s; the worker is \
                      killed ***";
-        assert_eq!((dump.slot, dump.title.as_str(), dump.then), (2, title, Then::Kill));
+        assert_eq!((dump.slot, &dump.output, dump.then), (2, &Output::Log(title.to_owned()), Then::Kill));
         assert_eq!(children.get(Role::Worker, 2).unwrap().leaving(), Some(Leaving::Harakiri));
         assert_eq!(harakiri.tick(SECOND, &server, &mut children), []);
     }

@@ -17,6 +17,7 @@ pub const UPGRADE: Id = 9;
 pub const KEEP_ALIVE: Id = id_of("keep-alive");
 pub const TE: Id = id_of("te");
 pub const TRAILER: Id = id_of("trailer");
+pub const X_REQUEST_ID: Id = id_of("x-request-id");
 
 /// Any other name.
 pub const OTHER: Id = 0xFE;

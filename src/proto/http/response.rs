@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::chars::is_token;
 use super::names::{
-    self, CONNECTION, CONTENT_LENGTH, DATE, KEEP_ALIVE, SERVER, TE, TRAILER, TRANSFER_ENCODING,
+    self, CONNECTION, CONTENT_LENGTH, DATE, KEEP_ALIVE, SERVER, TE, TRAILER, TRANSFER_ENCODING, X_REQUEST_ID,
 };
 use super::status::reason;
 use crate::base::bytes::{find_control, parse_decimal, push_decimal, trim_ows};
@@ -91,6 +91,7 @@ pub struct ResponseHead {
     has_server: bool,
     close: bool,
     set_coding: bool,
+    has_request_id: bool,
 }
 
 impl Default for ResponseHead {
@@ -113,6 +114,7 @@ impl ResponseHead {
             has_server: false,
             close: false,
             set_coding: false,
+            has_request_id: false,
         }
     }
 
@@ -127,6 +129,7 @@ impl ResponseHead {
         self.has_server = false;
         self.close = false;
         self.set_coding = false;
+        self.has_request_id = false;
     }
 
     /// For a uwsgi socket: `protocol` is the request's SERVER_PROTOCOL, HTTP/1.0 where that is empty.
@@ -193,6 +196,11 @@ impl ResponseHead {
         self.set_coding
     }
 
+    /// Has an X-Request-ID been set?
+    pub fn has_request_id(&self) -> bool {
+        self.has_request_id
+    }
+
     /// Everything that goes out, once the head is finished.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -242,6 +250,7 @@ impl ResponseHead {
             KEEP_ALIVE | TE | TRAILER if self.is_http => return Ok(false),
             DATE => self.has_date = true,
             SERVER => self.has_server = true,
+            X_REQUEST_ID => self.has_request_id = true,
             _ => {}
         }
         Ok(true)

@@ -3,15 +3,20 @@
 use super::bump;
 use super::words::words;
 use crate::shm::phase::{self, Phase};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// The words that hold the method and the target of a request, and the longest of each that is shown.
+/// The words that hold the texts of a request, and the longest of each that is shown.
 const METHOD_WORDS: usize = 4;
 const TARGET_WORDS: usize = 35;
-/// Of the histogram of latencies, the last of which has no bound.
-pub const BUCKETS: usize = 32;
+const REQUEST_ID_WORDS: usize = 16;
+const TRACE_ID_WORDS: usize = 4;
 pub const METHOD_LEN: usize = METHOD_WORDS * 8;
 pub const TARGET_LEN: usize = TARGET_WORDS * 8;
+pub const REQUEST_ID_LEN: usize = REQUEST_ID_WORDS * 8;
+pub const TRACE_ID_LEN: usize = TRACE_ID_WORDS * 8;
+/// Of the histogram of latencies, the last of which has no bound.
+pub const BUCKETS: usize = 32;
 
 /// Beside a client's descriptor: what is sent to it has to be encrypted.
 pub const ENCRYPTED: u64 = 1 << 32;
@@ -31,11 +36,27 @@ pub struct Answered {
 }
 
 /// A request as the scoreboard shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CurrentRequest {
     pub method: String,
     pub target: String,
     pub started_us: u64,
+    /// Its X-Request-ID, and the trace that it belongs to; empty where it has none.
+    pub request_id: String,
+    pub trace_id: String,
+}
+
+/// Which request it is, for people: `GET /a id 4f1c… trace 0af7…`.
+impl fmt::Display for CurrentRequest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.method, self.target)?;
+        for (name, id) in [("id", &self.request_id), ("trace", &self.trace_id)] {
+            if !id.is_empty() {
+                write!(out, " {name} {id}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 words! {
@@ -57,8 +78,12 @@ words! {
             tid,
             /// The start of the request that harakiri has warned already.
             warned_us,
+            /// The lengths of the request's id and of its trace's.
+            id_lengths,
             [method_text: METHOD_WORDS],
             [target_text: TARGET_WORDS],
+            [request_id_text: REQUEST_ID_WORDS],
+            [trace_id_text: TRACE_ID_WORDS],
         }
         counts: Counts {
             static_requests,
@@ -94,6 +119,16 @@ impl CoreSlot {
         self.started_us().store(now_us, Relaxed);
         self.deadline_us().store(deadline_us, Relaxed);
         Phase::Running.store(self.phase_word());
+    }
+
+    /// The ids of the request that is about to begin; empty where it has none.
+    #[inline]
+    pub fn set_ids(&self, request_id: &[u8], trace_id: &[u8]) {
+        let request_id = &request_id[..request_id.len().min(REQUEST_ID_LEN)];
+        let trace_id = &trace_id[..trace_id.len().min(TRACE_ID_LEN)];
+        store_text(self.request_id_text(), request_id);
+        store_text(self.trace_id_text(), trace_id);
+        self.id_lengths().store((request_id.len() | trace_id.len() << 16) as u64, Relaxed);
     }
 
     /// Before the first byte of an answer. `false`: the answer was given by the stack-dump handler; send nothing.
@@ -182,10 +217,13 @@ impl CoreSlot {
             return None;
         }
         let lengths = self.lengths().load(Relaxed) as usize;
+        let id_lengths = self.id_lengths().load(Relaxed) as usize;
         Some(CurrentRequest {
             method: text(self.method_text(), lengths & 0x3f),
             target: text(self.target_text(), lengths >> 16),
             started_us: self.started_us().load(Relaxed),
+            request_id: text(self.request_id_text(), id_lengths & 0xffff),
+            trace_id: text(self.trace_id_text(), id_lengths >> 16),
         })
     }
 }

@@ -10,7 +10,9 @@ mod snapshot;
 mod words;
 mod worker;
 
-pub use self::core::{Answered, BUCKETS, CoreSlot, CurrentRequest, ENCRYPTED, METHOD_LEN, TARGET_LEN};
+pub use self::core::{
+    Answered, BUCKETS, CoreSlot, CurrentRequest, ENCRYPTED, METHOD_LEN, REQUEST_ID_LEN, TARGET_LEN,
+};
 pub use super::phase::Phase;
 pub use counters::Counters;
 pub use snapshot::{CoreSnapshot, Snapshot, WorkerSnapshot};
@@ -173,6 +175,19 @@ mod tests {
         core.end();
         assert_eq!(core.current_request(), None);
         assert_eq!(scoreboard.core(1, 1).current_request(), None);
+    }
+
+    #[test]
+    fn a_request_is_shown_with_its_ids() {
+        let core = Scoreboard::new(1, 1).unwrap().core(0, 0);
+        let shown = |request_id: &[u8], trace_id: &[u8]| {
+            core.set_ids(request_id, trace_id);
+            core.begin(8, 0, 0, b"GET", b"/a");
+            core.current_request().unwrap().to_string()
+        };
+        assert_eq!(shown(b"4f1c", &[b'a'; 32]), format!("GET /a id 4f1c trace {}", "a".repeat(32)));
+        assert_eq!(shown(&[b'i'; 200], b""), format!("GET /a id {}", "i".repeat(REQUEST_ID_LEN)));
+        assert_eq!(shown(b"", b""), "GET /a");
     }
 
     #[test]

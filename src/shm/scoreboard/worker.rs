@@ -88,6 +88,12 @@ words! {
             restart_request_word,
             /// Signals for which the app has its own handlers, as a set of bits.
             app_signals,
+            /// The number of the profile that it is to take, how often a second, until when; and the last one that it has
+            /// left in the spool.
+            profile,
+            profile_hz,
+            profile_until_us,
+            profile_done,
         }
         work: Work {
             /// Requests that a thread is running now.
@@ -120,7 +126,10 @@ words! {
             mailbox_us,
             /// Connections that others have given it and it has not taken yet.
             mailbox_len,
-            /// Until then it is given nothing: the master has taken back what it had not read.
+            /// When its standby poller last found something there that waits for its only thread.
+            attended_us,
+            /// Until then it is given nothing, unless it is seen to serve before: the master has taken back what it had
+            /// not read.
             avoided_until_us,
         }
         counts: Counts {
@@ -149,6 +158,14 @@ impl WorkerSlot {
     /// Requests, as far as the order among the workers is concerned.
     pub fn served(&self) -> u64 {
         self.requests().load(Relaxed) + self.served_baseline().load(Relaxed)
+    }
+
+    /// It is seen to serve: others may give it connections.
+    #[inline]
+    pub fn end_avoidance(&self) {
+        if self.avoided_until_us().load(Relaxed) != 0 {
+            self.avoided_until_us().store(0, Relaxed);
+        }
     }
 
     /// Clears the slot for a new process, which has to leave when the slot does not name it any more.

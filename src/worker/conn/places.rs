@@ -137,9 +137,9 @@ impl Places {
         self.take_where(|conn| conn.awaits_head() && (conn.protocol == Protocol::Http || conn.ready_us != 0))
     }
 
-    /// Takes out all HTTP connections that wait for a request, or for the rest of one.
+    /// The same, and those that wait for the rest of a body.
     pub fn take_reading(&mut self) -> Vec<Conn> {
-        self.take_where(|conn| conn.protocol == Protocol::Http && conn.reads_on())
+        self.take_where(|conn| conn.reads_on() && (conn.protocol == Protocol::Http || conn.ready_us != 0))
     }
 
     /// The keys of those that are only read on until they close, the longest first.
@@ -228,6 +228,25 @@ mod tests {
         conns.release(3);
         assert!(conns.take(2).is_some());
         assert_eq!((conns.lingering(), conns.lingering), (vec![0], 1));
+    }
+
+    #[test]
+    fn who_waits_is_taken_out() {
+        let found = |take: fn(&mut Places) -> Vec<Conn>| {
+            let mut conns = Places::new(10, 10);
+            let begins = |since_us, ready_us| {
+                let conn = conn(State::Head, since_us);
+                Conn { protocol: Protocol::Uwsgi, ready_us, ..conn }
+            };
+            let http = [(State::Idle, 1), (upload(), 2), (State::Lingering, 3)]
+                .map(|(state, since)| conn(state, since));
+            for conn in http.into_iter().chain([begins(4, 0), begins(5, 1)]) {
+                let key = conns.reserve();
+                conns.put(key, conn);
+            }
+            take(&mut conns).iter().map(|conn| conn.since_us).collect::<Vec<_>>()
+        };
+        assert_eq!((found(Places::take_waiting), found(Places::take_reading)), (vec![1, 5], vec![1, 2, 5]));
     }
 
     #[test]

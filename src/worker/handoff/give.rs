@@ -40,6 +40,15 @@ pub fn give_from_table(shared: &Shared, mut conn: Conn, slot: usize) -> Option<C
     kept
 }
 
+/// Gives a connection to a worker that stays, or returns it.
+pub fn give_to_successor(shared: &Shared, conn: Conn) -> Option<Conn> {
+    if !is_movable(&conn) {
+        return Some(conn);
+    }
+    let Some(slot) = shared.handoff.successor(&shared.context) else { return Some(conn) };
+    give_from_table(shared, conn, slot)
+}
+
 /// A worker that has left meanwhile takes nothing any more.
 fn take_back(shared: &Shared, slot: usize) {
     let has_left = || mailbox::has_left(shared.context.scoreboard, slot);

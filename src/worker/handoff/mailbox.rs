@@ -32,8 +32,8 @@ pub fn make(slots: usize) -> std::io::Result<Vec<Mailbox>> {
 const MAX_UNREAD: u64 = 128;
 /// A worker that has not read for so long is stopped, or cannot look: it is given nothing more.
 const STALE_US: u64 = 20_000;
-/// What has not been read for so long is taken back.
-pub const TAKE_BACK_US: u64 = 100_000;
+/// What has not been read for so long is taken back, unless the worker is seen to be there: others have as much to do.
+const TAKE_BACK_US: u64 = 100_000;
 /// For how long a worker that has not read is given nothing then: a frozen one has nothing else to do, and would be given
 /// the same connections again.
 pub const AVOID_US: u64 = 1_000_000;
@@ -65,6 +65,12 @@ pub fn has_left(scoreboard: Scoreboard, slot: usize) -> bool {
 pub fn unread_for(scoreboard: Scoreboard, slot: usize, now_us: u64) -> Option<u64> {
     let worker = scoreboard.worker(slot);
     (worker.mailbox_len().load(Relaxed) > 0).then(|| now_us.saturating_sub(worker.mailbox_us().load(Relaxed)))
+}
+
+/// Are the messages of a slot to be taken back? Nobody has looked at them for long: the worker may be stopped.
+pub fn is_unattended(scoreboard: Scoreboard, slot: usize, now_us: u64) -> bool {
+    let unseen_us = now_us.saturating_sub(scoreboard.worker(slot).attended_us().load(Relaxed));
+    unread_for(scoreboard, slot, now_us).is_some_and(|unread_us| unread_us.min(unseen_us) >= TAKE_BACK_US)
 }
 
 /// May the worker in a slot be given a connection, as far as its mailbox and its table go?
@@ -266,6 +272,10 @@ mod tests {
         let then = scoreboard.worker(0).mailbox_us().load(Relaxed);
         assert!(has_room(scoreboard, 0, then + STALE_US - 1) && !has_room(scoreboard, 0, then + STALE_US));
         assert_eq!(unread_for(scoreboard, 0, then + 5), Some(5));
+        // It is not stopped.
+        scoreboard.worker(0).attended_us().store(then + 7, Relaxed);
+        assert!(!is_unattended(scoreboard, 0, then + TAKE_BACK_US));
+        assert!(is_unattended(scoreboard, 0, then + TAKE_BACK_US + 7));
         take(scoreboard, &mailboxes, 0).unwrap();
         assert!(has_room(scoreboard, 0, then + 2 * STALE_US));
         // The master has taken back what it had not read.

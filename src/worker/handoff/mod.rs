@@ -5,6 +5,7 @@ pub mod encode;
 pub mod give;
 pub mod last_look;
 pub mod mailbox;
+pub mod outrun;
 pub mod queueing;
 pub mod service;
 pub mod sleeper;
@@ -85,22 +86,25 @@ impl Handoff {
         if mine.waiting == 0 || !self.has_neighbours(context) {
             return None;
         }
+        placement::better_place(mine, self.takers(context).map(|slot| (slot, self.load(context, slot))))
+    }
+
+    /// The workers that take connections of others now.
+    pub fn takers<'a>(&self, context: &'a Context) -> impl Iterator<Item = usize> + Clone + use<'a> {
         let now = clock::monotonic_us();
-        let takes = |&slot: &usize| serves(context, slot) && mailbox::has_room(context.scoreboard, slot, now);
-        let others = self.others(context).filter(takes);
-        placement::better_place(mine, others.map(|slot| (slot, self.load(context, slot))))
+        let takes =
+            move |&slot: &usize| serves(context, slot) && mailbox::has_room(context.scoreboard, slot, now);
+        self.others(context).filter(takes)
     }
 
     /// The worker that takes over what this one leaves: of the newest generation, the one with the least to do.
     pub fn successor(&self, context: &Context) -> Option<usize> {
-        let now = clock::monotonic_us();
         let order = |&slot: &usize| {
             let worker = context.scoreboard.worker(slot);
             let load = (worker.mailbox_len().load(Relaxed), worker.in_flight().load(Relaxed));
             (Reverse(worker.generation().load(Relaxed)), load)
         };
-        let takes = |&slot: &usize| serves(context, slot) && mailbox::has_room(context.scoreboard, slot, now);
-        self.others(context).filter(takes).min_by_key(order)
+        self.takers(context).min_by_key(order)
     }
 
     pub fn mailbox(&self, slot: usize) -> Option<&Mailbox> {

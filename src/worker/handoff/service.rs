@@ -6,6 +6,7 @@
 //! cannot.
 
 use super::encode::is_movable;
+use super::outrun::Outrun;
 use super::{give, queueing, work};
 use crate::base::reason::reason;
 use crate::log;
@@ -52,6 +53,7 @@ struct Pace {
     vain: u32,
     /// The clients whose bytes flow while every thread is busy, each until it has been waited for.
     flow: Option<Epoll>,
+    outrun: Outrun,
 }
 
 /// Starts it, once. `false`: the thread cannot be started.
@@ -103,10 +105,14 @@ fn watch_once(shared: &Shared, events: &mut Events, pace: &mut Pace) {
         return stand_in(shared, events, pace);
     }
     pace.flow = None;
+    if busy_for.is_none() {
+        // A thread may have become free just before its process was to be given nothing.
+        shared.context.slot.end_avoidance();
+    }
     match busy_for {
         Some(_) if pace.busy > SATURATED => {
             if has_neighbour_at_rest(shared) {
-                look(shared, events, None);
+                look(shared, events, None, &mut pace.outrun);
             }
             std::thread::park_timeout(LOOK);
         }
@@ -124,7 +130,7 @@ fn stand_in(shared: &Shared, events: &mut Events, pace: &mut Pace) {
     if pace.flow.is_none() && shared.table.has_serviceable() {
         pace.flow = Epoll::new().ok();
     }
-    let found = look(shared, events, pace.flow.as_ref());
+    let found = look(shared, events, pace.flow.as_ref(), &mut pace.outrun);
     pace.vain = if found { 0 } else { pace.vain.saturating_add(1) };
     let time = if pace.vain > VAIN { RARE_LOOK } else { LOOK };
     lifecycle::clear_table_unattended(shared);
@@ -177,7 +183,7 @@ fn idle_neighbour(shared: &Shared) -> Option<usize> {
 
 /// Looks once which connections have something, without waiting: a thread that waits in this epoll would be woken for
 /// new connections, too, in place of another worker. `false`: none has.
-fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) -> bool {
+fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>, outrun: &mut Outrun) -> bool {
     if !shared.handoff.has_neighbours(&shared.context) && !shared.table.has_serviceable() {
         return false;
     }
@@ -187,14 +193,19 @@ fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) -> bool {
     let keys = || events.iter().map(|(token, _)| token).filter(|token| token & CONNECTION != 0);
     let mut waiting = keys().count() as u64;
     if events.iter().any(|(token, _)| token == GIVEN) {
-        forward_given(shared);
+        forward_given(shared, outrun);
     }
     for token in keys() {
-        service(shared, (token & !CONNECTION) as usize, waiting, flow);
+        service(shared, (token & !CONNECTION) as usize, waiting, flow, outrun);
         waiting -= 1;
     }
     if shared.acceptor.has_crew() {
         queueing::relieve(shared);
+        queueing::relieve_outrun(shared, || outrun.quicker(shared));
+        if all_busy_for(&shared.context).is_none() {
+            // A thread may have looked for held connections just before there were some, and wait.
+            shared.acceptor.nudge();
+        }
     }
     events.iter().next().is_some() || !shared.acceptor.held.is_empty()
 }
@@ -203,7 +214,9 @@ fn look(shared: &Shared, events: &mut Events, flow: Option<&Epoll>) -> bool {
 fn service_alone(shared: &Shared, events: &mut Events) {
     match shared.table.epoll().wait(events, Some(Duration::from_micros(SWEEP_US))) {
         Ok(()) => {
-            events.iter().for_each(|(token, _)| service(shared, (token & !CONNECTION) as usize, 0, None));
+            events.iter().for_each(|(token, _)| {
+                service(shared, (token & !CONNECTION) as usize, 0, None, &mut Outrun::default())
+            });
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
         Err(error) => trouble::cannot_wait(shared, &error),
@@ -216,7 +229,7 @@ fn service_alone(shared: &Shared, events: &mut Events) {
 }
 
 /// Serves a connection that is readable or writable, one of so many.
-fn service(shared: &Shared, key: usize, waiting: u64, flow: Option<&Epoll>) {
+fn service(shared: &Shared, key: usize, waiting: u64, flow: Option<&Epoll>, outrun: &mut Outrun) {
     let Some(conn) = shared.table.take(key) else { return };
     let serviced = match conn.state {
         State::Sending(_) => leftover::send(shared, conn),
@@ -225,7 +238,7 @@ fn service(shared: &Shared, key: usize, waiting: u64, flow: Option<&Epoll>) {
         State::Head | State::Idle if queueing::may_be_held(shared, &conn) => {
             return queueing::hold(shared, conn);
         }
-        State::Head | State::Idle => return pass_on(shared, conn, waiting),
+        State::Head | State::Idle => return pass_on(shared, conn, waiting, outrun),
     };
     match serviced {
         Serviced::Waits(conn) => wait_on(shared, conn, flow),
@@ -254,12 +267,13 @@ fn hand_on(shared: &Shared, mut conn: Conn) {
 }
 
 /// A connection has a request, or a part of one, as so many have: it goes where it is begun sooner.
-fn pass_on(shared: &Shared, mut conn: Conn, waiting: u64) {
+fn pass_on(shared: &Shared, mut conn: Conn, waiting: u64, outrun: &mut Outrun) {
     let mine = Load { waiting, ..shared.handoff.load(&shared.context, shared.context.slot_index) };
     // What has been left to a core still is.
     let wanted = conn.events & !epoll::ONESHOT;
+    let better = || shared.handoff.better_place(&shared.context, mine).map(Place::slot);
     if is_movable(&conn)
-        && let Some(slot) = shared.handoff.better_place(&shared.context, mine).map(Place::slot)
+        && let Some(slot) = better().or_else(|| outrun.quicker(shared))
     {
         let Some(kept) = give::give_from_table(shared, conn, slot) else { return };
         conn = kept;
@@ -274,11 +288,14 @@ fn pass_on(shared: &Shared, mut conn: Conn, waiting: u64) {
 }
 
 /// What another worker has given, to one that has time for it.
-fn forward_given(shared: &Shared) {
+fn forward_given(shared: &Shared, outrun: &mut Outrun) {
     if shared.acceptor.has_crew() {
         return give::take_given(shared).into_iter().for_each(|conn| queueing::hold(shared, conn));
     }
-    let Some(slot) = idle_neighbour(shared) else { return };
+    if shared.lifeline.command().serves() {
+        shared.context.slot.attended_us().store(clock::monotonic_us(), Relaxed);
+    }
+    let Some(slot) = idle_neighbour(shared).or_else(|| outrun.quicker(shared)) else { return };
     if let Some(conn) = give::take_given(shared)
         && let Some(kept) = give::give(shared, conn, slot)
     {

@@ -108,10 +108,10 @@ impl Answers {
         counting.enter(core, self.worker(), status, answered);
     }
 
-    /// The master may go on.
+    /// The master may go on. It sees by the count whose mark has come.
     fn finish(&self) {
-        io::write_mark(self.mark);
         self.worker().dumps().fetch_add(1, Release);
+        io::write_mark(self.mark);
     }
 }
 

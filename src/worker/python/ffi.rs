@@ -54,6 +54,19 @@ pub fn raise_in(_py: Python<'_>, ident: u64, exception: &Bound<'_, PyAny>) {
     unsafe { ffi::PyThreadState_SetAsyncExc(ident as _, exception.as_ptr()) };
 }
 
+/// The code that a frame runs.
+pub fn code_of<'py>(frame: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+    // SAFETY: attached, and `frame` is a frame, as all callers have got it from CPython as one. The new reference is
+    // never null, and taken over.
+    unsafe { Bound::from_owned_ptr(frame.py(), ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast()) }
+}
+
+/// The frame that has called this one.
+pub fn caller_of<'py>(frame: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: as above; null where nothing has called it.
+    unsafe { Bound::from_owned_ptr_or_opt(frame.py(), ffi::PyFrame_GetBack(frame.as_ptr().cast()).cast()) }
+}
+
 /// CPython's three ends of a fork. Each runs attached: `os.register_at_fork` callbacks run in them.
 pub struct PythonForkHooks;
 

@@ -6,6 +6,7 @@ use super::dynamic::Dynamic;
 use super::exceptions::traceback;
 use super::ffi::PythonForkHooks;
 use super::imports;
+use super::profile;
 use super::run::{flush_streams, run_core};
 use super::timeout;
 use crate::base::reason::reason;
@@ -174,6 +175,9 @@ impl Application for Interpreter {
             {
                 log::say(&format!("harakiri-graceful-timeout cannot be used\n{}", traceback(py, &error)));
             }
+            if let Err(error) = profile::arm(py, shared) {
+                log::say(&format!("no profile can be taken\n{}", traceback(py, &error)));
+            }
             py.detach(|| {
                 std::thread::scope(|scope| {
                     for index in 1..shared.context.scoreboard.threads() {
@@ -246,6 +250,12 @@ impl Runtime for Interpreter {
         if armed.is_err() {
             log::say("faulthandler cannot be used: a killed worker will leave no stack");
         }
+    }
+
+    fn reports_faults(&self) -> bool {
+        let enabled =
+            |py: Python<'_>| py.import("faulthandler")?.call_method0("is_enabled")?.extract::<bool>();
+        Python::attach(|py| enabled(py).unwrap_or(false))
     }
 
     fn wait(&self, epoll: &Epoll, events: &mut Events, timeout: Option<Duration>) -> Result<()> {

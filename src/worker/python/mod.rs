@@ -11,6 +11,7 @@ mod filewrapper;
 mod imports;
 mod input;
 mod interpreter;
+mod profile;
 mod response;
 mod run;
 mod timeout;

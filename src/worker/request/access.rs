@@ -49,6 +49,8 @@ fn entry<'a>(core: &'a Core, outcome: &Outcome, now: u64, total: u64) -> format:
         headers: outcome.headers,
         head_bytes: outcome.head_bytes,
         core: core.index,
+        request_id: if settings.tracing.request_id.is_on() { request.request_id() } else { b"" },
+        trace_id: if settings.tracing.trace_context.is_on() { request.trace_id() } else { b"" },
     }
 }
 

@@ -3,12 +3,13 @@
 //! exchange ([`Exchange::answer_plain`](crate::worker::response::Exchange::answer_plain)), and are counted and logged like
 //! any other answer.
 
-use super::Taken;
+use super::{Taken, ids};
 use crate::base::date::http_date;
 use crate::config::Protocol;
 use crate::log;
 use crate::net::client::Client;
 use crate::proto::http::status::Plain;
+use crate::proto::trace;
 use crate::shm::scoreboard::counters::class;
 use crate::sys::clock;
 use crate::worker::conn::Conn;
@@ -89,23 +90,42 @@ pub fn answer_last(shared: &Shared, mut conn: Conn, status: u16) {
 }
 
 /// Refuses a request that cannot be served.
-pub fn refuse(shared: &Shared, mut conn: Conn, status: u16, why: &str) -> Taken {
-    note_refusal(shared, &conn, status, why);
-    send(shared, &mut conn, &Canned::status(status), false);
+pub fn refuse(shared: &Shared, conn: Conn, status: u16, why: &str) -> Taken {
+    let given = trace::request_id_of_head(&conn.buf).unwrap_or_default();
+    refuse_known(shared, conn, status, why, &given)
+}
+
+/// The same where the X-Request-ID is known that the request came with.
+pub fn refuse_known(shared: &Shared, mut conn: Conn, status: u16, why: &str, given: &[u8]) -> Taken {
+    let canned = refusal(shared, &conn, status, why, given);
+    send(shared, &mut conn, &canned, false);
     linger::close(shared, conn);
     Taken::Nothing
 }
 
 /// The same for a thread that serves the table.
-pub fn turn_away(shared: &Shared, conn: Conn, status: u16, why: &str) {
-    note_refusal(shared, &conn, status, why);
-    answer_last(shared, conn, status);
+pub fn turn_away(shared: &Shared, mut conn: Conn, status: u16, why: &str) {
+    let given = trace::request_id_of_head(&conn.buf).unwrap_or_default();
+    let canned = refusal(shared, &conn, status, why, &given);
+    send(shared, &mut conn, &canned, false);
+    linger::close_in_table(shared, conn);
 }
 
-fn note_refusal(shared: &Shared, conn: &Conn, status: u16, why: &str) {
+/// Logs and counts a refusal, and makes its answer.
+fn refusal(shared: &Shared, conn: &Conn, status: u16, why: &str, given: &[u8]) -> Canned {
     count_refused(shared, status);
-    let from = conn.from_whom();
-    log::say(&format!("worker {}: refused a request with {status}: {why}{from}", shared.context.id));
+    let tracing = &shared.context.settings.tracing;
+    let id = ids::of_refused(given, tracing);
+    let (worker, from, named) = (shared.context.id, conn.from_whom(), id_text(" id ", &id, ""));
+    log::say(&format!("worker {worker}: refused a request with {status}: {why}{from}{named}"));
+    let is_told = tracing.request_id.is_on() && tracing.in_response;
+    let header = if is_told { id_text("X-Request-ID: ", &id, "\r\n") } else { String::new() };
+    Canned { headers: header.into_bytes().into(), ..Canned::status(status) }
+}
+
+/// An id that is sane, or nothing where there is none.
+fn id_text(before: &str, id: &[u8], behind: &str) -> String {
+    if id.is_empty() { String::new() } else { format!("{before}{}{behind}", id.escape_ascii()) }
 }
 
 /// `status`: 0 where the connection is closed without an answer.

@@ -32,6 +32,7 @@ pub fn show(core: &mut Core, shown: Shown) {
     let request = &core.request;
     let (method, uri) = (request.get(request.known.method), request.get(request.known.uri));
     core.slot.set_origin(shown.listener, shown.head_bytes);
+    core.slot.set_ids(request.request_id(), request.trace_id());
     core.slot.begin(shown.client, now, deadline, method, uri);
     let slot = core.shared.context.slot;
     slot.begun_us().store(now, Relaxed);

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod canned;
 pub mod failure;
+pub mod ids;
 pub mod lifecycle;
 pub mod mounts;
 pub mod pipeline;

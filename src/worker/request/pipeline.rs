@@ -8,7 +8,7 @@
 use super::canned::Canned;
 use super::lifecycle::Shown;
 use super::probes::Readiness;
-use super::{Head, Taken, failure, lifecycle, probes};
+use super::{Head, Taken, failure, ids, lifecycle, probes};
 use crate::config::Settings;
 use crate::net::client::Client;
 use crate::proto::http::Body;
@@ -132,21 +132,27 @@ pub fn run(core: &mut Core, ready: Ready) -> Taken {
 
 /// Begins the exchange and puts the request on the scoreboard. Returns what is wrong with the body already.
 fn begin(core: &mut Core, ready: Ready) -> Option<BodyError> {
-    let request = &core.request;
     let Ready { listener, head_bytes, .. } = ready;
     let shown = Shown { client: ready.client.scoreboard_word(), listener, head_bytes };
+    let tracing = &core.shared.context.settings.tracing;
     let mut exchange = core.exchange.lock();
     match ready.body {
         Arrived::Nothing => _ = exchange.body.begin(Body::None, 0, b""),
         Arrived::Begun => {}
         Arrived::InText(body, at) => {
             let limit = core.shared.context.settings.requests.limit_post;
-            exchange.body.begin(body, limit, &request.text[at..]);
+            exchange.body.begin(body, limit, &core.request.text[at..]);
         }
     }
+    // What it appends would stand among the bytes of a body.
+    ids::settle(&mut core.request, tracing, &mut core.buffers.random);
+    let request = &core.request;
     let known = &request.known;
     let is_head = request.get(known.method) == b"HEAD";
     exchange.begin(ready.client, ready.speaks, ready.limits, request.get(known.protocol), is_head);
+    if tracing.request_id.is_on() && tracing.in_response {
+        exchange.set_request_id(request.request_id());
+    }
     if ready.expects_continue {
         exchange.expect_continue();
     }

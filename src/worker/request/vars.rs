@@ -2,6 +2,7 @@
 
 use crate::base::bytes::parse_decimal;
 use crate::proto::http::framing::MAX_LENGTH;
+use crate::proto::trace;
 use crate::proto::uwsgi::{self, BlockError, Vars};
 use std::ops::Range;
 
@@ -52,6 +53,8 @@ pub struct Known {
     pub forwarded_host: Span,
     pub https: Span,
     pub scheme: Span,
+    pub request_id: Span,
+    pub traceparent: Span,
     wants_code: bool,
 }
 
@@ -129,6 +132,16 @@ impl Request {
         self.known.wants_code
     }
 
+    /// Empty: it has none. Sane once [`super::ids::settle`] has seen it.
+    pub fn request_id(&self) -> &[u8] {
+        self.get(self.known.request_id)
+    }
+
+    /// The trace that it belongs to, once [`super::ids::settle`] has seen its `traceparent`. Empty: none.
+    pub fn trace_id(&self) -> &[u8] {
+        trace::trace_id(self.get(self.known.traceparent)).unwrap_or_default()
+    }
+
     /// What chooses the app: UWSGI_APPID, else SCRIPT_NAME.
     pub fn app_key(&self) -> &[u8] {
         match self.get(self.known.app_id) {
@@ -153,10 +166,10 @@ impl Request {
         Span { start, len: bytes.len() as u32 }
     }
 
-    /// Gives a variable another value, or makes it.
+    /// Gives a variable another value, or makes it. Of a repeated one the last is changed, which is the one that counts.
     pub fn set(&mut self, key: &[u8], value: &[u8]) {
         let span = self.append(value);
-        let found = self.vars.iter().position(|var| self.get(var.key) == key);
+        let found = self.vars.iter().rposition(|var| self.get(var.key) == key);
         let index = found.unwrap_or(self.vars.len());
         match found {
             Some(index) => self.vars[index].value = span,
@@ -166,6 +179,15 @@ impl Request {
             }
         }
         self.known.note(key, value, span, index);
+    }
+
+    /// Takes a variable out that the server does not know by itself.
+    pub fn remove(&mut self, key: &[u8]) {
+        while let Some(index) = self.vars.iter().position(|var| self.get(var.key) == key) {
+            self.vars.remove(index);
+            let indexes = [&mut self.known.path_info, &mut self.known.script_name];
+            indexes.into_iter().flatten().filter(|at| **at > index).for_each(|at| *at -= 1);
+        }
     }
 
     /// Moves the first `taken` bytes of PATH_INFO over to SCRIPT_NAME, which becomes `mountpoint`.
@@ -239,6 +261,8 @@ impl Known {
             b"HTTP_X_FORWARDED_HOST" => self.forwarded_host = span,
             b"HTTP_X_FORWARDED_FOR" => self.forwarded_for = span,
             b"HTTP_TRANSFER_ENCODING" => self.transfer_encoding = span,
+            b"HTTP_X_REQUEST_ID" => self.request_id = span,
+            b"HTTP_TRACEPARENT" => self.traceparent = span,
             b"UWSGI_APPID" => self.app_id = span,
             b"UWSGI_SCRIPT"
             | b"UWSGI_MODULE"

@@ -74,6 +74,9 @@ impl Exchange {
             // What cannot stand in a head was refused with the configuration; a second Content-Length is left out.
             let _ = self.head.header(name.as_bytes(), value.as_bytes());
         }
+        if !self.asked.request_id.is_empty() && !self.head.has_request_id() {
+            let _ = self.head.header(b"X-Request-ID", &self.asked.request_id);
+        }
         let keep_alive = self.decide_keep_alive(whole.is_some());
         let (is_head, server) = (self.asked.is_head, self.home.settings.http.server.as_deref());
         let settled = match self.asked.speaks {

@@ -154,6 +154,8 @@ struct Asked {
     speaks: Speaks,
     /// The request's SERVER_PROTOCOL, with which a uwsgi answer's status line begins.
     protocol: Vec<u8>,
+    /// The X-Request-ID that the answer is to carry; empty: none.
+    request_id: Vec<u8>,
     is_head: bool,
     /// The client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     expects_continue: bool,
@@ -261,6 +263,7 @@ impl Exchange {
             asked: Asked {
                 speaks: Speaks::Uwsgi,
                 protocol: Vec::new(),
+                request_id: Vec::new(),
                 is_head: false,
                 expects_continue: false,
             },
@@ -281,10 +284,13 @@ impl Exchange {
     pub fn begin(&mut self, client: Client, speaks: Speaks, limits: Limits, protocol: &[u8], is_head: bool) {
         self.serial += 1;
         self.client = Some(client);
-        let mut buffer = std::mem::take(&mut self.asked.protocol);
-        buffer.clear();
-        buffer.extend_from_slice(protocol);
-        self.asked = Asked { speaks, protocol: buffer, is_head, expects_continue: false };
+        let asked = &mut self.asked;
+        asked.speaks = speaks;
+        asked.protocol.clear();
+        asked.protocol.extend_from_slice(protocol);
+        asked.request_id.clear();
+        asked.is_head = is_head;
+        asked.expects_continue = false;
         self.limits = limits;
         self.head.clear();
         self.settled = None;
@@ -293,6 +299,11 @@ impl Exchange {
         self.progress = Progress::default();
         self.counted = Counted::default();
         self.turns.clear();
+    }
+
+    /// The answer carries this X-Request-ID, unless the application sets one.
+    pub fn set_request_id(&mut self, id: &[u8]) {
+        self.asked.request_id.extend_from_slice(id);
     }
 
     /// The client waits for `100 Continue`, unless its body is here as a whole.

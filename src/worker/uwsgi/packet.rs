@@ -215,7 +215,7 @@ fn body_of(request: &Request) -> std::result::Result<Body, NotALength> {
 }
 
 fn refuse(core: &Core, client: Client, listener: usize, (status, why): Fault) -> Taken {
-    canned::refuse(&core.shared, conn_of(client, listener), status, &why)
+    canned::refuse_known(&core.shared, conn_of(client, listener), status, &why, core.request.request_id())
 }
 
 /// The connection of a client that has left the table for its request.

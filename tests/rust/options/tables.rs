@@ -86,16 +86,11 @@ fn no_row_invents_an_option() {
         "forwarded-allow-ips",
         "forwarded-host",
         "http-server-header",
-        "stats-host",
-        "metrics-socket",
-        "metrics-per-worker",
-        "metrics-buckets",
     ];
-    assert_eq!(
-        own,
-        [&["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"][..], &http, &["alarm-event"]]
-            .concat()
-    );
+    let shown = ["stats-host", "metrics-socket", "metrics-per-worker", "metrics-buckets"];
+    let tracing = ["request-id", "request-id-response", "trace-context", "trace-sample"];
+    let first = ["toml", "dynamic-apps", "boot-timeout", "post-buffering-limit"];
+    assert_eq!(own, [&first[..], &http, &["log-slow-stack", "alarm-event"], &shown, &tracing].concat());
 }
 
 #[test]

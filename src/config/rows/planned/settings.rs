@@ -90,7 +90,7 @@ pub const PARTS: &[Part] = &[
         why: "Python runs as it would without it",
         names: "
             ini-paste-logged= paste-logger post-pymodule-alias= py-executable= py-program-name= py-programname= py-sharedarea=
-            py-sys-executable= py-tracebacker= pymodule-alias= start_response-nodelay
+            py-sys-executable= pymodule-alias= start_response-nodelay
             wsgi-strict
         ",
     },

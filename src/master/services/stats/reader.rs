@@ -4,6 +4,7 @@ use super::request::{MAX_HEAD, Reading};
 use crate::base::date::http_date;
 use crate::proto::http::status;
 use crate::report::Document;
+use crate::report::page::CONTENT_SECURITY_POLICY;
 use crate::sys::{clock, io};
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -129,18 +130,18 @@ impl Reader {
 #[derive(Clone, Copy, Debug)]
 pub struct HeadOnly(pub bool);
 
-/// The page needs nothing from elsewhere, and nobody shows it in a frame.
-const PAGE_POLICY: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src \
-                           'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-                           frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n";
-
 fn head_of(document: &Document) -> Vec<u8> {
     let Document { status, content_type, body } = document;
     let phrase = status::reason(*status);
     let allow = if *status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
     let date = http_date(clock::wall_secs().max(0) as u64);
     let date = String::from_utf8_lossy(date.as_ref());
-    let policy = if content_type.starts_with("text/html") { PAGE_POLICY } else { "" };
+    let policy = match content_type.starts_with("text/html") {
+        true => {
+            format!("Content-Security-Policy: {CONTENT_SECURITY_POLICY}\r\nReferrer-Policy: no-referrer\r\n")
+        }
+        false => String::new(),
+    };
     format!(
         "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
          X-Content-Type-Options: nosniff\r\n{allow}{policy}Connection: close\r\n\r\n",

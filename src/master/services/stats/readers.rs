@@ -7,7 +7,7 @@ use super::reader::{HeadOnly, Reader, State};
 use super::view::View;
 use crate::log;
 use crate::log::throttle::Throttle;
-use crate::master::action::{Action, Ticket};
+use crate::master::action::{self as stacks, Action, Ticket};
 use crate::net::listener::{StatsListener, is_shortage};
 use crate::report::Document;
 use crate::sys::epoll::{self, Epoll, Events};
@@ -91,7 +91,8 @@ impl Readers {
     pub fn complete(&mut self, ticket: Ticket, document: &Document, now: u64) {
         let Some(reader) = self.connected.get_mut(&ticket.0) else { return };
         if let State::Waiting(head_only) = reader.state {
-            reader.answer(document, Some(HeadOnly(head_only)), now);
+            let http = self.listeners[reader.listener].http.then_some(HeadOnly(head_only));
+            reader.answer(document, http, now);
             self.send(ticket.0, now);
         }
     }
@@ -118,14 +119,19 @@ impl Readers {
         self.make_room();
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let is_http = self.listeners[reader.listener].http;
-        if !is_http {
+        let StatsListener { http: is_http, worker, .. } = self.listeners[reader.listener];
+        if worker.is_some() {
+            reader.wait(false, now);
+        } else if !is_http {
             reader.answer(&view.json(), None, now);
         }
         if self.epoll.add(&reader.socket, epoll::READ, ticket).is_err() {
             return None;
         }
         self.connected.insert(ticket, reader);
+        if worker.is_some() {
+            return Some(Action::ReadStacks(stacks::Reader::Tracebacker(Ticket(ticket)), worker));
+        }
         // A client of HTTP has often sent its request already.
         match is_http {
             true => self.advance(ticket, epoll::READ, now, view),

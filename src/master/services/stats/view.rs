@@ -7,7 +7,7 @@ use crate::master::server::Server;
 use crate::master::status;
 use crate::report::prometheus::{self, Format};
 use crate::report::{Document, Status, json};
-use crate::supervise::Children;
+use crate::supervise::{Children, Role};
 use std::cell::{OnceCell, RefCell};
 
 pub struct View<'a> {
@@ -31,6 +31,11 @@ impl<'a> View<'a> {
 
     pub fn server(&self) -> &'a Server {
         self.server
+    }
+
+    /// Does a worker of this number serve?
+    pub fn has_worker(&self, id: u32) -> bool {
+        self.children.of(Role::Worker).any(|child| child.was_ready && child.id == id)
     }
 
     pub fn status(&self) -> &Status {

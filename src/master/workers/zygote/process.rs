@@ -48,22 +48,9 @@ fn load_and_fork(runtime: &mut dyn Application, setup: &Setup, socket: OwnedFd) 
         Err(_) if setup.settings.apps.need_app => return EXIT_NO_APP,
         Err(_) => Mounts::default(),
     };
-    warn_of_threads();
     runtime.settle();
     tell(socket.as_fd(), Notice::Ready);
     serve_requests(runtime, setup, socket, &Arc::new(mounts))
-}
-
-/// Threads do not survive a fork, and a lock that one of them holds stays locked in every worker.
-fn warn_of_threads() {
-    let threads = process::thread_count();
-    if threads > 1 {
-        log::say(&format!(
-            "the application started {} thread(s) while it was imported; they do not run in the workers. Start them after \
-             the fork (os.register_at_fork), or set lazy-apps",
-            threads - 1
-        ));
-    }
 }
 
 fn serve_requests(
@@ -73,6 +60,7 @@ fn serve_requests(
     mounts: &Arc<Mounts>,
 ) -> i32 {
     let mut request = [0; REQUEST_LEN];
+    let mut zygote_threads = process::thread_count();
     loop {
         let _ = write_log(runtime, socket.as_fd());
         match runtime.read(socket.as_fd(), &mut request) {
@@ -81,7 +69,8 @@ fn serve_requests(
             _ => return EXIT_DONE,
         }
         let ForkRequest { slot, id, assignment } = ForkRequest::from_bytes(request);
-        let worker = Setup { slot, id, assignment, ..setup.clone() };
+        let worker = Setup { slot, id, assignment, zygote_threads, ..setup.clone() };
+        zygote_threads = 0;
         // A worker that inherited the zygote's pending signals (TERM, HUP) would ask for a successor, which would
         // inherit them, too.
         signal::take_noted();

@@ -1,0 +1,141 @@
+"""A Django site whose views take their time, each below functions whose names can be found in a stack."""
+
+import ctypes
+import faulthandler
+import os
+import signal
+import threading
+import time
+
+import django
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.template import Context, Template
+from django.urls import path
+
+ENGINE = {"BACKEND": "django.template.backends.django.DjangoTemplates"}
+settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="tests", USE_TZ=True, TEMPLATES=[ENGINE])
+django.setup()
+ROWS = Template("{% for row in rows %}<li>{{ row.name|upper }}: {{ row.value }}</li>{% endfor %}")
+
+
+def sleeps_deep_inside(seconds):
+    time.sleep(seconds)
+
+
+def sleep(request, seconds):
+    sleeps_deep_inside(float(seconds))
+    return HttpResponse(str(os.getpid()))
+
+
+def computes(seconds):
+    end = time.monotonic() + seconds
+    total = 0
+    while time.monotonic() < end:
+        total += sum(i * i for i in range(100))
+    return total
+
+
+def compute_a_lot(seconds):
+    return computes(seconds)
+
+
+def compute_little(seconds):
+    return computes(seconds)
+
+
+def compute(request, seconds):
+    """Three quarters of the time in one function, a quarter in another."""
+    for _ in range(round(float(seconds) * 5)):
+        compute_a_lot(0.15)
+        compute_little(0.05)
+    return HttpResponse(str(os.getpid()))
+
+
+def page(request):
+    """Some 5 ms of work of the kind that a Django page is: a deep stack and many small calls."""
+    rows = [{"name": f"row {number}", "value": number} for number in range(300)]
+    text = ROWS.render(Context({"rows": rows}))
+    return HttpResponse(text)
+
+
+def holds_the_gil(request, seconds):
+    """Calls into C that give the GIL to nobody. A signal ends one of them."""
+    end = time.monotonic() + float(seconds)
+    while (left := end - time.monotonic()) > 0:
+        ctypes.PyDLL(None).usleep(int(left * 1e6))
+    return HttpResponse(str(os.getpid()))
+
+
+def background():
+    threading.Event().wait()
+
+
+def thread(request):
+    threading.Thread(target=background, name="a thread of the site", daemon=True).start()
+    return HttpResponse("started")
+
+
+def fork(request):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    return HttpResponse(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+
+
+def crashes_here(how):
+    if how == "segv":
+        ctypes.string_at(0)
+    elif how == "abort":
+        os.abort()
+    elif how == "overflow":
+        # Recursion in C: repr of a list that is nested too deep for the stack of its thread, without Python's counter.
+        recursing = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        libc = ctypes.CDLL(None)
+
+        def compare(one, other):
+            values = (ctypes.c_int * 2)(2, 1)
+            libc.qsort(values, 2, 4, callback)
+            return 0
+
+        callback = recursing(compare)
+        import sys
+
+        sys.setrecursionlimit(1 << 30)
+        compare(None, None)
+    else:
+        os.kill(os.getpid(), getattr(signal, how))
+        time.sleep(10)
+
+
+def crash(request, how):
+    crashes_here(how)
+    return HttpResponse("still here")
+
+
+def crash_in_child(request):
+    """The child of the application dies; the worker does not."""
+    pid = os.fork()
+    if pid == 0:
+        ctypes.string_at(0)
+    return HttpResponse(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+
+
+def enable(request):
+    faulthandler.enable()
+    return HttpResponse("enabled")
+
+
+urlpatterns = [
+    path("sleep/<str:seconds>", sleep),
+    path("compute/<str:seconds>", compute),
+    path("page", page),
+    path("gil/<str:seconds>", holds_the_gil),
+    path("thread", thread),
+    path("fork", fork),
+    path("crash/<str:how>", crash),
+    path("crash-in-child", crash_in_child),
+    path("enable", enable),
+]
+application = get_wsgi_application()
