@@ -6,7 +6,7 @@ use crate::base::metric::MetricKind;
 use crate::config::pairs::Pairs;
 use crate::config::{Origin, ValueError};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct OwnMetric {
     pub name: String,
     /// Empty: it has none.
@@ -19,6 +19,15 @@ pub struct OwnMetric {
     /// It begins anew behind each push.
     pub resets: bool,
     pub origin: Origin,
+}
+
+/// Where it was written does not matter to a reload.
+impl PartialEq for OwnMetric {
+    fn eq(&self, other: &OwnMetric) -> bool {
+        let rest = |one: &OwnMetric| (one.kind, one.initial, one.every, one.resets);
+        (&self.name, &self.oid, &self.collector) == (&other.name, &other.oid, &other.collector)
+            && rest(self) == rest(other)
+    }
 }
 
 /// Where its value comes from.
@@ -185,6 +194,14 @@ mod tests {
         let alias = parse("name=a,alias=b").unwrap();
         assert_eq!((alias.kind, alias.collector), (MetricKind::Alias, Collector::Alias("b".into())));
         assert!(parse("name=a,reset_after_push=1").unwrap().resets);
+    }
+
+    #[test]
+    fn another_line_is_no_other_metric() {
+        let moved = Origin::File { path: "a.ini".into(), line: 7 };
+        assert_eq!(parse("name=a,freq=2").unwrap(), OwnMetric::parse("name=a,freq=2", &moved).unwrap());
+        assert_ne!(parse("name=a,freq=2").unwrap(), parse("name=a,freq=3").unwrap());
+        assert_ne!(parse("a").unwrap(), parse("name=a,oid=1").unwrap());
     }
 
     #[test]
