@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -81,7 +82,7 @@ def test_a_profile_has_the_functions_and_their_shares(boot):
     assert not any("cli.py" in stack for stack in stacks)
     # The thread that samples is gone.
     for pid in server.worker_pids():
-        names = [open(f"/proc/{pid}/task/{tid}/comm").read().strip() for tid in os.listdir(f"/proc/{pid}/task")]
+        names = [(task / "comm").read_text().strip() for task in Path(f"/proc/{pid}/task").iterdir()]
         assert "rwsgi profile" not in names
 
 

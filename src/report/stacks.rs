@@ -3,6 +3,9 @@
 use crate::shm::scoreboard::CurrentRequest;
 use std::fmt::Write;
 
+/// What stands where a dump has not come, or not all of it.
+pub const UNANSWERED: &str = "(the worker did not answer in time; it may be stuck in the kernel)";
+
 /// One line of a stack. What faulthandler could not tell is empty, or 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {

@@ -1,11 +1,10 @@
 //! `log-slow-stack`: the stack of a request that takes long is logged while it runs.
 
-use super::stack_dump::UNANSWERED;
 use crate::log;
 use crate::master::action::{Action, Dump, Output, SlowRequest, Then};
 use crate::master::server::Server;
 use crate::master::service::Service;
-use crate::report::stacks::{self, WorkerStacks};
+use crate::report::stacks::{self, UNANSWERED, WorkerStacks};
 use crate::shm::scoreboard::{CoreSlot, Phase, Scoreboard};
 use crate::supervise::{Child, Children, Leaving, Role};
 use std::sync::atomic::Ordering::Relaxed;

@@ -7,7 +7,7 @@ use crate::master::action::{Action, Dump, Output, Then};
 use crate::master::server::Server;
 use crate::master::service::Service;
 use crate::master::sources::OTHER;
-use crate::report::stacks::{self, ThreadStack, WorkerStacks};
+use crate::report::stacks::{self, ThreadStack, UNANSWERED, WorkerStacks};
 use crate::shm::scoreboard::{Command, Scoreboard};
 use crate::supervise::{Child, Children, Role};
 use crate::sys::epoll::{self, Epoll};
@@ -82,26 +82,30 @@ impl StackDumps {
         }
     }
 
-    /// Takes in what the worker has written; `true` when its mark has come. A mark of another worker ends what that one
-    /// has written too late.
-    fn receive(&mut self, is_finished: bool) -> bool {
+    /// Takes in what has been written.
+    fn receive(&mut self) {
         let mut buffer = [0; 8192];
         while let Ok(got @ 1..) = io::read(self.pipe.as_fd(), &mut buffer) {
             let room = MAX_TEXT.saturating_sub(self.text.len());
             self.text.extend_from_slice(&buffer[..got.min(room)]);
         }
-        let last = self.text.iter().rposition(|&byte| byte == 0);
-        if let Some(last) = last.filter(|_| !is_finished) {
-            self.text.drain(..=last);
-        }
-        is_finished && last.is_some()
     }
 
+    /// Has the worker written all? A mark that comes before it has counted its dump ends what another one has written too
+    /// late. The count is read behind the mark, as it is written before it.
     fn has_come(&mut self, server: &Server) -> bool {
-        let Some(current) = &self.current else { return false };
-        let finished = server.scoreboard().worker(current.dump.slot).dumps().load(Acquire);
-        let is_finished = finished != current.finished;
-        self.receive(is_finished)
+        self.receive();
+        let Some(current) = &self.current else {
+            self.text.clear();
+            return false;
+        };
+        let Some(last) = self.text.iter().rposition(|&byte| byte == 0) else { return false };
+        let is_finished =
+            server.scoreboard().worker(current.dump.slot).dumps().load(Acquire) != current.finished;
+        if !is_finished {
+            self.text.drain(..=last);
+        }
+        is_finished
     }
 
     /// Ends the dump that is on its way, when it has come or takes too long, and begins the next.
@@ -122,7 +126,7 @@ impl StackDumps {
     fn start(&mut self, dump: Dump, now: u64, server: &Server, children: &Children) {
         let Some(child) = children.get(Role::Worker, dump.slot) else { return };
         // What a dump that came too late may have left behind.
-        self.receive(false);
+        self.receive();
         self.text.clear();
         let slot = server.slot(child);
         if dump.then == Then::Kill {
@@ -159,9 +163,6 @@ impl StackDumps {
         }
     }
 }
-
-/// What stands where a dump has not come, or not all of it.
-pub const UNANSWERED: &str = "(the worker did not answer in time; it may be stuck in the kernel)";
 
 fn log_all(title: &str, stacks: &str, is_complete: bool) {
     let note = if is_complete { String::new() } else { format!("{UNANSWERED}\n") };

@@ -40,7 +40,7 @@ impl Profile {
 
 /// The parts of `view (site/views.py:12)`: function, file, line.
 pub fn parts(call: &str) -> (&str, Option<(&str, u32)>) {
-    let inner = call.strip_suffix(')').and_then(|call| call.rsplit_once(" ("));
+    let inner = call.strip_suffix(')').and_then(|call| call.split_once(" ("));
     let Some((function, place)) = inner else { return (call, None) };
     let place = place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
     place.map_or((call, None), |place| (function, Some(place)))

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn run(words: &[String]) -> Result<Outcome, Failure> {
     let arguments = Arguments::parse(words, &["--seconds", "--hz", "--worker", "-o", "--output"], &[])?;
     let seconds = arguments.number("--seconds", (0.1, 60.0))?.unwrap_or(SECONDS);
-    let hz = arguments.number("--hz", (1.0, 250.0))?.unwrap_or(HZ).floor();
+    let hz = arguments.number("--hz", (1.0, 250.0))?.unwrap_or(HZ).trunc();
     let worker = arguments.worker()?.map_or_else(String::new, |worker| format!("&{worker}"));
     let document = format!("profile?seconds={seconds}&hz={hz}{worker}");
     let patience = Duration::from_secs_f64(seconds) + PATIENCE;
