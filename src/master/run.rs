@@ -16,12 +16,11 @@ use super::workers::recycle::Recycler;
 use super::workers::spawn::Spawner;
 use super::workers::zygote::links::Zygotes;
 use super::workers::zygote::protocol::Notice;
-use super::workers::{commands, crash, scaling};
+use super::workers::{commands, scaling};
 use crate::config::{AlarmEvent, Settings};
 use crate::log;
 use crate::report::text;
 use crate::shm::scoreboard::Command;
-use crate::supervise::exit::Circumstances;
 use crate::supervise::{self, Child, Children, Ended, Leaving, Role};
 use crate::sys::{clock, signal};
 use crate::worker::application::Application;
@@ -177,9 +176,7 @@ impl<'h, R: Application> Master<'h, R> {
             Action::TogglePause(cause) => commands::toggle_pause(&mut self.server, &self.children, &cause),
             Action::ReopenLog(cause) => log_file::reopen(&mut self.server, &self.children, &cause),
             Action::LogStatus => log::say(&text::render(&status::of(&self.server, &self.children))),
-            Action::Deliver(delivery) => {
-                self.spawner.start_delivery(&delivery, &self.server, &mut self.children);
-            }
+            Action::Deliver(what) => self.spawner.start_delivery(&what, &self.server, &mut self.children),
             Action::DumpStacks(dump) => self.services.dumps.ask(dump),
             Action::DumpAllStacks(cause) => self.services.dumps.ask_all(&cause, &self.children),
             Action::ReadStacks(reader, worker) => self.services.read_stacks(reader, worker, &self.children),
@@ -374,10 +371,8 @@ impl<'h, R: Application> Master<'h, R> {
         let now = clock::monotonic_us();
         let is_stopping = self.server.phase == Phase::Stopping;
         self.services.dumps.forget(child.slot);
-        let record = crash::record(&self.server, child, ended, now);
-        let served = generation::vacate(&self.server, child, ended);
+        generation::vacate(&self.server, child, ended, is_stopping);
         self.services.messages.empty_mailbox(child.slot, &self.server);
-        generation::tell_end(&self.server, child, ended, Circumstances { served, is_stopping }, &record);
         self.recycler.forget(child.slot, now);
         match is_stopping {
             true => Consequence::Nothing,

@@ -75,14 +75,14 @@ fn push_process(json: &mut JsonWriter, status: &Status, worker: &WorkerStatus, s
 }
 
 fn push_busy_core(json: &mut JsonWriter, status: &Status, (id, core): (usize, &CoreSnapshot)) {
-    let Some(CurrentRequest { method, target, started_us, .. }) = &core.current else { return };
+    let Some(CurrentRequest { method, target, started_us, request_id, .. }) = &core.current else { return };
     json.object(|json| {
         json.number("id", id);
         json.number("requests", core.requests);
         json.text("method", &plain(method));
         json.text("uri", &plain(target));
         json.number("age_ms", status.now_us.saturating_sub(*started_us) / 1000);
-        json.text("request_id", "");
+        json.text("request_id", request_id);
     });
 }
 

@@ -1,7 +1,7 @@
 //! A generation: the workers of one load of configuration and code. A new one gets ready before the old one retires;
 //! one that does not get ready leaves the old one serving.
 
-use super::{commands, scaling};
+use super::{commands, crash, scaling};
 use crate::config::AlarmEvent;
 use crate::log;
 use crate::master::incident::Incident;
@@ -10,7 +10,7 @@ use crate::process::exit::EXIT_NO_APP;
 use crate::shm::scoreboard::Stage;
 use crate::supervise::exit::{self, Circumstances};
 use crate::supervise::{Child, Children, Ended, Leaving, Role};
-use crate::sys::signal;
+use crate::sys::{clock, signal};
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
@@ -114,8 +114,21 @@ fn tell_wait(server: &Server, child: &Child, wait: Duration, deaths: u32) {
 /// Faults of the process itself.
 const FAULTS: [i32; 4] = [signal::SIGSEGV, signal::SIGBUS, signal::SIGFPE, signal::SIGILL];
 
+/// A worker has ended: what it has counted is in the accounts, the log says how it ended, and nobody is in its slot.
+pub fn vacate(server: &Server, child: &Child, ended: Ended, is_stopping: bool) {
+    let slot = server.slot(child);
+    let counters = server.scoreboard().counters(child.slot);
+    let served = counters.sums.requests;
+    let record = crash::record(server, child, ended, clock::monotonic_us());
+    server.accounts.borrow_mut().enter_end(child, ended, &counters, slot.average_us().load(Relaxed));
+    slot.unassign();
+    slot.pid().store(0, Release);
+    server.scoreboard().cores(child.slot).for_each(|core| core.end());
+    tell_end(server, child, ended, Circumstances { served, is_stopping }, &record);
+}
+
 /// How a worker has ended, for the log and for alarms, with the record that it has left.
-pub fn tell_end(server: &Server, child: &Child, ended: Ended, circumstances: Circumstances, record: &str) {
+fn tell_end(server: &Server, child: &Child, ended: Ended, circumstances: Circumstances, record: &str) {
     let Some(mut message) = exit::message(child, ended, circumstances) else { return };
     message.push_str(record);
     log::say(&message);
@@ -126,19 +139,6 @@ pub fn tell_end(server: &Server, child: &Child, ended: Ended, circumstances: Cir
         let incident = Incident::of(event, message).with("worker", child.id).with("pid", child.pid);
         server.report(incident.with("signal", signal::name(signal)).with("requests", circumstances.served));
     }
-}
-
-/// Nobody is in the slot of a worker that has ended, and what it has counted is in the accounts; returns how many requests
-/// it has answered.
-pub fn vacate(server: &Server, child: &Child, ended: Ended) -> u64 {
-    let slot = server.slot(child);
-    let counters = server.scoreboard().counters(child.slot);
-    let served = counters.sums.requests;
-    server.accounts.borrow_mut().enter_end(child, ended, &counters, slot.average_us().load(Relaxed));
-    slot.unassign();
-    slot.pid().store(0, Release);
-    server.scoreboard().cores(child.slot).for_each(|core| core.end());
-    served
 }
 
 pub fn after_zygote(server: &Server, zygote: &Child, ended: Ended) -> Consequence {

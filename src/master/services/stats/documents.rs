@@ -9,7 +9,6 @@ use std::time::Duration;
 pub enum Answer {
     Now(Document),
     /// Whoever executes this action gives the answer later, by `Action::Answer` with the ticket.
-    #[allow(dead_code)]
     Later(Action),
 }
 
