@@ -121,7 +121,7 @@ fn push_memory(text: &mut Exposition, status: &Status) {
 // ── requests ──
 
 /// Listeners by name: several sockets may have the same.
-fn by_name<'a, T>(status: &'a Status, of: impl Fn(usize) -> T, add: impl Fn(&mut T, T)) -> Vec<(&'a str, T)> {
+fn by_name<T>(status: &Status, of: impl Fn(usize) -> T, add: impl Fn(&mut T, T)) -> Vec<(&str, T)> {
     let mut named: Vec<(&str, T)> = Vec::new();
     for (index, listener) in status.listeners.iter().enumerate() {
         match named.iter_mut().find(|(name, _)| *name == listener.name) {

@@ -278,6 +278,7 @@ mod tests {
                 fd: listener.into(),
                 http,
                 metrics: false,
+                worker: None,
                 is_unix: false,
                 host: String::new(),
                 name,
