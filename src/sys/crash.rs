@@ -282,7 +282,7 @@ mod tests {
             guard_thread();
             let first = stack();
             guard_thread();
-            (first.ss_size, first.ss_sp as usize == stack().ss_sp as usize)
+            (first.ss_size, std::ptr::eq(first.ss_sp, stack().ss_sp))
         });
         assert_eq!(guarded.join().unwrap(), (STACK, true));
     }

@@ -1,6 +1,6 @@
 //! The words behind a command: one address, and options with a value or without.
 
-use super::Failure;
+use super::outcome::Failure;
 use crate::top::address::Address;
 
 pub struct Arguments {

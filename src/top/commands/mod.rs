@@ -3,48 +3,38 @@
 mod arguments;
 mod flame;
 mod folded;
+mod outcome;
 mod profile;
 mod speedscope;
 mod stacks;
 
 use super::text::escaped;
 use crate::sys::signal;
+use outcome::{Failure, Outcome};
 use std::io::{Write, stderr, stdout};
 
-/// What a command has done.
-enum Outcome {
-    /// For the standard output.
-    Text(String),
-    /// A file is written; for the standard error.
-    Written(String),
+struct Command {
+    run: fn(&[String]) -> Result<Outcome, Failure>,
+    usage: &'static str,
 }
 
-/// Why it has not.
-enum Failure {
-    /// The words behind the command.
-    Arguments(String),
-    Other(String),
-}
-
-impl From<String> for Failure {
-    fn from(why: String) -> Failure {
-        Failure::Other(why)
-    }
+fn find(name: &str) -> Option<Command> {
+    Some(match name {
+        "stacks" => Command { run: stacks::run, usage: stacks::USAGE },
+        "profile" => Command { run: profile::run, usage: profile::USAGE },
+        _ => return None,
+    })
 }
 
 /// Runs the command with this name; the exit status. `None`: it is none of these.
 pub fn run(name: &str, words: &[String]) -> Option<i32> {
-    let (command, usage): (fn(&[String]) -> Result<Outcome, Failure>, &str) = match name {
-        "stacks" => (stacks::run, stacks::USAGE),
-        "profile" => (profile::run, profile::USAGE),
-        _ => return None,
-    };
+    let Command { run, usage } = find(name)?;
     if words.iter().any(|word| word == "--help" || word == "-h") {
         return Some(print(usage));
     }
     // Python has a handler that only notes the signal.
     let _ = signal::reset(signal::SIGINT);
-    Some(match command(words) {
+    Some(match run(words) {
         Ok(Outcome::Text(text)) => print(&text),
         Ok(Outcome::Written(text)) => {
             let _ = write!(stderr(), "{text}");

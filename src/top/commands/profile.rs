@@ -2,7 +2,8 @@
 
 use super::arguments::Arguments;
 use super::folded::Profile;
-use super::{Failure, Outcome, flame, speedscope};
+use super::outcome::{Failure, Outcome};
+use super::{flame, speedscope};
 use crate::base::reason::reason;
 use crate::top::client::Client;
 use std::time::Duration;

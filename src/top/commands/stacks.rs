@@ -1,7 +1,7 @@
 //! `rwsgi stacks`: what every thread of every worker does now.
 
 use super::arguments::Arguments;
-use super::{Failure, Outcome};
+use super::outcome::{Failure, Outcome};
 use crate::top::client::Client;
 use crate::top::text::escaped;
 use serde_json::Value;
