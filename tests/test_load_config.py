@@ -23,7 +23,7 @@ reload-on-rss = 512
 chmod-socket = 660
 master = true
 vacuum = no
-stats = :9191
+emperor = /etc/vassals
 """
 
 
@@ -60,7 +60,7 @@ def test_it_is_a_mapping_by_every_name_of_an_option(site):
     assert dict(config)["threads"] == 1
     assert len(config) == len(list(config))
     # Not built yet: it means nothing.
-    assert "stats" not in config
+    assert "emperor" not in config
     with pytest.raises(KeyError, match="procesess"):
         config["procesess"]
 
@@ -79,9 +79,9 @@ def test_the_lines_and_the_warnings(site):
     config = rwsgi.load_config(site)
     lines = [(option.name, option.value, option.origin.line) for option in config.options if option.origin.line]
     assert lines[:3] == [("module", "mysite.wsgi", 2), ("root", "/srv/mysite", 3), ("socket", "/srv/mysite/a.sock", 4)]
-    assert lines[-1] == ("stats", ":9191", 13)
+    assert lines[-1] == ("emperor", "/etc/vassals", 13)
     (warning,) = config.warnings
-    assert str(warning).startswith(f'{site}:13: option "stats" is not supported yet')
+    assert str(warning).startswith(f'{site}:13: option "emperor" is not supported yet')
     assert (warning.origin.file, warning.origin.line) == (str(site), 13)
 
 

@@ -8,21 +8,26 @@ use crate::master::server::{Phase, Server};
 use crate::master::service::Service;
 use crate::net::client::Client;
 use crate::net::listener::{Bound, is_shortage};
-use crate::shm::scoreboard::{Command, Stage};
+use crate::shm::scoreboard::{Command, Scoreboard, Stage};
 use crate::supervise::Children;
 use crate::sys::{epoll, process, socket};
 use crate::worker::conn::Conn;
+use crate::worker::handoff::TELL_US;
 use crate::worker::handoff::mailbox::{self, AVOID_US, Message};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-/// How often they are looked at while there are any.
-const LOOK_US: u64 = 50_000;
+/// How often they are looked at while there are any, or may be: a worker that has reported one reports no other for so
+/// long.
+const LOOK_US: u64 = TELL_US;
 
 #[derive(Default)]
 pub struct Messages {
     /// Connections whose worker is gone and that no other has had room for.
     undelivered: Vec<Message>,
+    /// Connections that workers have given each other, and whether some were since the last look.
+    given: u64,
+    is_giving: bool,
     pub closing: Closing,
 }
 
@@ -126,16 +131,46 @@ fn takes_messages(server: &Server, slot: usize) -> bool {
     worker.stage() == Stage::Ready && serves
 }
 
+/// Connections that workers have given each other since their processes began.
+fn given(scoreboard: Scoreboard) -> u64 {
+    (0..scoreboard.slots()).map(|slot| scoreboard.worker(slot).given().load(Relaxed)).sum()
+}
+
 impl Service for Messages {
     fn tick(&mut self, now: u64, server: &Server, _: &mut Children) -> Vec<Action> {
+        let given = given(server.scoreboard());
+        self.is_giving = std::mem::replace(&mut self.given, given) != given;
         self.close_listeners(now, server);
         self.deliver(now, server);
         Vec::new()
     }
 
+    /// A worker reports only the first message of each `TELL_US`: those that follow are found by the next look.
     fn deadline(&self, now: u64, server: &Server) -> Option<u64> {
         let has_unread = |slot| mailbox::unread_for(server.scoreboard(), slot, 0).is_some();
-        let waits = !self.undelivered.is_empty() || (0..server.setup.mailboxes.len()).any(has_unread);
+        let has_messages = || (0..server.setup.mailboxes.len()).any(has_unread);
+        let waits = self.is_giving || !self.undelivered.is_empty() || has_messages();
         [waits.then_some(now + LOOK_US), self.closing.deadline(now)].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::master::server::tests::serving;
+
+    #[test]
+    fn who_reports_one_message_may_be_silent_about_the_next() {
+        let (server, mut children) = (serving(Settings::default()), Children::default());
+        let mut messages = Messages::default();
+        let mut looks_again = |now| {
+            messages.tick(now, &server, &mut children);
+            messages.deadline(now, &server)
+        };
+        assert_eq!(looks_again(1_000), None);
+        server.scoreboard().worker(0).given().store(1, Relaxed);
+        assert_eq!(looks_again(2_000), Some(2_000 + LOOK_US));
+        assert_eq!(looks_again(2_000 + LOOK_US), None);
     }
 }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// How often a worker reports unread messages to the master, which takes back what stays unread.
-const TELL_US: u64 = 50_000;
+pub const TELL_US: u64 = 50_000;
 
 pub struct Handoff {
     mailboxes: Arc<Vec<Mailbox>>,
