@@ -20,6 +20,7 @@ from harness.log import DATED
 from harness.packet import Response
 from harness.sandbox import Sandbox
 from harness.server import APPS, TESTS, Server
+from harness.terminal import Terminal
 from harness.wait import until
 
 pytestmark = pytest.mark.core
@@ -143,7 +144,7 @@ def is_watched(sandbox: Sandbox, pid: int, seed: Seed) -> None:
     command = stats.uwsgitop(sandbox.address(seed.stats))
 
     def look() -> list[str]:
-        with stats.Screen(command) as screen:
+        with Terminal(command, 200) as screen:
             return screen.wait("req: 1 - RPS", "idle")
 
     lines = sandbox.inside(pid, look)

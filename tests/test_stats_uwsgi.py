@@ -18,6 +18,7 @@ from harness import packet, stats
 from harness.packet import Address
 from harness.peer import Uwsgi
 from harness.server import held
+from harness.terminal import Terminal
 from harness.wait import until
 
 pytestmark = pytest.mark.core
@@ -292,7 +293,7 @@ def test_uwsgitop_shows_the_same_of_both(pair):
     for address, where in ((peer.address, theirs), (server.address, ours)):
         for _ in range(6):
             packet.request(address, "/hello")
-        with stats.Screen(stats.uwsgitop(where)) as screen:
+        with Terminal(stats.uwsgitop(where), 200) as screen:
             lines = screen.wait("req: 6 - RPS", " WID")
             assert f"masterpid: {stats.read(where)['pid']}" in lines[1] and "cwd: " in lines[1]
             workers = sorted((columns(line) for line in lines[3:] if line.strip()), key=lambda row: row[0])
@@ -314,7 +315,7 @@ def test_uwsgitop_reads_every_kind_of_address(boot: Boot, tmp_path: Path, kind: 
     where = stats.address(server)
     server.request()
     shown = f"http://{where[0]}:{where[1]}" if kind == "http" else where
-    with stats.Screen(stats.uwsgitop(shown)) as screen:
+    with Terminal(stats.uwsgitop(shown), 200) as screen:
         lines = screen.wait("req: 1 - RPS", "idle")
         assert lines[0].startswith("uwsgi-0.")
         screen.press("q")

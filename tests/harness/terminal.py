@@ -16,6 +16,13 @@ import pyte
 from .wait import PATIENCE, until
 
 
+def _environment() -> dict[str, str]:
+    """COLUMNS and LINES would be believed instead of the size of this terminal. pyte knows all that `linux` can do, and
+    not the repetitions of an xterm."""
+    inherited = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    return {**inherited, "TERM": "linux", "LC_ALL": "C.UTF-8"}
+
+
 class Terminal:
     """The program is the leader of a session of its own, whose terminal this is."""
 
@@ -32,7 +39,7 @@ class Terminal:
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,
-            env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
+            env=_environment(),
             cwd=cwd,
         )
 
@@ -62,14 +69,19 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
-    def find(self, text: str, patience: float = 2 * PATIENCE) -> str:
+    def find(self, text: str) -> str:
         """The first line with this text, as soon as there is one."""
+        return next(line for line in self.wait(text) if text in line)
 
-        def line() -> str | None:
-            return next((line for line in self.lines if text in line), None)
+    def wait(self, *texts: str) -> list[str]:
+        """The lines of the screen, as soon as all of these stand on it."""
+
+        def lines() -> list[str] | None:
+            now = self.lines
+            return now if all(any(text in line for line in now) for text in texts) else None
 
         try:
-            return str(until(line, f"{text!r} on the screen", patience))
+            return until(lines, f"{texts} on the screen", 2 * PATIENCE) or []
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.text}") from None
 
