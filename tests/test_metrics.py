@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -349,8 +350,37 @@ def test_there_is_a_history(boot, tmp_path):
     assert first["p50_ms"] <= first["p95_ms"] <= first["p99_ms"]
 
 
-def test_every_metric_is_documented(boot, tmp_path):
+def test_requests_have_waited_no_longer_than_their_clients(boot, tmp_path):
+    server, metrics = start(boot, tmp_path, processes=2, threads=2)
+    spent: list[float] = []
+
+    def load() -> None:
+        for _ in range(10):
+            begun = time.monotonic()
+            with Connection(server.http_address) as client:
+                client.send(request("/sleep/0.01", Connection="close"))
+                assert client.answer().status == 200
+            spent.append(time.monotonic() - begun)
+
+    # More at once than there are cores: some wait. Those that come one by one afterwards do not.
+    threads = [threading.Thread(target=load) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    load()
+    assert len(spent) == 90
+    assert 0 < scrape(metrics).sum("rwsgi_queue_seconds_total") < sum(spent)
+
+
+def test_the_start_is_always_the_same_moment(boot, tmp_path):
+    """Whoever alarms at changes of it is told of restarts, and of nothing else."""
     _, metrics = start(boot, tmp_path)
+    assert len({scrape(metrics).sum("rwsgi_start_time_seconds") for _ in range(20)}) == 1
+
+
+def test_every_metric_is_documented(boot, tmp_path):
+    _, metrics = start(boot, tmp_path, metric="queue")
     names = {sample.name for sample in scrape(metrics, "/metrics?worker=each").samples}
     names = {re.sub("_(bucket|sum|count)$", "", one) for one in names}
     documented = set(re.findall(r"`(rwsgi_\w+)[`{]", (TESTS.parent / "docs/metrics.md").read_text()))

@@ -174,6 +174,12 @@ def test_pages_of_other_sites_get_nothing(over_http: Address):
     assert ask(over_http, "/stats", Sec_Fetch_Site="same-origin").status == 200
 
 
+def test_the_answer_to_head_has_no_body_whatever_it_is(over_http: Address):
+    for path, host in (("/stats", "evil.example"), ("/profile?seconds=x", "localhost"), ("/", "localhost")):
+        head = packet.exchange(over_http, f"HEAD {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert head.endswith(b"\r\n\r\n") and b"\r\nContent-Length: " in head, head
+
+
 def test_methods_that_change_things_are_refused(over_http: Address):
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         answer = ask(over_http, method=method)

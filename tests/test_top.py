@@ -198,6 +198,25 @@ def test_another_size_is_another_screen(raw: Peer) -> None:
         assert screen.wait_exit() == 0
 
 
+def test_a_key_is_not_lost_when_the_size_changes(raw: Peer) -> None:
+    with Terminal([*TOP, raw.stats], 80, 24) as screen:
+        screen.find("REQUESTS")
+        for number in range(20):
+            screen.resize(100 + number % 2, 24)
+            screen.press("p")
+            screen.find("PAUSED")
+            screen.press("p")
+            screen.resize(100, 24)
+            screen.lose("PAUSED")
+
+
+def test_a_terminal_that_is_gone_ends_it(raw: Peer) -> None:
+    with Terminal([*TOP, raw.stats]) as screen:
+        screen.find("RUNNING")
+        screen.hang_up()
+        assert screen.wait_exit() == 128 + signal.SIGHUP
+
+
 def test_uwsgi_has_no_stacks(http: Peer) -> None:
     with Terminal([*TOP, http.stats]) as screen:
         screen.find("RUNNING")

@@ -28,6 +28,8 @@ pub struct Server {
     /// The newest generation, complete or not.
     pub generation: u64,
     pub started_us: u64,
+    /// The same on the clock of the wall, as it was then.
+    pub started_wall_us: u64,
     /// Nobody keeps them borrowed beyond one call.
     pub accounts: RefCell<Accounts>,
     pub incidents: Incidents,
@@ -102,6 +104,7 @@ pub mod tests {
             is_paused: false,
             generation: 1,
             started_us: 0,
+            started_wall_us: 0,
             accounts: RefCell::default(),
             incidents: Incidents::default(),
         }

@@ -66,6 +66,7 @@ fn instance(server: &Server, held: u64) -> InstanceStatus {
         gid,
         cwd: cwd.to_string_lossy().into_owned(),
         wall_us: clock::wall_us(),
+        started_wall_us: server.started_wall_us,
         workers: scaling::target(settings),
         threads: server.scoreboard().threads(),
         apps: settings.apps.mounts.iter().map(|app| app.mountpoint.clone()).collect(),

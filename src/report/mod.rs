@@ -60,6 +60,8 @@ pub struct InstanceStatus {
     pub cwd: String,
     /// When the snapshot was taken, in microseconds since 1970.
     pub wall_us: u64,
+    /// When the server started: the same in each snapshot, even if the clock was set since.
+    pub started_wall_us: u64,
     /// How many workers there are to be, and cores of each.
     pub workers: u32,
     pub threads: usize,

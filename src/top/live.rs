@@ -8,7 +8,7 @@ use super::reader::{Reader, Told, Wanted, sample};
 use super::terminal::Screen;
 use crate::base::reason::reason;
 use crate::sys::{process, signal};
-use ratatui::crossterm::event;
+use crossterm::event;
 use std::time::{Duration, Instant};
 
 /// How late a signal or a sample may be seen.

@@ -9,7 +9,9 @@ use crate::config::Protocol;
 use crate::sys::clock;
 
 /// Goes on with a connection that is readable or writable.
-pub fn read(core: &mut Core, conn: Conn) -> Taken {
+pub fn read(core: &mut Core, mut conn: Conn) -> Taken {
+    // A new connection has not waited: the core is not to take what it knows of the one before it.
+    core.in_flight.ready_us = std::mem::take(&mut conn.ready_us);
     match (&conn.state, conn.protocol) {
         (State::Sending(_), _) => {
             match leftover::send(&core.shared, conn) {

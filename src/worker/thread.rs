@@ -345,8 +345,7 @@ impl Thread {
     }
 
     /// Goes on with a connection that is readable or writable. `true`: there is a request to run.
-    fn read(&mut self, mut conn: Conn) -> bool {
-        self.core.in_flight.ready_us = std::mem::take(&mut conn.ready_us);
+    fn read(&mut self, conn: Conn) -> bool {
         let taken = dispatch::read(&mut self.core, conn);
         self.see_to_leftovers();
         taken.is_request()

@@ -85,6 +85,11 @@ class Terminal:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.text}") from None
 
+    def hang_up(self) -> None:
+        """As when the window is closed, or the connection to the machine is lost."""
+        os.dup2(self._slave, self._master)
+        os.set_blocking(self._master, False)
+
     def lose(self, text: str) -> None:
         """Waits until no line has this text."""
         until(lambda: text not in self.text, f"{text!r} to leave the screen", 2 * PATIENCE)

@@ -99,6 +99,7 @@ pub fn master<R: Application>(
         is_paused: false,
         generation: 0,
         started_us: now,
+        started_wall_us: clock::wall_us(),
         accounts: RefCell::default(),
         incidents: Incidents::default(),
     };

@@ -40,9 +40,8 @@ pub fn render(status: &Status, format: Format, each_worker: bool) -> String {
 fn push_server(text: &mut Exposition, status: &Status) {
     text.family("rwsgi_build_info", Gauge, "The version that runs; always 1.");
     text.sample("rwsgi_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    let started_us = status.instance.wall_us.saturating_sub(status.now_us.saturating_sub(status.started_us));
     let help = "When the server started, in seconds since 1970.";
-    text.single("rwsgi_start_time_seconds", Gauge, help, Seconds(started_us));
+    text.single("rwsgi_start_time_seconds", Gauge, help, Seconds(status.instance.started_wall_us));
     text.family("rwsgi_phase", Gauge, "1 for what the server does now, 0 for what it could.");
     for phase in ["starting", "serving", "reloading", "stopping"] {
         let is_it = status.phase.eq_ignore_ascii_case(phase);

@@ -13,7 +13,7 @@ fn status() -> Status {
     let totals =
         Totals { workers: vec![worker(1), worker(2)], reloads: vec![("success", 1)], ..Totals::default() };
     let mut status = super::super::tests::status();
-    (status.now_us, status.instance.wall_us) = (3_000_000, 1_000_000_000);
+    status.instance.started_wall_us = 998_000_000;
     (status.instance.bounds_us, status.instance.held) = (vec![500, 1_000_000], 2);
     Status { listeners: vec![listener(), listener()], workers: Vec::new(), totals, ..status }
 }

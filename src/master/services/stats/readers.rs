@@ -4,6 +4,7 @@
 use super::documents::{self, Answer};
 use super::hosts::Hosts;
 use super::reader::{HeadOnly, Reader, State};
+use super::request::Refusal;
 use super::view::View;
 use crate::log;
 use crate::log::throttle::Throttle;
@@ -80,7 +81,9 @@ impl Readers {
             true => self.accept_from(token as usize, now, view),
             false => self.advance(token, flags, now, view).into_iter().collect(),
         });
-        actions.collect()
+        let actions = actions.collect();
+        self.limit_unsent();
+        actions
     }
 
     pub fn deadline(&self) -> Option<u64> {
@@ -94,6 +97,7 @@ impl Readers {
             let http = self.listeners[reader.listener].http.then_some(HeadOnly(head_only));
             reader.answer(document, http, now);
             self.send(ticket.0, now);
+            self.limit_unsent();
         }
     }
 
@@ -144,8 +148,7 @@ impl Readers {
 
     /// One that only has to be read to its end goes first; one that waits for an answer goes last.
     fn make_room(&mut self) {
-        let unsent = || self.connected.values().map(Reader::unsent).sum::<usize>();
-        if self.connected.len() < MAX_READERS && unsent() <= MAX_UNSENT {
+        if self.connected.len() < MAX_READERS {
             return;
         }
         let rank = |state: &State| match state {
@@ -156,6 +159,20 @@ impl Readers {
         let first = self.connected.iter().min_by_key(|(ticket, reader)| (rank(&reader.state), **ticket));
         if let Some(ticket) = first.map(|(ticket, _)| *ticket) {
             self.connected.remove(&ticket);
+        }
+    }
+
+    /// Whoever has had the longest time to read goes first. A single answer may be as long as it is.
+    fn limit_unsent(&mut self) {
+        let unsent = |reader: &Reader| reader.unsent();
+        let mut excess = self.connected.values().map(unsent).sum::<usize>().saturating_sub(MAX_UNSENT);
+        let reading = self.connected.iter().filter(|(_, reader)| unsent(reader) > 0);
+        let tickets: Vec<u64> = reading.map(|(ticket, _)| *ticket).collect();
+        for ticket in tickets.iter().rev().skip(1).rev() {
+            if excess == 0 {
+                return;
+            }
+            excess = excess.saturating_sub(self.connected.remove(ticket).as_ref().map_or(0, unsent));
         }
     }
 
@@ -217,7 +234,7 @@ impl Readers {
         // Browsers do not reach unix sockets, and what asks for metrics does it by any name.
         let is_checked = !listener.is_unix && !listener.metrics;
         let (document, head_only) = match reading.parse(is_checked.then_some(&hosts))? {
-            Err(refusal) => (refusal, false),
+            Err(Refusal { document, head_only }) => (document, head_only),
             Ok(asked) => match documents::answer(&asked, Ticket(ticket), view, listener.metrics) {
                 Answer::Now(document) => (document, asked.head_only),
                 Answer::Later(action) => {
@@ -366,6 +383,24 @@ mod tests {
             fixture.turn(2);
         }
         assert!(fixture.readers.connected.is_empty());
+    }
+
+    #[test]
+    fn what_waits_to_be_read_is_bounded_whenever_it_was_asked_for() {
+        let mut fixture = Fixture::new(true);
+        let clients: Vec<TcpStream> = (0..8).map(|_| fixture.connect(b"GET")).collect();
+        fixture.turn(1);
+        let tickets: Vec<u64> = fixture.readers.connected.keys().copied().collect();
+        assert_eq!(tickets.len(), clients.len());
+        let long = Document::json(vec![b' '; MAX_UNSENT]);
+        for ticket in &tickets {
+            fixture.readers.connected.get_mut(ticket).unwrap().wait(false, 1);
+            fixture.readers.complete(Ticket(*ticket), &long, 2);
+            let unsent: usize = fixture.readers.connected.values().map(Reader::unsent).sum();
+            assert!(0 < unsent && unsent <= MAX_UNSENT, "{unsent}");
+            // The newest is never the one that goes.
+            assert!(fixture.readers.connected.contains_key(ticket));
+        }
     }
 
     #[test]

@@ -38,6 +38,13 @@ impl Asked {
     }
 }
 
+/// The answer to what is no request, or not one that is answered.
+pub struct Refusal {
+    pub document: Document,
+    /// RFC 9110 §9.3.2: the answer to HEAD has no body, whatever it is.
+    pub head_only: bool,
+}
+
 /// The bytes of a request that have come so far.
 #[derive(Default)]
 pub struct Reading {
@@ -47,12 +54,19 @@ pub struct Reading {
 
 impl Reading {
     /// `None`: the head is not whole yet. An error is the answer.
-    pub fn parse(&mut self, hosts: Option<&Hosts<'_>>) -> Option<Result<Asked, Document>> {
+    pub fn parse(&mut self, hosts: Option<&Hosts<'_>>) -> Option<Result<Asked, Refusal>> {
         let mut parsed = Head::default();
         match head::parse(&self.bytes, &LIMITS, &mut self.progress, &mut parsed) {
             Ok(None) => None,
-            Ok(Some(_)) => Some(check(&Request::new(&self.bytes, &parsed), hosts)),
-            Err(reject) => Some(Err(Document::refusal(reject.status, reject.reason))),
+            Ok(Some(_)) => {
+                let request = Request::new(&self.bytes, &parsed);
+                let head_only = request.method() == b"HEAD";
+                Some(check(&request, hosts).map_err(|document| Refusal { document, head_only }))
+            }
+            Err(reject) => {
+                let document = Document::refusal(reject.status, reject.reason);
+                Some(Err(Refusal { document, head_only: self.bytes.starts_with(b"HEAD ") }))
+            }
         }
     }
 }
