@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from signal import Signals
@@ -193,3 +196,20 @@ def test_reloads_leak_nothing(boot):
     until(lambda: len(procs.children(server.pid)) == 3, "the old zygotes to go")
     assert procs.descriptors(server.pid) == before
     assert all(len(procs.descriptors(pid)) < 20 for pid in server.worker_pids())
+
+
+def test_what_cannot_be_started_is_tried_once_in_a_second(boot):
+    server = boot("hello")
+    server.log.expect("SIGHUP: starting generation", "generation .* serves; the old workers finish")
+    server.log.expect("cannot start a zygote: Too many open files; trying again in a second")
+    soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    numbers = [int(name) for name in os.listdir(f"/proc/{server.pid}/fd")]
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (len(numbers), hard))
+    server.signal(Signals.SIGHUP)
+    server.log.wait("cannot start a zygote", 2)
+    begun = time.monotonic()
+    server.log.wait("cannot start a zygote", 3)
+    assert time.monotonic() - begun > 0.7
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    server.notifications.wait("RELOADING=1")
+    server.notifications.wait("READY=1")

@@ -261,6 +261,19 @@ def test_a_crowd_delays_nothing(watched, descriptors: None, over_http: bool, sen
         server.wait_exit()
 
 
+def test_a_crowd_leaves_the_master_the_descriptors_that_it_needs(watched):
+    server, where = watched("hello", processes=2)
+    _, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    limit = len(os.listdir(f"/proc/{server.pid}/fd")) + 20
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, hard))
+    with ExitStack() as crowd:
+        for _ in range(60):
+            crowd.enter_context(packet.connect(where))
+        assert stats.read(where)["pid"] == server.pid
+        # A zygote is started, and workers.
+        server.reload()
+
+
 def memory_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

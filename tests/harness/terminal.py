@@ -53,14 +53,17 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """The screen as it is now."""
-        while True:
-            try:
-                data = os.read(self._master, 65536)
-            except OSError:
-                break
+        while data := self._read():
             self.written += data
             self._stream.feed(data)
         return list(self._screen.display)
+
+    def _read(self) -> bytes:
+        """Nothing: nothing has come, or the terminal is gone."""
+        try:
+            return os.read(self._master, 65536)
+        except OSError:
+            return b""
 
     @property
     def text(self) -> str:

@@ -33,10 +33,10 @@ pub struct Spawner<'h, R: Application> {
 
 impl<R: Application> Spawner<'_, R> {
     /// Loads the application in a process of its own, of which the workers will be forked.
-    pub fn start_zygote(&mut self, server: &Server, children: &mut Children) {
-        if let Err(error) = self.fork_zygote(server, children) {
-            cannot_start("a zygote", &error, server, children);
-        }
+    /// `false`: it cannot be started now, and neither can the workers.
+    pub fn start_zygote(&mut self, server: &Server, children: &mut Children) -> bool {
+        let started = self.fork_zygote(server, children);
+        started.inspect_err(|error| cannot_start("a zygote", error, server, children)).is_ok()
     }
 
     fn fork_zygote(&mut self, server: &Server, children: &mut Children) -> Result<()> {
@@ -93,8 +93,9 @@ impl<R: Application> Spawner<'_, R> {
             Some(zygote) if zygote.is_up() => return zygote.pid,
             Some(_) => put_off(id, children),
             None => {
-                put_off(id, children);
-                self.start_zygote(server, children);
+                if self.start_zygote(server, children) {
+                    put_off(id, children);
+                }
             }
         }
         None

@@ -12,7 +12,7 @@ use crate::master::action::{self as stacks, Action, Ticket};
 use crate::net::listener::{StatsListener, is_shortage};
 use crate::report::Document;
 use crate::sys::epoll::{self, Epoll, Events};
-use crate::sys::socket;
+use crate::sys::{process, socket};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -22,6 +22,8 @@ pub const MAX_READERS: usize = 64;
 const MAX_UNSENT: usize = 32 << 20;
 /// Accepted in one turn of the loop, so that a crowd does not keep the master from its work.
 const MAX_ACCEPTED: usize = 32;
+/// Descriptors that are left to what the master has to start.
+const SPARE_DESCRIPTORS: u64 = 32;
 /// Until another try where the system is out of descriptors or memory.
 const SHORTAGE_US: u64 = 100_000;
 
@@ -120,7 +122,7 @@ impl Readers {
     }
 
     fn welcome(&mut self, mut reader: Reader, now: u64, view: &View<'_>) -> Option<Action> {
-        self.make_room();
+        self.make_room(reader.socket.as_raw_fd());
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let StatsListener { http: is_http, worker, .. } = self.listeners[reader.listener];
@@ -147,7 +149,11 @@ impl Readers {
     }
 
     /// One that only has to be read to its end goes first; one that waits for an answer goes last.
-    fn make_room(&mut self) {
+    fn make_room(&mut self, newest: RawFd) {
+        // The kernel gives the lowest number that is free.
+        if process::descriptor_limit().is_ok_and(|limit| newest as u64 + SPARE_DESCRIPTORS >= limit) {
+            self.connected.clear();
+        }
         if self.connected.len() < MAX_READERS {
             return;
         }
