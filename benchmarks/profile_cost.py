@@ -2,9 +2,9 @@
 
     python benchmarks/profile_cost.py [--pairs 10] [--seconds 2]
 
-wrk loads one server all the time; windows with a profile and without follow each other, each pair in the other order. Each
-comes with a control, a pair of windows without any, which shows how much the machine's noise is. What the sampling threads
-use themselves does not depend on that noise.
+wrk loads one server all the time; windows with a profile and without follow each other, each pair in the other order.
+Each comes with a control, a pair of windows without any, which shows how much the machine's noise is. What the sampling
+threads use themselves does not depend on that noise.
 """
 
 from __future__ import annotations
