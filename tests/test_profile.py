@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -141,6 +142,64 @@ def test_a_frozen_worker_keeps_nobody_waiting(boot):
     # What it leaves later is of no other profile.
     with requests_on(server, "/sleep/0.05"):
         assert count(stacks_in(get(address_of(server), "/profile?seconds=0.5").text), ";sleeps_deep_inside (") > 10
+
+
+def test_a_profile_is_bounded_whatever_it_finds(boot):
+    server = boot("stacks", "--stats-http", stats="127.0.0.1:0", threads=2)
+    assert server.request("/crowd/20/9000").text == "started"
+    with requests_on(server, "/branches/2"):
+        text = get(address_of(server), "/profile?seconds=2&hz=250").text
+    stacks = stacks_in(text)
+    assert len(text) <= 1 << 20
+    assert count(stacks, "requests;", ";branches (", ";branch_") > 100
+    assert count(stacks, "other threads;", ";waits_below (") > 20
+    # Nothing is left of it where a shorter one is written.
+    short = get(address_of(server), "/profile?seconds=0.2&hz=5").text
+    assert "branch_" not in short, short
+
+
+def test_names_that_are_not_utf_8_are_shown(boot):
+    server = boot("stacks", "--stats-http", stats="127.0.0.1:0")
+    with requests_on(server, "/nowhere"):
+        stacks = stacks_in(get(address_of(server), "/profile?seconds=0.5").text)
+    assert count(stacks, "requests;", ";lost (/srv/\ufffd") > 10, stacks
+
+
+@pytest.mark.parametrize("how", ["blocks-signals", "own-handler"])
+def test_a_worker_that_gets_no_signal_is_told(boot, how):
+    server = boot("stacks", "--stats-http", stats="127.0.0.1:0")
+    assert server.request(f"/{how}").status == 200
+    answer = get(address_of(server), "/profile?seconds=0.2")
+    assert answer.text == "(worker 1 has left no samples in time) 1\n"
+    assert server.request("/sleep/0").status == 200
+
+
+def test_a_reader_that_goes_away_breaks_nothing(boot):
+    server = boot("stacks", "--stats-http", stats="127.0.0.1:0")
+    address = address_of(server)
+    with socket.create_connection(address) as client:
+        client.sendall(b"GET /profile?seconds=3 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        refused = until(
+            lambda: (answer := get(address, "/profile?seconds=0.1")).status == 409 and answer, "the profile to begin"
+        )
+    assert re.search(r"one at a time; it ends in at most [3-6] s", refused.text), refused.text
+    until(lambda: get(address, "/profile?seconds=0.1").status == 200, "the profile to end", 15)
+
+
+def test_workers_that_leave_leave_what_they_have_found(boot):
+    """Neither a reload nor recycling takes anything from a profile but the time that is left."""
+    server = boot("stacks", "--stats-http", stats="127.0.0.1:0", processes=4, disable_logging=True)
+    address = address_of(server)
+    for generation in (2, 3, 4):
+        with requests_on(server, "/sleep/0.02", clients=4), socket.create_connection(address) as client:
+            client.sendall(b"GET /profile?seconds=2&hz=50 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            until(lambda: get(address, "/profile?seconds=0.1").status == 409, "the profile to begin")
+            os.kill(server.pid, signal.SIGHUP)
+            server.log.wait(rf"generation {generation}")
+            answer = packet.read_all(client).decode()
+        assert answer.startswith("HTTP/1.1 200 ") and "has ended" not in answer, answer
+        assert ";sleeps_deep_inside (" in answer
+    server.log.accept_anything()
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -146,6 +147,34 @@ def test_many_readers_share_the_dumps(boot):
         answers = [Response.parse(packet.read_all(client)) for client in clients]
     assert {answer.status for answer in answers} == {200}
     assert all(json.loads(answer.body)["workers"][0]["answered"] for answer in answers)
+
+
+def test_a_crowd_of_deep_threads_is_shown_whole(boot):
+    """The dump is many times as long as a pipe has room for."""
+    server = boot("stacks", "--stats-http", stats="127.0.0.1:0")
+    assert server.request("/crowd/64/300").text == "started"
+    for _ in range(3):
+        (worker,) = document(server)
+        assert worker["answered"]
+        deep = [thread for thread in worker["threads"] if functions(thread).count("waits_below") > 90]
+        assert len(deep) == 64 and all(thread["is_cut"] for thread in deep)
+
+
+def test_workers_that_are_known_to_be_frozen_are_not_waited_for_long(boot):
+    server = boot("stacks", "--stats-http", processes=8, stats="127.0.0.1:0")
+    pids = server.worker_pids()
+    for pid in pids[1:]:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        document(server)
+        begun = time.monotonic()
+        workers = document(server)
+        took = time.monotonic() - begun
+    finally:
+        for pid in pids[1:]:
+            os.kill(pid, signal.SIGCONT)
+    assert [worker["answered"] for worker in workers] == [True] + 7 * [False]
+    assert took < 4
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:

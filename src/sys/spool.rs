@@ -47,8 +47,9 @@ impl Spool {
         Ok(own)
     }
 
-    /// Writes a page from its beginning.
+    /// Writes a page. What it held before may be longer: the end of a text that nobody has read.
     pub fn write(&self, slot: usize, page: Page, text: &[u8]) -> Result<()> {
+        self.clear(slot, page);
         self.writer(slot, page)?.write_all(&text[..text.len().min(PAGE as usize)])
     }
 
@@ -93,6 +94,9 @@ mod tests {
         assert_eq!(spool.read(0, Page::Crash, 100), b"ab");
         assert_eq!(spool.read(1, Page::Profile, 100), b"one");
         assert_eq!(spool.read(2, Page::Crash, 3), b"two");
+        // Nothing is left of what was there before.
+        spool.write(2, Page::Crash, b"3").unwrap();
+        assert_eq!(spool.read(2, Page::Crash, 100), b"3");
         spool.clear(2, Page::Crash);
         assert_eq!(
             (&spool.read(2, Page::Crash, 100)[..], &spool.read(0, Page::Crash, 9)[..]),

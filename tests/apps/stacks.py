@@ -4,6 +4,7 @@ import ctypes
 import faulthandler
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -77,6 +78,49 @@ def thread(request):
     return HttpResponse("started")
 
 
+def waits_below(depth):
+    threading.Event().wait() if depth == 0 else waits_below(depth - 1)
+
+
+def crowd(request, threads, depth):
+    """Threads whose stacks are deep."""
+    sys.setrecursionlimit(20_000)
+    for _ in range(threads):
+        threading.Thread(target=waits_below, args=(depth,), daemon=True).start()
+    return HttpResponse("started")
+
+
+def branches(request, seconds):
+    """Each call of it is found in another stack."""
+    namespace = {}
+    end = time.monotonic() + float(seconds)
+    number = 0
+    while time.monotonic() < end:
+        number += 1
+        name = f"branch_{number}_{'x' * 100}"
+        exec(f"def {name}(wait): wait(0.002)", namespace)
+        namespace[name](time.sleep)
+    return HttpResponse(str(number))
+
+
+def nowhere(request):
+    """Its file name is not UTF-8."""
+    code = compile("import time\ndef lost(): time.sleep(1.5)\nlost()", "/srv/\udce4.py", "exec")
+    exec(code, {})
+    return HttpResponse("found")
+
+
+def blocks_signals(request):
+    signal.pthread_sigmask(signal.SIG_BLOCK, range(signal.SIGRTMIN, signal.SIGRTMAX))
+    return HttpResponse("blocked")
+
+
+def own_handler(request):
+    signal.signal(signal.SIGRTMIN + 6, lambda *_: None)
+    signal.set_wakeup_fd(-1)
+    return HttpResponse("set")
+
+
 def fork(request):
     pid = os.fork()
     if pid == 0:
@@ -100,8 +144,6 @@ def crashes_here(how):
             return 0
 
         callback = recursing(compare)
-        import sys
-
         sys.setrecursionlimit(1 << 30)
         compare(None, None)
     else:
@@ -133,6 +175,11 @@ urlpatterns = [
     path("page", page),
     path("gil/<str:seconds>", holds_the_gil),
     path("thread", thread),
+    path("crowd/<int:threads>/<int:depth>", crowd),
+    path("branches/<str:seconds>", branches),
+    path("nowhere", nowhere),
+    path("blocks-signals", blocks_signals),
+    path("own-handler", own_handler),
     path("fork", fork),
     path("crash/<str:how>", crash),
     path("crash-in-child", crash_in_child),

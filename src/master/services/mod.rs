@@ -129,9 +129,11 @@ impl Services {
     }
 
     pub fn profile(&mut self, ticket: Ticket, request: ProfileRequest, server: &Server, children: &Children) {
-        if !self.profiles.begin((ticket, request), server, children, clock::monotonic_us()) {
-            let text = "a profile is being taken already; one at a time";
-            self.stats.answer(ticket, &Document::refusal(409, text));
+        if let Err(left) = self.profiles.begin((ticket, request), server, children, clock::monotonic_us()) {
+            let left = left.as_millis().div_ceil(1000);
+            let text =
+                format!("a profile is being taken already, one at a time; it ends in at most {left} s");
+            self.stats.answer(ticket, &Document::refusal(409, &text));
         }
     }
 

@@ -10,6 +10,7 @@ use crate::sys::signal;
 use crate::sys::spool::{MAX_PROFILE, Page};
 use std::fmt::Write;
 use std::sync::atomic::Ordering::*;
+use std::time::Duration;
 
 /// How long a worker may take to hand over what it has found: it needs the GIL for that.
 const PATIENCE_US: u64 = 3_000_000;
@@ -38,16 +39,16 @@ struct Sampling {
 }
 
 impl Profiles {
-    /// `false`: one is being taken already.
+    /// An error: one is being taken already, for so long at most.
     pub fn begin(
         &mut self,
         (ticket, request): (Ticket, ProfileRequest),
         server: &Server,
         children: &Children,
         now: u64,
-    ) -> bool {
-        if self.running.is_some() {
-            return false;
+    ) -> Result<(), Duration> {
+        if let Some(running) = &self.running {
+            return Err(Duration::from_micros(running.deadline.saturating_sub(now)));
         }
         self.number += 1;
         let until = now + request.time.as_micros() as u64;
@@ -63,7 +64,7 @@ impl Profiles {
             waiting.push(Sampling { slot: child.slot, id: child.id, pid: child.pid });
         }
         self.running = Some(Running { ticket, deadline: until + PATIENCE_US, waiting, text: String::new() });
-        true
+        Ok(())
     }
 }
 
@@ -72,17 +73,17 @@ impl Running {
     fn collect(&mut self, number: u64, server: &Server, children: &Children) {
         let text = &mut self.text;
         self.waiting.retain(|worker| {
-            let is_there =
-                children.get(Role::Worker, worker.slot).is_some_and(|child| child.pid == worker.pid);
-            if !is_there {
-                let _ = writeln!(text, "(worker {} has ended: no samples) 1", worker.id);
+            // One that has left after that counts, too: its words stay until the slot is another's.
+            if server.scoreboard().worker(worker.slot).profile_done().load(Acquire) == number {
+                push(text, server, worker.slot);
                 return false;
             }
-            let is_done = server.scoreboard().worker(worker.slot).profile_done().load(Acquire) == number;
-            if is_done {
-                push(text, server, worker.slot);
+            let child = children.get(Role::Worker, worker.slot);
+            let is_there = child.is_some_and(|child| child.pid == worker.pid);
+            if !is_there {
+                let _ = writeln!(text, "(worker {} has ended: no samples) 1", worker.id);
             }
-            !is_done
+            is_there
         });
     }
 
@@ -125,7 +126,6 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use crate::master::server::tests::{add_worker, serving};
-    use std::time::Duration;
 
     const REQUEST: ProfileRequest = ProfileRequest { time: Duration::from_secs(2), hz: 50, worker: None };
 
@@ -149,8 +149,9 @@ mod tests {
     fn what_the_workers_leave_is_put_together() {
         let (server, mut children) = server();
         let mut profiles = Profiles::default();
-        assert!(profiles.begin((Ticket(7), REQUEST), &server, &children, 10));
-        assert!(!profiles.begin((Ticket(8), REQUEST), &server, &children, 11));
+        assert_eq!(profiles.begin((Ticket(7), REQUEST), &server, &children, 10), Ok(()));
+        let left = Duration::from_micros(2_000_000 + PATIENCE_US - 1);
+        assert_eq!(profiles.begin((Ticket(8), REQUEST), &server, &children, 11), Err(left));
         let slots = [0, 3].map(|slot| server.scoreboard().worker(slot));
         assert_eq!(slots.map(|slot| slot.profile_hz().load(Relaxed)), [50, 50]);
         assert_eq!(slots[0].profile_until_us().load(Relaxed), 2_000_010);
@@ -166,10 +167,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_worker_has_left_before_its_end_counts() {
+        let (server, mut children) = server();
+        let mut profiles = Profiles::default();
+        let request = ProfileRequest { worker: Some(1), ..REQUEST };
+        profiles.begin((Ticket(7), request), &server, &children, 10).unwrap();
+        server.setup.spool.write(0, Page::Profile, b"requests;f 3\n").unwrap();
+        server.scoreboard().worker(0).profile_done().store(1, Release);
+        children.get_mut(Role::Worker, 0).unwrap().pid = None;
+        let found = answer(&profiles.tick(20, &server, &mut children)).unwrap().1;
+        assert_eq!(found, "requests;f 3\n");
+    }
+
+    #[test]
     fn nobody_waits_for_ever() {
         let (server, mut children) = server();
         let mut profiles = Profiles::default();
-        profiles.begin((Ticket(1), ProfileRequest { worker: Some(2), ..REQUEST }), &server, &children, 0);
+        profiles
+            .begin((Ticket(1), ProfileRequest { worker: Some(2), ..REQUEST }), &server, &children, 0)
+            .unwrap();
         assert_eq!(server.scoreboard().worker(0).profile().load(Relaxed), 0);
         assert_eq!(answer(&profiles.tick(2_000_000, &server, &mut children)), None);
         let deadline = profiles.deadline(0, &server).unwrap();
@@ -178,7 +194,9 @@ mod tests {
         assert_eq!(late, "(worker 2 has left no samples in time) 1\n");
         // What comes after that is of no profile.
         server.scoreboard().worker(3).profile_done().store(1, Release);
-        profiles.begin((Ticket(2), ProfileRequest { worker: Some(2), ..REQUEST }), &server, &children, 0);
+        profiles
+            .begin((Ticket(2), ProfileRequest { worker: Some(2), ..REQUEST }), &server, &children, 0)
+            .unwrap();
         assert_eq!(answer(&profiles.tick(1, &server, &mut children)), None);
         children.get_mut(Role::Worker, 3).unwrap().pid = Some(77);
         let gone = answer(&profiles.tick(2, &server, &mut children)).unwrap().1;

@@ -19,6 +19,8 @@ use std::sync::atomic::Ordering::*;
 
 /// How long a worker may take; one that sleeps in the kernel never answers.
 const PATIENCE_US: u64 = 1_000_000;
+/// The same for one that has not answered the last time, nor since, where nothing is at stake.
+const IMPATIENCE_US: u64 = 100_000;
 /// Longer than any dump: faulthandler shows a hundred threads, and a hundred calls of each.
 const MAX_TEXT: usize = 8 << 20;
 
@@ -137,11 +139,14 @@ impl StackDumps {
         }
         let finished = slot.dumps().load(Acquire);
         let asked = (child.pid.unwrap_or(0), finished);
+        let is_silent = self.signalled.insert(child.slot, asked) == Some(asked);
         // Signals to one that does not answer would only queue.
-        if self.signalled.insert(child.slot, asked) != Some(asked) {
+        if !is_silent {
             child.signal(signal::dump());
         }
-        self.current = Some(Current { dump, deadline: now + PATIENCE_US, finished });
+        let is_hopeless = is_silent && dump.then == Then::Nothing;
+        let patience = if is_hopeless { IMPATIENCE_US } else { PATIENCE_US };
+        self.current = Some(Current { dump, deadline: now + patience, finished });
     }
 
     fn finish(&mut self, dump: &Dump, is_complete: bool, now: u64, server: &Server, children: &mut Children) {
@@ -285,6 +290,17 @@ mod tests {
         dumps.forget(1);
         dumps.tick(PATIENCE_US + 1, &server, &mut children);
         assert!(dumps.current.is_none());
+    }
+
+    #[test]
+    fn who_is_known_not_to_answer_is_not_waited_for_long_again() {
+        let (server, mut children, _pipe, mut dumps) = server();
+        dumps.ask(dump(0, Then::Nothing));
+        dumps.tick(0, &server, &mut children);
+        dumps.tick(PATIENCE_US, &server, &mut children);
+        dumps.ask(dump(0, Then::Nothing));
+        dumps.tick(PATIENCE_US, &server, &mut children);
+        assert_eq!(dumps.deadline(PATIENCE_US, &server), Some(PATIENCE_US + IMPATIENCE_US));
     }
 
     #[test]

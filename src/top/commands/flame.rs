@@ -70,8 +70,10 @@ pub fn svg(profile: &Profile, hz: f64) -> String {
          <style>g[data-x]{{cursor:pointer}} g[data-x]:hover rect{{stroke:#000}} text{{pointer-events:none}}</style>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fffdf5\"/>\n\
          <text x=\"{MARGIN}\" y=\"24\" font-size=\"15\">rwsgi profile: {:.2} s of threads</text>\n\
+         <text x=\"{}\" y=\"24\" fill=\"#666\">point at a call for its time, click to see it in the whole width</text>\n\
          <text id=\"whole\" x=\"{}\" y=\"24\" style=\"pointer-events:auto;cursor:pointer\">show all</text>\n",
         root.count as f64 / hz,
+        WIDTH / 2.0 - 150.0,
         WIDTH - 80.0,
     );
     let scale = (WIDTH - 2.0 * MARGIN) / root.count.max(1) as f64;

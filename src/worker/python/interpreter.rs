@@ -193,6 +193,7 @@ impl Application for Interpreter {
                     }
                     Python::attach(|py| self.run_thread(py, shared, 0));
                 });
+                profile::finish();
             });
         });
     }

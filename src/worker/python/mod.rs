@@ -14,6 +14,7 @@ mod interpreter;
 mod profile;
 mod response;
 mod run;
+mod samples;
 mod timeout;
 
 pub use ffi::PythonForkHooks;

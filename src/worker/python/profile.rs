@@ -1,40 +1,37 @@
 //! The sampler of a worker (`/profile`): a thread that is there only while a profile is taken. So many times a second it
-//! attaches to Python and notes what the threads do.
+//! looks at the scoreboard, and where a request runs it attaches to Python and notes what the threads do.
 //!
 //! It sees them where they give up the GIL: in calls that wait, and in computations wherever the interpreter switches
 //! threads (5 ms after it was asked, unless the application has changed the switch interval). A call into C that holds the
 //! GIL is seen when it returns, and then counts for all the time that it took.
 
 use super::ffi;
+use super::samples::Samples;
 use crate::base::reason::reason;
 use crate::log;
-use crate::shm::scoreboard::{Command, Phase};
-use crate::sys::spool::{self, Page};
+use crate::shm::scoreboard::{CoreSlot, Phase};
+use crate::sys::spool::Page;
 use crate::sys::{clock, signal};
 use crate::worker::shared::Shared;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
-use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// More different stacks are counted together.
-const MAX_STACKS: usize = 4_096;
-/// Calls of one stack, from the innermost on.
-const MAX_DEPTH: usize = 500;
-/// Bytes of the text that the master reads.
-const MAX_TEXT: usize = spool::MAX_PROFILE;
+/// Threads that run no requests are looked at each so many samples.
+const OTHERS_EVERY: u64 = 10;
 const STACK: usize = 512 * 1024;
 const SECOND_US: u64 = 1_000_000;
 
-/// The roots of all stacks.
-const REQUESTS: &str = "requests";
-const OTHERS: &str = "other threads";
+/// How long a worker that has served its last request waits for its profile, and the longest sleep of the sampler.
+const PATIENCE: Duration = Duration::from_millis(500);
+const NAP: Duration = Duration::from_millis(50);
 
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
+/// The worker leaves.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 /// When the signal comes the sampler is started, in the main thread, as soon as that runs Python code or waits. To be called
 /// there. Not `signal`, which each worker would import for itself.
@@ -88,10 +85,18 @@ fn run(shared: &Shared, base: usize) {
     }
 }
 
+/// Before the process ends: what has been found until now is left for the master.
+pub fn finish() {
+    IS_OVER.store(true, SeqCst);
+    let until = Instant::now() + PATIENCE;
+    while IS_RUNNING.load(SeqCst) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn take(shared: &Shared, base: usize, number: u64) {
-    // It may be long until this thread has the GIL for the first time.
-    let begun = clock::monotonic_us();
-    let text = Python::attach(|py| sample_until_over(py, shared, base, begun));
+    let mut sampler = Sampler::new(shared, base);
+    let text = Python::attach(|py| sampler.sample_until_over(py));
     if !shared.lifeline.is_assigned() {
         return;
     }
@@ -103,171 +108,93 @@ fn take(shared: &Shared, base: usize, number: u64) {
     shared.lifeline.tell_master();
 }
 
-fn sample_until_over(py: Python<'_>, shared: &Shared, base: usize, begun: u64) -> String {
-    let slot = shared.context.slot;
-    let period = SECOND_US / slot.profile_hz().load(Relaxed).clamp(1, 1_000);
-    let until = slot.profile_until_us().load(Relaxed);
-    let mut samples = Samples { base, ..Samples::default() };
-    let mut due = begun;
-    while due < until && matches!(shared.lifeline.command(), Command::Serve | Command::Pause) {
-        py.detach(|| sleep_until(due));
-        // How many samples fall on this one: between two of them the GIL may have been held for long.
-        let ticks = 1 + clock::monotonic_us().min(until).saturating_sub(due) / period;
-        samples.take(py, shared, ticks).unwrap_or_else(|_| samples.lost += ticks);
-        due += ticks * period;
-    }
-    samples.folded(py)
-}
-
-fn sleep_until(due: u64) {
-    std::thread::sleep(Duration::from_micros(due.saturating_sub(clock::monotonic_us())));
-}
-
-/// How often each stack was found. A stack is the number of its root, then its code objects from the innermost call on.
-#[derive(Default)]
-struct Samples {
+struct Sampler<'a> {
+    shared: &'a Shared,
     /// Calls that the main thread is in where it runs no request.
     base: usize,
-    stacks: HashMap<Box<[usize]>, u64>,
-    /// The code objects, which are kept: their addresses stand for them.
-    codes: HashMap<usize, Py<PyAny>>,
-    /// Roots of threads that run no requests: their numbers, 0 being that of requests.
-    others: Vec<(u64, String)>,
-    /// Of stacks beyond those that are told apart.
-    lost: u64,
-    stack: Vec<usize>,
+    period: u64,
+    until: u64,
+    /// The time of the next sample, and how many there were since the other threads were looked at.
+    due: u64,
+    unseen: u64,
+    samples: Samples,
 }
 
-impl Samples {
-    fn take(&mut self, py: Python<'_>, shared: &Shared, ticks: u64) -> PyResult<()> {
-        let frames = py.import(intern!(py, "sys"))?.call_method0(intern!(py, "_current_frames"))?;
-        let frames = frames.cast_into::<PyDict>()?;
-        let mut idents = Vec::with_capacity(shared.context.scoreboard.threads());
-        for (index, core) in shared.context.cores().enumerate() {
-            let ident = core.ident().load(Relaxed);
-            idents.push(ident);
-            if core.phase() != Phase::Idle {
-                let base = if index == 0 { self.base } else { 0 };
-                self.add(0, frames.get_item(ident)?, base, ticks);
+impl Sampler<'_> {
+    fn new(shared: &Shared, base: usize) -> Sampler<'_> {
+        let context = &shared.context;
+        let period = SECOND_US / context.slot.profile_hz().load(Relaxed).clamp(1, 1_000);
+        Sampler {
+            shared,
+            base,
+            period,
+            until: context.slot.profile_until_us().load(Relaxed),
+            // The workers take turns. It may be long until this thread has the GIL for the first time.
+            due: clock::monotonic_us() + period * (u64::from(context.id) % 8) / 8,
+            unseen: 0,
+            samples: Samples::default(),
+        }
+    }
+
+    fn sample_until_over(&mut self, py: Python<'_>) -> String {
+        while py.detach(|| self.wait()) {
+            let ticks = self.pass();
+            if self.look(py, ticks).is_err() {
+                self.samples.lose(ticks);
             }
         }
-        for (ident, frame) in frames {
-            let ident = ident.extract()?;
-            if !idents.contains(&ident) {
-                let root = self.root_of(py, ident);
-                self.add(root, Some(frame), 0, ticks);
+        self.samples.folded(py)
+    }
+
+    /// Waits until there is something to see. `false`: the profile is over.
+    fn wait(&mut self) -> bool {
+        while self.due < self.until && !IS_OVER.load(SeqCst) && self.shared.lifeline.is_assigned() {
+            let early = Duration::from_micros(self.due.saturating_sub(clock::monotonic_us()));
+            std::thread::sleep(early.min(NAP));
+            if early > NAP {
+                continue;
+            }
+            if self.unseen + 1 >= OTHERS_EVERY || self.shared.context.cores().any(is_busy) {
+                return true;
+            }
+            self.pass();
+        }
+        false
+    }
+
+    /// How many samples fall on this one: between two of them the GIL may have been held for long.
+    fn pass(&mut self) -> u64 {
+        let ticks = 1 + clock::monotonic_us().min(self.until).saturating_sub(self.due) / self.period;
+        self.due += ticks * self.period;
+        self.unseen += ticks;
+        ticks
+    }
+
+    fn look(&mut self, py: Python<'_>, ticks: u64) -> PyResult<()> {
+        let frames = py.import(intern!(py, "sys"))?.call_method0(intern!(py, "_current_frames"))?;
+        let frames = frames.cast_into::<PyDict>()?;
+        let cores = &self.shared.context;
+        for (index, core) in cores.cores().enumerate().filter(|&(_, core)| is_busy(core)) {
+            // The main thread's outermost calls are the server's own.
+            let base = if index == 0 { self.base } else { 0 };
+            // A request that has begun since then is not that old.
+            let age = clock::monotonic_us().saturating_sub(core.started_us().load(Relaxed));
+            let frame = frames.get_item(core.ident().load(Relaxed))?;
+            self.samples.add_request(frame, base, ticks.min(1 + age / self.period));
+        }
+        if self.unseen >= OTHERS_EVERY {
+            let unseen = std::mem::take(&mut self.unseen);
+            for (ident, frame) in frames {
+                let ident: usize = ident.extract()?;
+                if !cores.cores().any(|core| core.ident().load(Relaxed) == ident as u64) {
+                    self.samples.add_other(frame, ident, unseen);
+                }
             }
         }
         Ok(())
     }
-
-    /// Counts a stack without its `base` outermost calls.
-    fn add(&mut self, root: usize, frame: Option<Bound<'_, PyAny>>, base: usize, ticks: u64) {
-        self.stack.clear();
-        self.stack.push(root);
-        let mut next = frame;
-        while let Some(frame) = next.take_if(|_| self.stack.len() <= MAX_DEPTH + base) {
-            let number = self.number_of(ffi::code_of(&frame));
-            self.stack.push(number);
-            next = ffi::caller_of(&frame);
-        }
-        let len = self.stack.len().saturating_sub(base).max(1);
-        self.stack.truncate(len);
-        if let Some(count) = self.stacks.get_mut(&self.stack[..]) {
-            *count += ticks;
-        } else if self.stacks.len() < MAX_STACKS {
-            self.stacks.insert(self.stack.as_slice().into(), ticks);
-        } else {
-            self.lost += ticks;
-        }
-    }
-
-    fn number_of(&mut self, code: Bound<'_, PyAny>) -> usize {
-        let number = code.as_ptr() as usize;
-        self.codes.entry(number).or_insert_with(|| code.unbind());
-        number
-    }
-
-    fn root_of(&mut self, py: Python<'_>, ident: u64) -> usize {
-        let known = self.others.iter().position(|(other, _)| *other == ident);
-        1 + known.unwrap_or_else(|| {
-            self.others.push((ident, thread_name(py, ident).unwrap_or_else(|| format!("{ident:#x}"))));
-            self.others.len() - 1
-        })
-    }
-
-    /// A line for each stack: its calls from the outermost on, and how often it was found.
-    fn folded(&self, py: Python<'_>) -> String {
-        let paths = search_path(py);
-        let names: HashMap<usize, String> =
-            self.codes.iter().map(|(&number, code)| (number, call_name(code.bind(py), &paths))).collect();
-        py.detach(|| self.lines(&names))
-    }
-
-    fn lines(&self, names: &HashMap<usize, String>) -> String {
-        let mut stacks: Vec<_> = self.stacks.iter().collect();
-        stacks.sort_unstable_by(|one, other| other.1.cmp(one.1));
-        let (mut text, mut lost) = (String::new(), self.lost);
-        for (stack, count) in stacks {
-            let line = line(stack, &self.others, names);
-            if text.len() + line.len() + 64 > MAX_TEXT {
-                lost += count;
-            } else {
-                let _ = writeln!(text, "{line} {count}");
-            }
-        }
-        if lost > 0 {
-            let _ = writeln!(text, "(other) {lost}");
-        }
-        text
-    }
 }
 
-/// The calls of a stack from the outermost on.
-fn line(stack: &[usize], others: &[(u64, String)], names: &HashMap<usize, String>) -> String {
-    let mut line = match stack[0].checked_sub(1) {
-        None => REQUESTS.to_owned(),
-        Some(other) => format!("{OTHERS};{}", clean(&others[other].1)),
-    };
-    for number in stack[1..].iter().rev() {
-        line.push(';');
-        line.push_str(names.get(number).map_or("?", |name| name));
-    }
-    if stack.len() == 1 {
-        // The request is being read, or its answer is sent, by the server itself.
-        line.push_str(";(rwsgi)");
-    }
-    line
-}
-
-/// As `threading` knows it, where the application has imported that.
-fn thread_name(py: Python<'_>, ident: u64) -> Option<String> {
-    let modules = py.import("sys").ok()?.getattr("modules").ok()?;
-    let threading = modules.get_item("threading").ok()?;
-    let thread = threading.getattr("_active").ok()?.get_item(ident).ok()?;
-    thread.getattr("_name").ok()?.extract().ok()
-}
-
-fn search_path(py: Python<'_>) -> Vec<String> {
-    let path = py.import("sys").and_then(|sys| sys.getattr("path")?.extract::<Vec<String>>());
-    let mut path = path.unwrap_or_default();
-    path.retain(|folder| folder.len() > 1);
-    path.sort_unstable_by_key(|folder| std::cmp::Reverse(folder.len()));
-    path
-}
-
-/// `view (site/views.py:12)`: where the function begins, below the folder that modules are imported from.
-fn call_name(code: &Bound<'_, PyAny>, paths: &[String]) -> String {
-    let text = |name: &str| code.getattr(name).and_then(|text| text.extract::<String>()).ok();
-    let function = text("co_qualname").or_else(|| text("co_name")).unwrap_or_default();
-    let file = text("co_filename").unwrap_or_default();
-    let below = |folder: &String| file.strip_prefix(folder.as_str())?.strip_prefix('/');
-    let file = paths.iter().find_map(below).unwrap_or(&file);
-    let line: u32 = code.getattr("co_firstlineno").and_then(|line| line.extract()).unwrap_or(0);
-    clean(&format!("{function} ({file}:{line})"))
-}
-
-/// A name that does not end a call or a line.
-fn clean(name: &str) -> String {
-    name.replace(';', ":").replace(['\n', '\r'], " ")
+fn is_busy(core: CoreSlot) -> bool {
+    core.phase() != Phase::Idle
 }
