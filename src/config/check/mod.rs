@@ -42,6 +42,8 @@ pub enum State {
     Unknown,
     /// In a block whose condition does not hold.
     Skipped,
+    /// The option is there, and its value is an error.
+    Wrong,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +98,7 @@ fn look(sources: &Sources, python: Option<&Python>) -> (Report, Option<Settings>
         }
     }
     report.lines.extend(skipped.into_iter().map(|option| Line { option, state: State::Skipped }));
+    report.mark_wrong();
     (report, settings)
 }
 
@@ -129,6 +132,18 @@ impl Report {
         harm::find(self, settings);
         files::find(self, settings, python);
         self.find_certificates(settings);
+    }
+
+    /// Nobody reads that a line is well above the error that follows it.
+    fn mark_wrong(&mut self) {
+        for line in self.lines.iter_mut().filter(|line| line.state == State::Works) {
+            let origin = &line.option.origin;
+            let is_error =
+                |finding: &Finding| finding.severity == Severity::Error && finding.origin == *origin;
+            if matches!(origin, Origin::File { .. }) && self.findings.iter().any(is_error) {
+                line.state = State::Wrong;
+            }
+        }
     }
 
     /// What is wrong with the files of the TLS sockets.

@@ -130,7 +130,8 @@ impl Services {
 
     pub fn profile(&mut self, ticket: Ticket, request: ProfileRequest, server: &Server, children: &Children) {
         if !self.profiles.begin((ticket, request), server, children, clock::monotonic_us()) {
-            let text = "a profile is being taken already; one at a time";
+            let text = "a profile is being taken already, which goes on when its reader has gone: one at a time, and a minute \
+                        at most";
             self.stats.answer(ticket, &Document::refusal(409, text));
         }
     }
