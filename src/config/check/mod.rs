@@ -95,10 +95,10 @@ fn look(sources: &Sources, python: Option<&Python>) -> (Report, Option<Settings>
         Err(error) => {
             report.error(&error);
             report.lines = raw.iter().map(|option| line(option, &made_up)).collect();
+            report.mark_wrong();
         }
     }
     report.lines.extend(skipped.into_iter().map(|option| Line { option, state: State::Skipped }));
-    report.mark_wrong();
     (report, settings)
 }
 
@@ -127,6 +127,7 @@ impl Report {
         }
         let settings = &resolved.settings;
         self.lines = settings.written.iter().map(|option| line(option, &resolved.variables)).collect();
+        self.mark_wrong();
         self.unused(settings, made_up, |name| used.contains(name) || resolved.used.contains(name));
         self.values = values(settings, |row| row.status == Status::Works);
         harm::find(self, settings);
@@ -134,7 +135,7 @@ impl Report {
         self.find_certificates(settings);
     }
 
-    /// Nobody reads that a line is well above the error that follows it.
+    /// A line whose value is an error is not well. What files it needs is another matter: they may be there later.
     fn mark_wrong(&mut self) {
         for line in self.lines.iter_mut().filter(|line| line.state == State::Works) {
             let origin = &line.option.origin;
