@@ -113,13 +113,13 @@ def test_a_full_backlog(site: Callable[..., Site]) -> None:
             client.setblocking(False)
             client.connect_ex(here.server.http_address)
             with suppress(OSError):
-                client.send(b"GET /report?3 HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.send(b"GET /report?1.5 HTTP/1.1\r\nHost: a\r\n\r\n")
         here.server.log.wait(rf'\*\*\* listen queue of socket "{name}" \(fd: \d+\) full !!! \([23]/2\) \*\*\*')
         shown = here.metrics()
         assert shown.sum("rwsgi_listen_queue") >= shown.sum("rwsgi_listen_queue_limit") == 2
         assert shown.sum("rwsgi_cores_busy") == shown.sum("rwsgi_cores") == 1
         top = here.top()
-        assert re.search(r"[23] of 2 in backlog", top) and " GET /report?3" in top
+        assert re.search(r"[23] of 2 in backlog", top) and " GET /report?1.5" in top
         assert "in totals" in here.run("stacks")
     on_page("full !!!", "rwsgi_listen_queue", " in backlog")
 
