@@ -2,6 +2,7 @@
 
 pub mod bytes;
 pub mod date;
+pub mod log_health;
 pub mod metric;
 pub mod nearest;
 pub mod reason;

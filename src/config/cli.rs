@@ -5,7 +5,8 @@ use super::format::Format;
 use super::low::{Low, needs_value, unknown};
 use super::registry::{self, Match};
 use super::row::{Arg, Row};
-use super::{ConfigError, Origin, files};
+use super::{ConfigError, Origin, completion, files};
+use crate::base::nearest::nearest;
 
 const COMMAND_LINE: &Origin = &Origin::CommandLine;
 /// Of an ambiguous prefix, so many candidates are shown.
@@ -141,7 +142,10 @@ fn read_positional(low: &mut Low<'_>, argument: &str, option: Option<&str>) -> R
             _ if let Some(option) = option => format!("write {option}={argument}"),
             Some(row) => format!("write --{}", row.name),
             None if argument.bytes().all(|byte| byte.is_ascii_digit()) => format!("write --http :{argument}"),
-            None => "name a file that ends in .ini or .py, or a module:callable".to_owned(),
+            None => nearest(argument, completion::COMMANDS.split(' ')).map_or_else(
+                || "name a file that ends in .ini or .py, or a module:callable".to_owned(),
+                |command| format!("did you mean rwsgi {command}?"),
+            ),
         };
         Err(ConfigError::new(
             COMMAND_LINE,
@@ -210,6 +214,10 @@ mod tests {
                 "command line: \"--max-req\" could be --max-requests, --max-requests-delta; write",
             ),
             ("-?", "command line: unknown option \"-?\"; see the list of options"),
+            (
+                "topp",
+                "command line: \"topp\" is neither an option nor a configuration; did you mean rwsgi top?",
+            ),
             ("nonsense", "command line: \"nonsense\" is neither an option nor a configuration; name a file"),
             (
                 "show-config",

@@ -10,13 +10,28 @@ pub enum Shell {
     Fish,
 }
 
-const COMMANDS: &str = "check init completion man top stacks profile";
+pub const COMMANDS: &str = "check init completion man top stacks profile";
 
-/// Options of `rwsgi top`.
-const TOP: [(&str, &str); 3] = [
-    ("once", "one sample as text, and the end"),
-    ("json", "a line of JSON for each sample"),
-    ("interval", "seconds between samples"),
+/// Options of the commands that read a stats server: name, has it a value, what it does.
+const OF_COMMANDS: [(&str, &[(&str, bool, &str)]); 3] = [
+    (
+        "top",
+        &[
+            ("once", false, "one sample as text, and the end"),
+            ("json", false, "a line of JSON for each sample"),
+            ("interval", true, "seconds between samples"),
+        ],
+    ),
+    ("stacks", &[("worker", true, "this worker alone"), ("json", false, "the document as it is")]),
+    (
+        "profile",
+        &[
+            ("seconds", true, "how long"),
+            ("hz", true, "samples a second"),
+            ("worker", true, "this worker alone"),
+            ("output", true, "FILE.svg, FILE.json for speedscope, or any other file"),
+        ],
+    ),
 ];
 
 /// The script that a shell reads.
@@ -41,7 +56,7 @@ fn bash() -> String {
              local word=${{COMP_WORDS[COMP_CWORD]}}\n    \
              COMPREPLY=()\n    \
              case ${{COMP_WORDS[1]}}:$word in\n        \
-                 top:-*) COMPREPLY=($(compgen -W \"{}\" -- \"$word\")) ;;\n        \
+                 {}\
                  *:-*) COMPREPLY=($(compgen -W \"{}\" -- \"$word\")) ;;\n        \
                  *)\n            \
                      COMPREPLY=($(compgen -f -- \"$word\"))\n            \
@@ -50,9 +65,14 @@ fn bash() -> String {
              esac\n\
          }}\n\
          complete -o filenames -F _rwsgi rwsgi\n",
-        TOP.map(|(name, _)| format!("--{name}")).join(" "),
+        OF_COMMANDS.map(bash_case).concat(),
         names.join(" ")
     )
+}
+
+fn bash_case((command, options): (&str, &[(&str, bool, &str)])) -> String {
+    let names: Vec<String> = options.iter().map(|(name, ..)| format!("--{name}")).collect();
+    format!("{command}:-*) COMPREPLY=($(compgen -W \"{}\" -- \"$word\")) ;;\n        ", names.join(" "))
 }
 
 fn zsh() -> String {
@@ -87,10 +107,12 @@ fn zsh_value(row: &Row) -> String {
 fn fish() -> String {
     let mut out = "# Completion for fish: put it into ~/.config/fish/completions as rwsgi.fish.\n".to_owned();
     out += &format!("complete -c rwsgi -n __fish_use_subcommand -a '{COMMANDS}'\n");
-    for (name, help) in TOP {
-        let value = if name == "interval" { " -x" } else { "" };
-        out +=
-            &format!("complete -c rwsgi -n '__fish_seen_subcommand_from top' -l {name}{value} -d '{help}'\n");
+    for (command, options) in OF_COMMANDS {
+        for (name, has_value, help) in options {
+            let value = if *has_value { " -x" } else { "" };
+            let seen = format!("__fish_seen_subcommand_from {command}");
+            out += &format!("complete -c rwsgi -n '{seen}' -l {name}{value} -d '{help}'\n");
+        }
     }
     for row in offered() {
         let short = row.short.map(|letter| format!(" -s {letter}")).unwrap_or_default();

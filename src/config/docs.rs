@@ -10,6 +10,7 @@ const HELP_HEAD: &str = "\
 Usage: rwsgi [options] [FILE.ini | FILE.py | MODULE:CALLABLE]
        rwsgi check FILE…      look through a configuration, without starting anything
        rwsgi init [--help]    write a configuration, and those of nginx, systemd or supervisor
+       rwsgi top ADDR         show live what a server does
        rwsgi stacks ADDR      show what every thread of a server's workers does now
        rwsgi profile ADDR     show where the time of its workers goes, as a flame graph
        rwsgi completion SHELL, rwsgi man

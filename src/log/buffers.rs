@@ -1,6 +1,7 @@
 //! Log lines that are not written yet. Those of a worker lie in shared memory, so that the master can write what a worker
 //! leaves behind when it is killed.
 
+use crate::base::log_health::LogHealth;
 use crate::sys::output::{ATOMIC, Output};
 use crate::sys::shm::{Bytes, Mapping};
 use std::io::{Error, Result};
@@ -31,9 +32,9 @@ impl LogBuffers {
         LineBuffer::at(&self.mapping, slot * (HEAD + ROOM), ROOM)
     }
 
-    /// Lines that were dropped since the server started.
-    pub fn dropped_lines(&self) -> u64 {
-        (0..self.slots).map(|slot| self.slot(slot).dropped_lines()).sum()
+    /// That of all slots together.
+    pub fn health(&self, now_us: u64) -> LogHealth {
+        (0..self.slots).map(|slot| self.slot(slot).health(now_us)).fold(LogHealth::default(), LogHealth::with)
     }
 }
 
@@ -56,15 +57,30 @@ pub struct LineBuffer {
     dropped_since: &'static AtomicU64,
     /// Of all processes that have had the buffer.
     dropped_ever: &'static AtomicU64,
+    /// Of all processes, too: time in writes that have come back.
+    write_us: &'static AtomicU64,
+    /// When the write began that goes on; 0: none does.
+    writing_since_us: &'static AtomicU64,
     text: Bytes,
     room: usize,
 }
 
 impl LineBuffer {
     fn at(mapping: &Mapping, at: usize, room: usize) -> LineBuffer {
-        let [start, end, dropped, dropped_since, dropped_ever] = mapping.words_of(at);
+        let [start, end, dropped, dropped_since, dropped_ever, write_us, writing_since_us] =
+            mapping.words_of(at);
         let text = mapping.bytes(at + HEAD, room);
-        LineBuffer { start, end, dropped, dropped_since, dropped_ever, text, room }
+        LineBuffer {
+            start,
+            end,
+            dropped,
+            dropped_since,
+            dropped_ever,
+            write_us,
+            writing_since_us,
+            text,
+            room,
+        }
     }
 
     /// A buffer in this process's own memory. After a fork the child has a copy of it.
@@ -152,8 +168,25 @@ impl LineBuffer {
         }
     }
 
-    pub fn dropped_lines(&self) -> u64 {
-        self.dropped_ever.load(Relaxed)
+    /// What writes to a disk takes the time that the disk takes.
+    pub fn begin_write(&self, now_us: u64) {
+        self.writing_since_us.store(now_us, Release);
+    }
+
+    /// How long it took.
+    pub fn end_write(&self, now_us: u64) -> u64 {
+        let took_us = now_us.saturating_sub(self.writing_since_us.swap(0, AcqRel));
+        self.write_us.fetch_add(took_us, Relaxed);
+        took_us
+    }
+
+    pub fn health(&self, now_us: u64) -> LogHealth {
+        let since_us = self.writing_since_us.load(Acquire);
+        LogHealth {
+            dropped_lines: self.dropped_ever.load(Relaxed),
+            write_us: self.write_us.load(Relaxed),
+            stalled_us: if since_us == 0 { 0 } else { now_us.saturating_sub(since_us) },
+        }
     }
 
     pub fn has_dropped(&self) -> bool {
@@ -170,6 +203,8 @@ impl LineBuffer {
         let (start, end) = self.range();
         let text = self.text.read(start, end);
         self.set_range(0, 0);
+        // Whoever was killed in a write does not go on with it.
+        self.writing_since_us.store(0, Release);
         text
     }
 
@@ -177,6 +212,7 @@ impl LineBuffer {
     pub fn clear(&self) {
         self.set_range(0, 0);
         self.dropped.store(0, Release);
+        self.writing_since_us.store(0, Release);
     }
 }
 
@@ -256,6 +292,20 @@ mod tests {
         assert_eq!(buffer.take_dropped(), Some(Dropped { lines: 5, since: 100 }));
         assert_eq!(buffer.take_dropped(), None);
         buffer.tell_dropped(7, 300);
-        assert_eq!(buffer.dropped_lines(), 5);
+        assert_eq!(buffer.health(0).dropped_lines, 5);
+    }
+
+    #[test]
+    fn writes_take_their_time() {
+        let buffers = LogBuffers::new(2).unwrap();
+        let [one, other] = [buffers.slot(0), buffers.slot(1)];
+        one.begin_write(100);
+        assert_eq!(one.end_write(350), 250);
+        one.begin_write(1000);
+        other.begin_write(1400);
+        assert_eq!(buffers.health(1500), LogHealth { dropped_lines: 0, write_us: 250, stalled_us: 500 });
+        // Its process was killed.
+        one.take();
+        assert_eq!(buffers.health(1500).stalled_us, 100);
     }
 }

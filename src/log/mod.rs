@@ -11,6 +11,7 @@ mod server;
 pub mod throttle;
 mod writer;
 
+use crate::base::log_health::LogHealth;
 use crate::sys::io;
 use crate::sys::output::Output;
 use crate::sys::owned_files::Place;
@@ -60,9 +61,9 @@ pub fn pause() -> Option<Duration> {
     writer::with(|writer| writer.pause())
 }
 
-/// Lines of this process that were dropped.
-pub fn dropped_lines() -> u64 {
-    writer::with(|writer| writer.dropped_lines())
+/// How well the log takes what this process writes.
+pub fn health(now_us: u64) -> LogHealth {
+    writer::with(|writer| writer.health(now_us))
 }
 
 /// The end of the process.

@@ -3,6 +3,8 @@
 
 use super::buffers::{LineBuffer, MAX_LINE};
 use super::lines::LineAlarms;
+use super::throttle::Throttle;
+use crate::base::log_health::LogHealth;
 use crate::base::reason::reason;
 use crate::sys::output::Output;
 use crate::sys::{clock, process};
@@ -21,6 +23,8 @@ const MIN_PAUSE_US: u64 = 10_000;
 const MAX_PAUSE_US: u64 = 1_000_000;
 /// While the buffer is full it is tried more often, since each line that comes is lost.
 const FULL_PAUSE_US: u64 = 1_000;
+/// A write to a file that takes so long is told of. One to anything else comes back at once.
+const SLOW_WRITE_US: u64 = 1_000_000;
 
 pub struct Writer {
     output: Output,
@@ -39,6 +43,7 @@ pub struct Writer {
     pause_us: u64,
     /// Why nothing is taken.
     why: String,
+    slow_writes: Throttle,
     /// The date of the second it was made for.
     date: (i64, String),
     line_alarms: Option<LineAlarms>,
@@ -83,6 +88,7 @@ impl Writer {
             tried_us: 0,
             pause_us: 0,
             why: String::new(),
+            slow_writes: Throttle::default(),
             date: (0, String::new()),
             line_alarms: None,
         }
@@ -111,9 +117,9 @@ impl Writer {
         self.flush();
     }
 
-    /// Lines of this process that were dropped.
-    pub fn dropped_lines(&self) -> u64 {
-        self.buffer.map_or(0, |buffer| buffer.dropped_lines())
+    /// How well the log takes what this process writes.
+    pub fn health(&self, now_us: u64) -> LogHealth {
+        self.buffer.map_or(LogHealth::default(), |buffer| buffer.health(now_us))
     }
 
     /// The error stream is another one now.
@@ -240,6 +246,7 @@ impl Writer {
         let Some(buffer) = self.buffer else { return };
         self.tried_us = now_us;
         let before = buffer.len();
+        buffer.begin_write(clock::monotonic_us());
         let mut result = buffer.write_out(&self.output);
         let is_moving = buffer.len() < before;
         if result.is_ok() && buffer.has_dropped() {
@@ -247,6 +254,20 @@ impl Writer {
             result = buffer.write_out(&self.output);
         }
         self.note_result(result, is_moving);
+        let ended_us = clock::monotonic_us();
+        self.note_time(buffer, buffer.end_write(ended_us), ended_us);
+    }
+
+    /// O_NONBLOCK means nothing to a file (open(2)): a write waits for the disk.
+    fn note_time(&self, buffer: LineBuffer, took_us: u64, now_us: u64) {
+        if took_us >= SLOW_WRITE_US && self.slow_writes.count(1, now_us).is_some() {
+            let (name, seconds) = (&self.name, took_us as f64 / 1e6);
+            let text = format!(
+                "{name}: a write to the log took {seconds:.1} s, and requests waited for it: the disk under the log is \
+                 slow (said once a minute)"
+            );
+            buffer.push(super::dated(&text).as_bytes());
+        }
     }
 
     fn note_result(&mut self, result: Result<(), Error>, is_moving: bool) {

@@ -59,6 +59,7 @@ pub fn metrics(server: &Server) -> Vec<MetricStatus> {
 fn instance(server: &Server, held: u64) -> InstanceStatus {
     let settings = server.settings();
     let (uid, gid) = user::ids();
+    let now_us = clock::monotonic_us();
     let cwd = std::env::current_dir().unwrap_or_default();
     InstanceStatus {
         pid: process::pid(),
@@ -72,7 +73,7 @@ fn instance(server: &Server, held: u64) -> InstanceStatus {
         apps: settings.apps.mounts.iter().map(|app| app.mountpoint.clone()).collect(),
         bounds_us: settings.instance.metrics_buckets.clone(),
         held,
-        dropped_lines: server.setup.log_buffers.dropped_lines() + log::dropped_lines(),
+        log: server.setup.log_buffers.health(now_us).with(log::health(now_us)),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod text;
 
 pub use document::Document;
 
+use crate::base::log_health::LogHealth;
 use crate::base::metric::MetricKind;
 use crate::shm::scoreboard::{Counters, WorkerSnapshot};
 use std::sync::Arc;
@@ -71,8 +72,7 @@ pub struct InstanceStatus {
     pub bounds_us: Vec<u64>,
     /// Connections that the master holds until a worker has room.
     pub held: u64,
-    /// Log lines that were dropped since the start.
-    pub dropped_lines: u64,
+    pub log: LogHealth,
 }
 
 /// What was counted since the server started, whatever has become of the processes that did.

@@ -19,6 +19,18 @@ pub fn push(json: &mut JsonWriter, status: &Status, shown: Shown) {
         json.number("waited_ms", status.totals.counters().sums.waited_us / 1000);
         json.number("waiting", waiting);
     });
+    json.nested("log", |json| {
+        let log = status.instance.log;
+        json.number("dropped_lines", log.dropped_lines);
+        json.number("write_ms", log.write_us / 1000);
+        json.number("stalled_ms", log.stalled_us / 1000);
+    });
+    let totals = &status.totals;
+    for (key, counts) in
+        [("reloads", &totals.reloads), ("ends", &totals.ends), ("recyclings", &totals.recyclings)]
+    {
+        json.nested(key, |json| counts.iter().for_each(|(reason, count)| json.number(reason, *count)));
+    }
     json.list("workers", |json| {
         status.workers.iter().for_each(|worker| push_process(json, status, worker, shown));
     });
@@ -122,6 +134,7 @@ mod tests {
             "\"phase\":\"serving\",\"paused\":false,\"generation\":3,\"uptime_s\":8.500,\"now\":1790000009.250,",
             "\"latency\":{\"bounds_ms\":[0.5,2],\"counts\":[0,0,0],\"sum_ms\":0}",
             "\"queue\":{\"waited_ms\":0,\"waiting\":0}",
+            "\"log\":{\"dropped_lines\":0,\"write_ms\":0,\"stalled_ms\":0}",
             "{\"id\":1,\"pid\":11,\"generation\":3,\"stage\":\"ready\",\"leaving\":null,\"busy\":1,",
             "\"rss\":4096,\"pss\":1024,",
             "{\"id\":1,\"requests\":0,\"method\":\"GET\",\"uri\":\"/slow?a=b\",\"age_ms\":500,\"request_id\":\"\"}",

@@ -26,6 +26,12 @@ pub struct Own {
     /// Requests that have come to a worker and wait to begin.
     pub waiting: u64,
     pub latency: Option<Histogram>,
+    /// Log lines that were dropped, and how long a write to the log hangs.
+    pub dropped_lines: u64,
+    pub stalled_ms: u64,
+    /// Reloads that failed or were refused, and workers that died by themselves.
+    pub failed_reloads: u64,
+    pub deaths: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -115,6 +121,10 @@ impl Own {
             uptime_s: value.get("uptime_s").and_then(Value::as_f64).unwrap_or(0.0),
             waiting: value.get("queue").map_or(0, |queue| number(queue, "waiting")),
             latency: value.get("latency").and_then(Histogram::of),
+            dropped_lines: value.get("log").map_or(0, |log| number(log, "dropped_lines")),
+            stalled_ms: value.get("log").map_or(0, |log| number(log, "stalled_ms")),
+            failed_reloads: sum(value, "reloads", &["failure", "refused"]),
+            deaths: sum(value, "ends", &["crashed", "exited"]),
         }
     }
 }
@@ -239,6 +249,10 @@ fn number(value: &Value, key: &str) -> u64 {
     }
 }
 
+fn sum(value: &Value, key: &str, keys: &[&str]) -> u64 {
+    value.get(key).map_or(0, |counts| keys.iter().map(|key| number(counts, key)).fold(0, u64::saturating_add))
+}
+
 fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
@@ -266,6 +280,8 @@ mod tests {
     #[test]
     fn a_document_of_rwsgi() {
         let own = r#","rwsgi":{"version":"0.1.0","phase":"serving","generation":3,"uptime_s":12.5,
+            "log":{"dropped_lines":7,"write_ms":9,"stalled_ms":600},"reloads":{"success":9,"failure":1,"refused":2},
+            "ends":{"reloaded":8,"crashed":4,"exited":1},
             "latency":{"bounds_ms":[1,2],"counts":[1,2,3],"sum_ms":20},"queue":{"waited_ms":1,"waiting":2},
             "workers":[{"id":1,"pid":8,"stage":"ready","leaving":null,"busy":1,"waiting":2,
             "cores":[{"id":1,"requests":4,"method":"POST","uri":"/b","age_ms":12}]},
@@ -273,7 +289,9 @@ mod tests {
         let document =
             Document::parse((UWSGI[..UWSGI.len() - 1].to_owned() + own).as_bytes(), 100.0).unwrap();
         assert_eq!(document.server, "rwsgi 0.1.0");
-        assert_eq!(document.own.as_ref().unwrap().waiting, 2);
+        let told = document.own.as_ref().unwrap();
+        assert_eq!((told.waiting, told.dropped_lines, told.stalled_ms), (2, 7, 600));
+        assert_eq!((told.failed_reloads, told.deaths), (3, 5));
         assert_eq!(document.workers[0].cores[1].running.as_ref().unwrap().age_ms, 12);
         assert_eq!((document.workers.len(), document.workers[1].status.as_str()), (2, "leaving"));
     }

@@ -1,5 +1,6 @@
 //! The lines above the table: what holds for the whole server.
 
+use super::document::Own;
 use super::samples::{Point, Samples, WINDOW};
 use super::text::escaped;
 use super::units;
@@ -90,6 +91,30 @@ impl Lines<'_> {
             document.sum(|worker| worker.harakiri),
             document.sum(|worker| worker.respawns.saturating_sub(1)),
         ];
-        format!("sent {tx}/s  rss {rss}  exceptions {exceptions}  harakiri {harakiri}  respawns {respawns}")
+        let trouble = document.own.as_ref().map_or(String::new(), trouble);
+        format!(
+            "sent {tx}/s  rss {rss}  exceptions {exceptions}  harakiri {harakiri}  respawns {respawns}{trouble}"
+        )
     }
+}
+
+/// A write to the log that comes back within this time is not worth a word.
+const SOON_MS: u64 = 500;
+
+/// What ought not to be at all, and is not shown where it is not.
+fn trouble(own: &Own) -> String {
+    let counts = [
+        ("died", own.deaths),
+        ("failed reloads", own.failed_reloads),
+        ("dropped log lines", own.dropped_lines),
+    ];
+    let mut out: String = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("  {name} {count}"))
+        .collect();
+    if own.stalled_ms >= SOON_MS {
+        out += &format!("  log stalled for {}", units::ms(own.stalled_ms as f64));
+    }
+    out
 }

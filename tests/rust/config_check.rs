@@ -123,12 +123,13 @@ fn every_error_is_listed() {
 #[test]
 fn each_line_has_a_state() {
     let files = Files::new("state");
-    files.write("a.ini", "[uwsgi]\nthreads = 2\nmaster = true\nroute = x\nlua = x\nv = 1\nw = %(v)\nif-env = NO\nuid = 1\nendif\n");
+    files.write("a.ini", "[uwsgi]\nthreads = 2\nharakiri = x\nmaster = true\nroute = x\nlua = x\nv = 1\nw = %(v)\nif-env = NO\nuid = 1\nendif\n");
     let report = check(&files.sources("--ini DIR/a.ini"), None);
     let states: Vec<(String, State)> = report.lines.into_iter().map(|l| (l.option.name, l.state)).collect();
     let expected = [
         ("ini", State::Works),
         ("threads", State::Works),
+        ("harakiri", State::Wrong),
         ("master", State::Accepted),
         ("route", State::Planned),
         ("lua", State::Refused),

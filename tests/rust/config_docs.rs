@@ -48,7 +48,12 @@ fn completions_are_scripts() {
             assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
         }
     }
-    for (words, offered) in [("--harakiri-v", "--harakiri-verbose"), ("top --", "--once --json --interval")] {
+    for (words, offered) in [
+        ("--harakiri-v", "--harakiri-verbose"),
+        ("top --", "--once --json --interval"),
+        ("stacks --w", "--worker"),
+        ("profile --", "--seconds --hz --worker --output"),
+    ] {
         let ask = format!("COMP_WORDS=(rwsgi {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _rwsgi");
         let script = format!("{}{ask}; echo \"${{COMPREPLY[@]}}\"", completion(Shell::Bash));
         if let Ok(output) = Command::new("bash").args(["-c", &script]).output() {

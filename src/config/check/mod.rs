@@ -42,6 +42,8 @@ pub enum State {
     Unknown,
     /// In a block whose condition does not hold.
     Skipped,
+    /// The option is there, and its value is an error.
+    Wrong,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +95,7 @@ fn look(sources: &Sources, python: Option<&Python>) -> (Report, Option<Settings>
         Err(error) => {
             report.error(&error);
             report.lines = raw.iter().map(|option| line(option, &made_up)).collect();
+            report.mark_wrong();
         }
     }
     report.lines.extend(skipped.into_iter().map(|option| Line { option, state: State::Skipped }));
@@ -124,11 +127,24 @@ impl Report {
         }
         let settings = &resolved.settings;
         self.lines = settings.written.iter().map(|option| line(option, &resolved.variables)).collect();
+        self.mark_wrong();
         self.unused(settings, made_up, |name| used.contains(name) || resolved.used.contains(name));
         self.values = values(settings, |row| row.status == Status::Works);
         harm::find(self, settings);
         files::find(self, settings, python);
         self.find_certificates(settings);
+    }
+
+    /// A line whose value is an error is not well. What files it needs is another matter: they may be there later.
+    fn mark_wrong(&mut self) {
+        for line in self.lines.iter_mut().filter(|line| line.state == State::Works) {
+            let origin = &line.option.origin;
+            let is_error =
+                |finding: &Finding| finding.severity == Severity::Error && finding.origin == *origin;
+            if matches!(origin, Origin::File { .. }) && self.findings.iter().any(is_error) {
+                line.state = State::Wrong;
+            }
+        }
     }
 
     /// What is wrong with the files of the TLS sockets.

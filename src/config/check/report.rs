@@ -18,6 +18,7 @@ impl State {
             State::Variable => "variable",
             State::Unknown => "unknown",
             State::Skipped => "skipped",
+            State::Wrong => "wrong",
         }
     }
 }
@@ -190,7 +191,7 @@ fn line_text(page: &Page, line: &Line) -> String {
     let colour = match line.state {
         State::Works | State::Accepted | State::Variable => GREEN,
         State::Planned | State::Skipped => YELLOW,
-        State::Refused | State::Unknown => RED,
+        State::Refused | State::Unknown | State::Wrong => RED,
     };
     let state = page.paint(colour, line.state.word());
     let pair = format!("{}{value}", line.option.name);

@@ -52,7 +52,12 @@ fn push_server(text: &mut Exposition, status: &Status) {
     text.single("rwsgi_generation", Gauge, help, status.generation);
     push_by(text, "rwsgi_reloads_total", "Reloads, by result.", "result", &status.totals.reloads);
     let help = "Log lines that were dropped because nobody took them.";
-    text.single("rwsgi_dropped_log_lines_total", Counter, help, status.instance.dropped_lines);
+    let log = status.instance.log;
+    text.single("rwsgi_dropped_log_lines_total", Counter, help, log.dropped_lines);
+    let help = "Time that processes have spent on writing the log.";
+    text.single("rwsgi_log_write_seconds_total", Counter, help, Seconds(log.write_us));
+    let help = "Age of the oldest write to the log that has not come back; 0: there is none.";
+    text.single("rwsgi_log_stalled_seconds", Gauge, help, Seconds(log.stalled_us));
 }
 
 /// A counter with one label.

@@ -36,12 +36,27 @@ pub fn run(words: &[String]) -> Result<Outcome, Failure> {
     let worker = arguments.worker()?.map_or_else(String::new, |worker| format!("&{worker}"));
     let document = format!("profile?seconds={seconds}&hz={hz}{worker}");
     let patience = Duration::from_secs_f64(seconds) + PATIENCE;
-    let answer = Client::new(arguments.address.clone()).get_within(&document, patience)?;
+    let mut client = Client::new(arguments.address.clone());
+    let answer = client.get_within(&document, patience)?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     let profile = Profile::parse(&text);
+    if profile.total() == 0 {
+        return nothing(&text).map_err(|why| client.about(why).into());
+    }
     match arguments.value("-o").or_else(|| arguments.value("--output")) {
         None | Some("-") => Ok(Outcome::Text(profile.folded())),
         Some(file) => Ok(Outcome::Written(write(file, &profile, hz)?)),
+    }
+}
+
+/// There is no stack in the answer.
+fn nothing(answer: &str) -> Result<Outcome, &'static str> {
+    if answer.is_empty() {
+        Ok(Outcome::Written(
+            "nothing ran meanwhile: no request, and no other thread of the application\n".to_owned(),
+        ))
+    } else {
+        Err("its answer is no profile: this is no stats server of rwsgi")
     }
 }
 

@@ -33,7 +33,10 @@ pub fn run(words: &[String]) -> Result<Outcome, Failure> {
     if arguments.has("--json") {
         return Ok(Outcome::Text(text));
     }
-    let document = serde_json::from_str(&text).map_err(|error| client.about(&format!("no JSON: {error}")))?;
+    let document: Value = serde_json::from_str(&text).unwrap_or_default();
+    if !document["workers"].is_array() {
+        return Err(client.about("its answer tells of no threads: this is no stats server of rwsgi").into());
+    }
     Ok(Outcome::Text(render(&document)))
 }
 
