@@ -4,7 +4,6 @@ import ctypes
 import os
 import threading
 
-
 ENDLESS = threading.Event()
 DEEP = threading.Semaphore(0)
 

@@ -132,7 +132,8 @@ fn tell_end(server: &Server, child: &Child, ended: Ended, circumstances: Circums
     if let Ended::Killed(signal) = ended
         && !child.was_killed
     {
-        let event = if sys_crash::SIGNALS.contains(&signal) { AlarmEvent::Segfault } else { AlarmEvent::Killed };
+        let event =
+            if sys_crash::SIGNALS.contains(&signal) { AlarmEvent::Segfault } else { AlarmEvent::Killed };
         let incident = Incident::of(event, message).with("worker", child.id).with("pid", child.pid);
         let incident = incident.with("signal", signal::name(signal)).with("requests", circumstances.served);
         let record = cut(record.trim_start(), server.settings().alarms.message_size);

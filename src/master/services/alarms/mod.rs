@@ -8,8 +8,8 @@ mod event;
 mod lines;
 
 use crate::alarm::Delivery;
-use crate::config::{AlarmAction, Alarms as Configured, Settings};
 use crate::base::text::cut;
+use crate::config::{AlarmAction, Alarms as Configured, Settings};
 use crate::log;
 use crate::log::throttle::Throttle;
 use crate::master::action::Action;
