@@ -39,7 +39,7 @@ def wait_for(path: Path, pattern: str = ".") -> str:
 
 def crash(server: Server, path: str = "/segfault") -> None:
     """A request that its worker does not survive."""
-    server.log.expect(SEGFAULT if path == "/segfault" else r"was killed by SIGKILL", READY)
+    server.log.expect(r"was killed by SIGKILL" if path == "/killed" else SEGFAULT, READY)
     before = sum(bool(re.search(READY, line)) for line in server.log.lines)
     with server.connect() as client:
         client.sendall(packet.packet(packet.variables(path)))
@@ -55,8 +55,9 @@ def test_a_command_gets_the_message_and_nothing_of_the_server(boot, tmp_path):
     command = f"ls -l /proc/self/fd > {files}; env > {env}; cat > {out}"
     server = boot("faults", alarm_segfault=f"mail cmd:{command}")
     crash(server)
-    message = wait_for(out)
+    message, record = wait_for(out, "native stack:").split("\n", 1)
     assert re.fullmatch(SEGFAULT, message)
+    assert record.startswith("core 0 was running GET /segfault") and "the signal came in thread" in record
     kept = dict(line.split("=", 1) for line in env.read_text().splitlines() if "=" in line)
     assert kept["ALARM_NAME"] == "mail" and kept["ALARM_EVENT"] == "segfault"
     assert not {"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"} & set(kept)
@@ -91,6 +92,7 @@ def test_an_event_is_posted_as_json(boot):
     assert event["host"] == socket.gethostname() and event["pid"] == server.pid
     assert abs(event["time"] - time.time()) < 60
     assert re.fullmatch(SEGFAULT, event["message"])
+    assert event["details"]["record"].startswith("core 0 was running GET /segfault")
     assert event["details"]["signal"] == "SIGSEGV" and event["details"]["worker"] == 1
 
 
@@ -150,6 +152,44 @@ def test_who_hangs_delays_neither_requests_nor_the_stop(boot, tmp_path):
         # Two seconds are theirs (docs/alarms.md).
         assert time.monotonic() - stopped < 6
     assert not procs.is_alive(int(begun.read_text()))
+
+
+def test_many_that_wait_do_not_hold_up_the_stop(boot, tmp_path):
+    begun = tmp_path / "begun"
+    server = boot("faults", "--log-alarm=slow RuntimeError: n", alarm=f"slow cmd:echo >> {begun}; exec sleep 1000")
+    dropped = r"\[uwsgi-alarm\] \d+ alarm\(s\) dropped: the server stops"
+    server.log.expect("RuntimeError in worker 1", r"\[uwsgi-alarm\] slow: it was not done after", dropped)
+    for number in range(16):
+        assert server.request(f"/raises?n{number}").status == 500
+    wait_for(begun, "\n{4}")
+    stopped = time.monotonic()
+    server.close()
+    # Two seconds are all that there is for all of them (docs/alarms.md).
+    assert time.monotonic() - stopped < 6
+    server.log.wait(dropped)
+
+
+def test_a_message_that_is_too_long_for_a_variable_is_in_the_input(boot, tmp_path):
+    out = tmp_path / "out"
+    command = f'cat > {out}; echo "json: <$ALARM_JSON>" >> {out}'
+    server = boot("faults", alarm_segfault=f"a cmd:{command}", alarm_msg_size=1_000_000)
+    crash(server, "/deep")
+    assert len(wait_for(out, "json: <>\n")) > 120 * 1024
+
+
+def test_only_those_that_may_raise_alarms_have_the_way_to_it(boot, tmp_path):
+    """A reload that wants log-alarm gives it to the workers."""
+    out, config = tmp_path / "out", tmp_path / "a.ini"
+    text = f"[uwsgi]\nalarm = a cmd:cat > {out}\n"
+    config.write_text(text)
+    server = boot("faults", f"--ini={config}")
+    before = len(procs.descriptors(server.worker_pids()[0]))
+    config.write_text(text + "log-alarm = a RuntimeError\n")
+    server.reload()
+    assert len(procs.descriptors(server.worker_pids()[0])) == before + 1
+    server.log.expect("RuntimeError in worker 1")
+    assert server.request("/raises?x").status == 500
+    wait_for(out, "RuntimeError")
 
 
 def test_who_is_killed_takes_its_alarms_along(start, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,6 +105,26 @@ def test_a_metric_can_begin_anew_behind_each_push(boot: Boot, tmp_path: Path, da
 def test_a_name_is_looked_up_beside_the_server(boot: Boot, datagrams: Datagrams):
     boot("hello", stats_push=f"socket:localhost:{datagrams.port}", stats_pusher_default_freq=1)
     assert datagrams.push(f"uwsgi.{FIRST} ")
+
+
+SHADOW = """
+import sys
+if sys.argv[0] == "-c":
+    open({marker!r}, "w").close()
+sys.path.remove({path!r})
+del sys.modules["_socket"]
+import _socket
+"""
+
+
+def test_a_name_is_looked_up_without_code_of_the_application(boot: Boot, tmp_path: Path, datagrams: Datagrams):
+    """The master may be root, and PYTHONPATH lead to directories that are not root's."""
+    place, marker = tmp_path / "path", tmp_path / "marker"
+    place.mkdir()
+    (place / "_socket.py").write_text(SHADOW.format(marker=str(marker), path=str(place)))
+    boot("hello", stats_push=f"statsd:localhost:{datagrams.port}", env={"PYTHONPATH": str(place)})
+    datagrams.push(f"uwsgi.{FIRST}:")
+    assert not marker.exists()
 
 
 def test_nobody_waits_for_a_name_that_nobody_knows(boot: Boot, tmp_path: Path):
@@ -297,6 +318,24 @@ def test_root_appends_to_no_link_of_another_user(boot: Boot, public):
     assert secret.read_text() == "root's\n"
 
 
+@pytest.mark.root
+def test_a_full_disk_leaves_no_half_of_a_document(boot: Boot, tmp_path: Path):
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], check=True)
+    try:
+        server = boot("hello", stats_push=f"file:path={place}/stats,freq=1")
+        server.log.expect(r"stats-push to .* fails: No space left on device")
+        (place / "other").write_bytes(b"x" * 16 * 3584)
+        server.log.wait(r"stats-push to .* fails: No space left on device")
+        written = (place / "stats").read_text()
+        assert all(json.loads(document) for document in written.split("\n\n") if document), written
+        assert written == "" or written.endswith("}\n\n")
+    finally:
+        server.close()
+        subprocess.run(["umount", str(place)], check=True)
+
+
 def test_a_fifo_is_no_file(boot: Boot, tmp_path: Path):
     os.mkfifo(tmp_path / "fifo")
     reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
@@ -336,6 +375,16 @@ def test_a_reload_takes_other_pushers(boot: Boot, tmp_path: Path, datagrams: Dat
     with pytest.raises(TimeoutError):
         while True:
             datagrams.receive()
+
+
+def test_a_reload_that_ends_several_keeps_the_way_to_its_zygote(boot: Boot, tmp_path: Path, datagrams: Datagrams):
+    """The numbers of their sockets are free again, and the zygote's socket gets one of them."""
+    config = tmp_path / "config.ini"
+    pushers = "".join(f"stats-push = socket:127.0.0.1:{datagrams.port},p{number}\n" for number in range(4))
+    config.write_text(f"[uwsgi]\nstats-pusher-default-freq = 1\n{pushers}")
+    server = boot("hello", ini=config)
+    datagrams.push(f"p3.{FIRST} ")
+    reloaded(server, config, "[uwsgi]\n")
 
 
 def test_children_have_nothing_of_it(boot: Boot, datagrams: Datagrams):

@@ -268,6 +268,18 @@ def test_a_crash_leaves_a_record(boot, how, name, threads):
         server.log.wait(KILLED.replace(r"(SIG\w+)", "SIGABRT"))
 
 
+def test_a_crash_whose_record_hangs_ends_all_the_same(boot):
+    server = boot("stacks", threads=2)
+    killed = r"worker 1 \(pid \d+\) was killed by SIGKILL"
+    with server.connect() as client:
+        client.sendall(packet.packet(packet.variables("/crash/locked")))
+        assert packet.read_all(client) == b""
+    server.log.wait(killed)
+    server.log.wait(r"worker 1 \(pid \d+\) is ready")
+    text = "\n".join(server.log.entry(killed).more)
+    assert " in crashes_here" in text and "it crashed; the record of it did not come to its end in time" in text, text
+
+
 def test_a_worker_that_is_killed_names_its_requests(boot):
     server = boot("stacks")
     with server.connect() as client:

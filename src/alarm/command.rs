@@ -9,6 +9,9 @@ use crate::sys::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+/// A variable of the environment that is longer keeps the kernel from running anything (MAX_ARG_STRLEN, execve(2)).
+const MAX_JSON: usize = 120 * 1024;
+
 /// Becomes the command; returns only if it cannot.
 pub fn run(command: &str, delivery: &Delivery) -> i32 {
     let input = match io::memory_file(delivery.message.as_bytes()) {
@@ -24,7 +27,7 @@ pub fn run(command: &str, delivery: &Delivery) -> i32 {
     shell
         .env("ALARM_NAME", &delivery.alarm)
         .env("ALARM_EVENT", delivery.event)
-        .env("ALARM_JSON", &delivery.json);
+        .env("ALARM_JSON", if delivery.json.len() > MAX_JSON { "" } else { &delivery.json });
     cannot(delivery, &reason(shell.exec()))
 }
 

@@ -7,4 +7,5 @@ pub mod metric;
 pub mod nearest;
 pub mod reason;
 pub mod sync;
+pub mod text;
 pub mod x509;

@@ -14,6 +14,9 @@ pub enum Recipients {
     Named(Vec<String>),
 }
 
+/// The detail with the lines that the log has below the message.
+pub const RECORD: &str = "record";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
     /// What it is called in the JSON of the event.

@@ -227,6 +227,8 @@ impl<'h, R: Application> Master<'h, R> {
     fn take_on(&mut self, settings: Arc<Settings>) {
         self.services.configure(&settings);
         configuration::take_on(settings, &mut self.server);
+        // Numbers that services have given up are those of the next zygote's socket.
+        self.note_private();
     }
 
     /// Starts what the next generation needs.

@@ -20,6 +20,8 @@ const STACK: usize = 128 * 1024;
 /// Calls of the native stack that are shown.
 #[cfg(target_env = "gnu")]
 const MAX_DEPTH: usize = 64;
+/// How long the record may take: another thread may hold a lock of the dynamic linker's that the native stack needs.
+const LIMIT_S: libc::time_t = 5;
 /// How long a thread that crashes while another one does waits for the record.
 const PATIENCE_MS: u32 = 2_000;
 
@@ -108,7 +110,9 @@ extern "C" fn crashed(number: libc::c_int, info: *const libc::siginfo_t, _: *con
         if IS_BEGUN.swap(true, AcqRel) {
             wait_for_the_other();
         } else {
+            let limit = Limit::start();
             signal::keeping_errno(|| record.write(number, info));
+            limit.end();
             IS_DONE.store(true, Release);
         }
     }
@@ -122,6 +126,37 @@ extern "C" fn crashed(number: libc::c_int, info: *const libc::siginfo_t, _: *con
     if is_sent {
         // It comes again when this handler returns. A fault repeats itself, at its own place.
         process::signal_thread(process::thread_id(), number);
+    }
+}
+
+/// Kills the process (timer_create(2)) unless it is ended. System calls alone: the C library's functions take memory.
+struct Limit(Option<libc::c_int>);
+
+impl Limit {
+    fn start() -> Limit {
+        let mut event = MaybeUninit::<libc::sigevent>::zeroed();
+        let mut id: libc::c_int = 0;
+        // SAFETY: a zeroed sigevent and a zeroed itimerspec are valid; the pointers are those of live values.
+        unsafe {
+            (*event.as_mut_ptr()).sigev_notify = libc::SIGEV_SIGNAL;
+            (*event.as_mut_ptr()).sigev_signo = libc::SIGKILL;
+            if libc::syscall(libc::SYS_timer_create, libc::CLOCK_MONOTONIC, event.as_ptr(), &raw mut id) != 0
+            {
+                return Limit(None);
+            }
+            let mut time = MaybeUninit::<libc::itimerspec>::zeroed();
+            (*time.as_mut_ptr()).it_value.tv_sec = LIMIT_S;
+            let nowhere = std::ptr::null_mut::<libc::itimerspec>();
+            libc::syscall(libc::SYS_timer_settime, id, 0, time.as_ptr(), nowhere);
+        }
+        Limit(Some(id))
+    }
+
+    fn end(self) {
+        if let Some(id) = self.0 {
+            // SAFETY: no pointers.
+            unsafe { libc::syscall(libc::SYS_timer_delete, id) };
+        }
     }
 }
 

@@ -5,6 +5,7 @@ import faulthandler
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 
@@ -128,7 +129,22 @@ def fork(request):
     return HttpResponse(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
 
 
+def hang_in_the_linker():
+    """A thread that keeps dlopen from everybody: what it loads is a FIFO, from which nothing comes."""
+    library = tempfile.mkdtemp() + "/library"
+    os.mkfifo(library)
+    threading.Thread(target=ctypes.CDLL(None).dlopen, args=(library.encode(), os.RTLD_NOW), daemon=True).start()
+    while True:
+        try:
+            return os.open(library, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.01)
+
+
 def crashes_here(how):
+    if how == "locked":
+        hang_in_the_linker()
+        ctypes.string_at(0)
     if how == "segv":
         ctypes.string_at(0)
     elif how == "abort":

@@ -3,6 +3,7 @@
 use super::stack_dump::name_cores;
 use crate::master::server::Server;
 use crate::supervise::{Child, Ended, Leaving};
+use crate::sys::signal;
 use crate::sys::spool::Page;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,6 +27,10 @@ pub fn record(server: &Server, child: &Child, ended: Ended, now: u64) -> String 
     if !stacks.is_empty() && matches!(ended, Ended::Killed(_)) {
         let text = String::from_utf8_lossy(&stacks);
         push_stacks(&mut lines, server, child, &text);
+        if ended == Ended::Killed(signal::SIGKILL) && !child.was_killed {
+            lines
+                .push_str("\nit crashed; the record of it did not come to its end in time, so it was killed");
+        }
     }
     lines
 }
@@ -59,7 +64,6 @@ mod tests {
     use crate::config::Settings;
     use crate::master::server::tests::{add_worker, serving};
     use crate::supervise::{Children, Role};
-    use crate::sys::signal;
 
     #[test]
     fn the_record_names_the_requests_and_has_the_stacks() {
@@ -70,7 +74,7 @@ mod tests {
         core.begin(8, 1_000_000, 0, b"GET", b"/crash");
         core.tid().store(77, Relaxed);
         core.ident().store(0x7f, Relaxed);
-        let killed = Ended::Killed(signal::SIGKILL);
+        let killed = Ended::Killed(signal::SIGSEGV);
         assert_eq!(record(&server, child, killed, 1_500_000), "\ncore 0 was running GET /crash for 0.5 s");
         assert_eq!(
             record(&server, child, Ended::Exited(1), 1_600_000),

@@ -2,15 +2,16 @@
 //! one that does not get ready leaves the old one serving.
 
 use super::{commands, crash, scaling};
+use crate::base::text::cut;
 use crate::config::AlarmEvent;
 use crate::log;
-use crate::master::incident::Incident;
+use crate::master::incident::{Incident, RECORD};
 use crate::master::server::{Phase, Server};
 use crate::process::exit::EXIT_NO_APP;
 use crate::shm::scoreboard::Stage;
 use crate::supervise::exit::{self, Circumstances};
 use crate::supervise::{Child, Children, Ended, Leaving, Role};
-use crate::sys::{clock, signal};
+use crate::sys::{clock, crash as sys_crash, signal};
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
 
@@ -111,9 +112,6 @@ fn tell_wait(server: &Server, child: &Child, wait: Duration, deaths: u32) {
     }
 }
 
-/// Faults of the process itself.
-const FAULTS: [i32; 4] = [signal::SIGSEGV, signal::SIGBUS, signal::SIGFPE, signal::SIGILL];
-
 /// A worker has ended: what it has counted is in the accounts, the log says how it ended, and nobody is in its slot.
 pub fn vacate(server: &Server, child: &Child, ended: Ended, is_stopping: bool) {
     let slot = server.slot(child);
@@ -129,15 +127,17 @@ pub fn vacate(server: &Server, child: &Child, ended: Ended, is_stopping: bool) {
 
 /// How a worker has ended, for the log and for alarms, with the record that it has left.
 fn tell_end(server: &Server, child: &Child, ended: Ended, circumstances: Circumstances, record: &str) {
-    let Some(mut message) = exit::message(child, ended, circumstances) else { return };
-    message.push_str(record);
-    log::say(&message);
+    let Some(message) = exit::message(child, ended, circumstances) else { return };
+    log::say(&format!("{message}{record}"));
     if let Ended::Killed(signal) = ended
         && !child.was_killed
     {
-        let event = if FAULTS.contains(&signal) { AlarmEvent::Segfault } else { AlarmEvent::Killed };
+        let event =
+            if sys_crash::SIGNALS.contains(&signal) { AlarmEvent::Segfault } else { AlarmEvent::Killed };
         let incident = Incident::of(event, message).with("worker", child.id).with("pid", child.pid);
-        server.report(incident.with("signal", signal::name(signal)).with("requests", circumstances.served));
+        let incident = incident.with("signal", signal::name(signal)).with("requests", circumstances.served);
+        let record = cut(record.trim_start(), server.settings().alarms.message_size);
+        server.report(if record.is_empty() { incident } else { incident.with(RECORD, record) });
     }
 }
 

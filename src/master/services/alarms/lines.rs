@@ -20,6 +20,8 @@ const MAX_ENTRY: usize = 32 * 1024;
 pub struct Lines {
     receiver: OwnedFd,
     sender: Arc<OwnedFd>,
+    /// Rules are configured, so children need the sender.
+    has_rules: bool,
     /// For a whole report.
     buffer: Vec<u8>,
 }
@@ -29,26 +31,29 @@ impl Lines {
         let (sender, receiver) = io::packet_pair()?;
         socket::set_nonblocking(sender.as_fd())?;
         socket::set_nonblocking(receiver.as_fd())?;
-        Ok(Lines { receiver, sender: Arc::new(sender), buffer: vec![0; HEAD + MAX_ENTRY] })
+        Ok(Lines { receiver, sender: Arc::new(sender), has_rules: false, buffer: vec![0; HEAD + MAX_ENTRY] })
     }
 
     pub fn watch(&self, epoll: &Epoll) -> Result<()> {
         epoll.add(&self.receiver, epoll::READ, OTHER)
     }
 
-    pub fn descriptor(&self) -> RawFd {
-        self.receiver.as_raw_fd()
+    /// What children have nothing to do with.
+    pub fn private(&self) -> impl Iterator<Item = RawFd> {
+        let unused = (!self.has_rules).then(|| self.sender.as_raw_fd());
+        unused.into_iter().chain([self.receiver.as_raw_fd()])
     }
 
     /// What this process and those that it forks from now on look for.
-    pub fn rules(&self, alarms: &Alarms) -> Option<LineAlarms> {
+    pub fn rules(&mut self, alarms: &Alarms) -> Option<LineAlarms> {
         let rule = |rule: &LineRule| lines::LineRule {
             pattern: rule.pattern.0.clone(),
             alarms: (!rule.is_exclusion).then(|| rule.alarms.join(",")),
         };
         let rules: Vec<_> = alarms.lines.iter().map(rule).collect();
         let size = alarms.message_size.min(MAX_ENTRY);
-        (!rules.is_empty()).then(|| LineAlarms::new(rules, self.sender.clone(), size))
+        self.has_rules = !rules.is_empty();
+        self.has_rules.then(|| LineAlarms::new(rules, self.sender.clone(), size))
     }
 
     pub fn look(&mut self) -> Vec<Incident> {

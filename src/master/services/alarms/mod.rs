@@ -8,11 +8,12 @@ mod event;
 mod lines;
 
 use crate::alarm::Delivery;
+use crate::base::text::cut;
 use crate::config::{AlarmAction, Alarms as Configured, Settings};
 use crate::log;
 use crate::log::throttle::Throttle;
 use crate::master::action::Action;
-use crate::master::incident::{Incident, Recipients};
+use crate::master::incident::{Incident, RECORD, Recipients};
 use crate::master::server::{Phase, Server};
 use crate::master::service::Service;
 use crate::supervise::{Child, Children, Ended, Leaving, Role};
@@ -43,6 +44,8 @@ pub struct Alarms {
     /// The number of the next delivery.
     next: u32,
     dropped: Throttle,
+    /// The server stops, and its workers have gone: when the last delivery ends.
+    end_us: Option<u64>,
     lines: Lines,
     descriptors: Descriptors,
     backlogs: Backlogs,
@@ -64,6 +67,7 @@ impl Alarms {
             running: Vec::new(),
             next: 0,
             dropped: Throttle::default(),
+            end_us: None,
             lines: Lines::new()?,
             descriptors: Descriptors::new()?,
             backlogs: Backlogs::starting(now),
@@ -107,6 +111,8 @@ impl Alarms {
         self.next += 1;
         let (number, alarm, message) = (self.next, name.to_owned(), message.to_owned());
         let json = event::json(incident, &message, server);
+        let record = incident.details.get(RECORD).and_then(|record| record.as_str());
+        let message = record.map_or(message.clone(), |record| format!("{message}\n{record}"));
         self.waiting.push_back(Delivery { number, alarm, action, event: incident.event, message, json });
     }
 
@@ -142,6 +148,27 @@ impl Alarms {
         next.into_iter().map(Action::Deliver).collect()
     }
 
+    /// The server stops: deliveries that hang do not hold it up, nor do many that wait.
+    fn hurry(&mut self, children: &mut Children, now: u64) {
+        if children.of(Role::Worker).chain(children.of(Role::Zygote)).next().is_none() {
+            self.end_us.get_or_insert(now + STOP_GRACE_US);
+        }
+        let until = self.end_us.unwrap_or(u64::MAX).min(now + STOP_GRACE_US);
+        for child in children.of_mut(Role::Alarm) {
+            if child.leaving().is_none() {
+                child.leave(Leaving::Stopped, Some(until));
+            }
+        }
+    }
+
+    /// The server ends without those that wait.
+    fn give_up(&mut self) {
+        let count = std::mem::take(&mut self.waiting).len();
+        if count > 0 {
+            log::say_of_alarm(&format!("[uwsgi-alarm] {count} alarm(s) dropped: the server stops"));
+        }
+    }
+
     pub fn on_ended(&mut self, child: &Child, ended: Ended) {
         let Some(at) = self.running.iter().position(|delivery| delivery.number == child.id) else { return };
         let delivery = self.running.swap_remove(at);
@@ -168,7 +195,7 @@ impl Service for Alarms {
     }
 
     fn private(&self) -> Vec<RawFd> {
-        [self.lines.descriptor(), self.descriptors.descriptor()].to_vec()
+        self.lines.private().chain([self.descriptors.descriptor()]).collect()
     }
 
     fn configure(&mut self, settings: &Settings) {
@@ -180,7 +207,7 @@ impl Service for Alarms {
 
     fn tick(&mut self, now: u64, server: &Server, children: &mut Children) -> Vec<Action> {
         if server.phase == Phase::Stopping {
-            hurry(children, now);
+            self.hurry(children, now);
         }
         // A process that could not be forked is no child.
         self.running.retain(|delivery| children.of(Role::Alarm).any(|child| child.id == delivery.number));
@@ -190,6 +217,10 @@ impl Service for Alarms {
         incidents.extend(self.certificates.look());
         incidents.extend(server.incidents.take());
         incidents.iter().for_each(|incident| self.raise(incident, server));
+        if self.end_us.is_some_and(|end_us| now >= end_us) {
+            self.give_up();
+            return Vec::new();
+        }
         self.start()
     }
 
@@ -198,21 +229,6 @@ impl Service for Alarms {
         let can_start = !self.waiting.is_empty() && self.running.len() < MAX_RUNNING;
         (can_start || !server.incidents.is_empty()).then_some(now)
     }
-}
-
-/// The server stops: a delivery that hangs does not hold it up.
-fn hurry(children: &mut Children, now: u64) {
-    for child in children.of_mut(Role::Alarm) {
-        if child.leaving().is_none() {
-            child.leave(Leaving::Stopped, Some(now + STOP_GRACE_US));
-        }
-    }
-}
-
-/// The beginning of a text that is not longer.
-fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
-    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -268,10 +284,5 @@ mod tests {
         let ended = children.of(Role::Alarm).next().unwrap().clone();
         alarms.on_ended(&ended, Ended::Exited(0));
         assert_eq!(alarms.tick(3, &server, &mut children).len(), 1);
-    }
-
-    #[test]
-    fn texts_are_cut_between_characters() {
-        assert_eq!([cut("äöü", 3), cut("äöü", 0), cut("äöü", 9)], ["ä", "", "äöü"]);
     }
 }

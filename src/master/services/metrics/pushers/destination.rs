@@ -96,6 +96,8 @@ impl Lookup {
     fn start(host: &str, epoll: &Epoll) -> Result<Lookup> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["-S", "-s", "-c", CODE, host])
+            // The master may be root, and these directories the application's.
+            .env_remove("PYTHONPATH")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -31,6 +31,12 @@ impl FilePusher {
         if !file.metadata()?.is_file() {
             return Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"));
         }
-        file.write_all(format!("{document}{}", self.separator).as_bytes())
+        let before = file.metadata()?.len();
+        let written = file.write_all(format!("{document}{}", self.separator).as_bytes());
+        if written.is_err() {
+            // A full disk: nobody can read half a document, nor the next one behind it.
+            let _ = file.set_len(before);
+        }
+        written
     }
 }
