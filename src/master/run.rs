@@ -20,7 +20,7 @@ use super::workers::{commands, scaling};
 use crate::config::{AlarmEvent, Settings};
 use crate::log;
 use crate::report::text;
-use crate::shm::scoreboard::Command;
+use crate::shm::scoreboard::{Assignment, Command};
 use crate::supervise::{self, Child, Children, Ended, Leaving, Role};
 use crate::sys::{clock, signal};
 use crate::worker::application::Application;
@@ -329,16 +329,14 @@ impl<'h, R: Application> Master<'h, R> {
             Notice::Forked { assignment, pid } => {
                 self.spawner.on_forked(zygote, (assignment, pid), &self.server, &mut self.children);
             }
-            Notice::NotForked { assignment } => {
-                let not_forked = self.children.take_assigned(assignment);
-                not_forked.into_iter().for_each(|child| self.on_not_forked(&child));
-            }
+            Notice::NotForked { assignment } => self.on_not_forked(assignment),
         }
     }
 
-    fn on_not_forked(&mut self, child: &Child) {
+    fn on_not_forked(&mut self, assignment: Assignment) {
+        let Some(child) = self.children.take_assigned(assignment) else { return };
         let now = clock::monotonic_us();
-        self.server.slot(child).unassign();
+        self.server.slot(&child).unassign();
         self.recycler.forget(child.slot, now);
         self.children.start_at(Role::Worker, child.id, now + RETRY_US);
     }
