@@ -12,8 +12,11 @@ pub enum Shell {
 
 pub const COMMANDS: &str = "check init completion man top stacks profile";
 
-/// Options of the commands that read a stats server: name, has it a value, what it does.
-const OF_COMMANDS: [(&str, &[(&str, bool, &str)]); 3] = [
+/// The name of an option, has it a value, what it does.
+type Described = (&'static str, bool, &'static str);
+
+/// Options of the commands that read a stats server.
+const OF_COMMANDS: [(&str, &[Described]); 3] = [
     (
         "top",
         &[
@@ -70,7 +73,7 @@ fn bash() -> String {
     )
 }
 
-fn bash_case((command, options): (&str, &[(&str, bool, &str)])) -> String {
+fn bash_case((command, options): (&str, &[Described])) -> String {
     let names: Vec<String> = options.iter().map(|(name, ..)| format!("--{name}")).collect();
     format!("{command}:-*) COMPREPLY=($(compgen -W \"{}\" -- \"$word\")) ;;\n        ", names.join(" "))
 }

@@ -112,7 +112,7 @@ impl App {
     pub fn take(&mut self, told: Told) {
         match told {
             Told::Stats { document: Ok(document), at, protocol } => {
-                self.samples.add(document, at);
+                self.samples.add(*document, at);
                 self.protocol = protocol;
                 self.lost = None;
             }

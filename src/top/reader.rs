@@ -13,7 +13,7 @@ pub enum Wanted {
 }
 
 pub enum Told {
-    Stats { document: Result<Document, String>, at: Instant, protocol: Option<Protocol> },
+    Stats { document: Result<Box<Document>, String>, at: Instant, protocol: Option<Protocol> },
     Stacks { worker: u64, lines: Result<Vec<String>, String> },
 }
 
@@ -40,7 +40,7 @@ impl Reader {
 fn answer(client: &mut Client, question: &Wanted) -> Told {
     match *question {
         Wanted::Stats => {
-            let document = sample(client);
+            let document = sample(client).map(Box::new);
             Told::Stats { document, at: Instant::now(), protocol: client.protocol() }
         }
         Wanted::Stacks(worker) => Told::Stacks { worker, lines: stacks::read(client, worker) },
