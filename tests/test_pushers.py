@@ -324,13 +324,13 @@ def test_a_full_disk_leaves_no_half_of_a_document(boot: Boot, tmp_path: Path):
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], check=True)
     try:
-        server = boot("hello", stats_push=f"file:path={place}/stats,freq=1")
+        server = boot("hello", stats_push=f"file:path={place}/stats,freq=1,separator==")
         server.log.expect(r"stats-push to .* fails: No space left on device")
         (place / "other").write_bytes(b"x" * 16 * 3584)
         server.log.wait(r"stats-push to .* fails: No space left on device")
         written = (place / "stats").read_text()
-        assert all(json.loads(document) for document in written.split("\n\n") if document), written
-        assert written == "" or written.endswith("}\n\n")
+        assert all(json.loads(document) for document in written.split("=") if document), written
+        assert written == "" or written.endswith("}=")
     finally:
         server.close()
         subprocess.run(["umount", str(place)], check=True)
