@@ -250,7 +250,8 @@ def test_harakiri_is_counted_with_its_answer(boot, tmp_path):
         thread.join()
     until(lambda: scrape(metrics).sum("rwsgi_harakiri_total") == 1, "the harakiri")
     found = scrape(metrics)
-    assert answers == [504, 504]
+    # The one that was late, and perhaps the other.
+    assert 504 in answers and set(answers) <= {503, 504}, answers
     assert found.sum("rwsgi_requests_total", status="5xx") == 2
     assert found.sum("rwsgi_process_ends_total", reason="harakiri") == 1
     check_sums(found)

@@ -25,9 +25,9 @@ const LOOK_US: u64 = TELL_US;
 pub struct Messages {
     /// Connections whose worker is gone and that no other has had room for.
     undelivered: Vec<Message>,
-    /// Connections that workers have given each other, and whether some were since the last look.
+    /// Connections that workers have given each other, and when there was a new one among them.
     given: u64,
-    is_giving: bool,
+    given_us: Option<u64>,
     pub closing: Closing,
 }
 
@@ -139,7 +139,9 @@ fn given(scoreboard: Scoreboard) -> u64 {
 impl Service for Messages {
     fn tick(&mut self, now: u64, server: &Server, _: &mut Children) -> Vec<Action> {
         let given = given(server.scoreboard());
-        self.is_giving = std::mem::replace(&mut self.given, given) != given;
+        if std::mem::replace(&mut self.given, given) != given {
+            self.given_us = Some(now);
+        }
         self.close_listeners(now, server);
         self.deliver(now, server);
         Vec::new()
@@ -149,7 +151,8 @@ impl Service for Messages {
     fn deadline(&self, now: u64, server: &Server) -> Option<u64> {
         let has_unread = |slot| mailbox::unread_for(server.scoreboard(), slot, 0).is_some();
         let has_messages = || (0..server.setup.mailboxes.len()).any(has_unread);
-        let waits = self.is_giving || !self.undelivered.is_empty() || has_messages();
+        let is_giving = self.given_us.is_some_and(|given| now < given + LOOK_US);
+        let waits = is_giving || !self.undelivered.is_empty() || has_messages();
         [waits.then_some(now + LOOK_US), self.closing.deadline(now)].into_iter().flatten().min()
     }
 }
@@ -171,6 +174,8 @@ mod tests {
         assert_eq!(looks_again(1_000), None);
         server.scoreboard().worker(0).given().store(1, Relaxed);
         assert_eq!(looks_again(2_000), Some(2_000 + LOOK_US));
-        assert_eq!(looks_again(2_000 + LOOK_US), None);
+        // Something else has ended the sleep meanwhile.
+        assert_eq!(looks_again(3_000), Some(3_000 + LOOK_US));
+        assert_eq!(looks_again(3_000 + LOOK_US), None);
     }
 }
