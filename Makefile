@@ -1,7 +1,9 @@
-# `make help` lists what there is. PYTHON picks the interpreter, ADDRESS where `make serve` listens.
+# `make help` lists what there is. PYTHON picks the interpreter, ADDRESS where `make serve` listens,
+# PROFILE how the wheel is built: release, or quick (opt-level 1 and assertions, in half the time).
 
 PYTHON  ?= python3
 ADDRESS ?= 127.0.0.1:8000
+PROFILE ?= release
 
 VENV  := .venv
 BIN   := $(CURDIR)/$(VENV)/bin
@@ -127,7 +129,7 @@ $(DONE)/build $(DONE)/example $(DONE)/test $(DONE)/lint: $(DONE)/%: pyproject.to
 	@touch $@
 
 $(DONE)/wheel: $(SOURCES) $(DONE)/build
-	scripts/install_wheel.sh $(VENV)
+	scripts/install_wheel.sh $(VENV) target $(PROFILE)
 	@touch $@
 
 $(UWSGI)/done: pyproject.toml

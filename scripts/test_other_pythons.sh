@@ -21,7 +21,7 @@ prepare() {
         touch "$venv/done"
     fi
     if [ ! -e "$venv/wheel/installed" ] || [ .venv/done/wheel -nt "$venv/wheel/installed" ]; then
-        PYO3_PYTHON="$PWD/$venv/bin/python" scripts/install_wheel.sh "$venv" target/pythons quick
+        PYO3_PYTHON="$PWD/$venv/bin/python" scripts/install_wheel.sh "$venv" target quick
         touch "$venv/wheel/installed"
     fi
 }

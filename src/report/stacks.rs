@@ -39,6 +39,9 @@ pub struct WorkerStacks {
     pub threads: Vec<ThreadStack>,
 }
 
+/// Calls of a thread that faulthandler shows (MAX_FRAME_DEPTH in its source).
+const MAX_FRAMES: usize = 100;
+
 /// The stacks in a dump of faulthandler. Lines that are none of a stack are passed over.
 pub fn parse(dump: &str) -> Vec<ThreadStack> {
     let mut threads: Vec<ThreadStack> = Vec::new();
@@ -52,6 +55,8 @@ pub fn parse(dump: &str) -> Vec<ThreadStack> {
             }
         }
     }
+    // Python 3.13 says nothing where it stops.
+    threads.iter_mut().for_each(|thread| thread.is_cut |= thread.frames.len() >= MAX_FRAMES);
     threads
 }
 
@@ -209,6 +214,9 @@ mod tests {
         assert_eq!(found, [(0x7f01, None), (0x7f02, Some("pool-1_0")), (0x7f03, Some("x"))]);
         assert_eq!((threads[0].frames.len(), threads[1].is_cut), (0, true));
         assert_eq!(threads[1].frames, [frame("/srv/a b.py", 3, "f")]);
+        let deep =
+            format!("Thread 0x1 (most recent call first):\n{}", "  File \"a\", line 3 in f\n".repeat(100));
+        assert!(parse(&deep)[0].is_cut);
         assert_eq!(threads[2].frames, [frame("<string>", 1, "<module>"), frame("", 0, "")]);
         assert_eq!(parse("  File \"a\", line 1 in f\nno dump\n"), []);
     }
