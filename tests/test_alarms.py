@@ -18,10 +18,10 @@ import pytest
 from harness import packet, procs
 from harness.peer import Uwsgi
 from harness.ports import free_port
-from harness.receiver import Receiver
 from harness.server import TESTS, Server
 from harness.tls import Authority
 from harness.wait import until
+from harness.webhook import Receiver
 
 SEGFAULT = r"worker 1 \(pid \d+\) was killed by SIGSEGV after \d+ requests; replacing it"
 READY = r"worker 1 \(pid \d+\) is ready"

@@ -20,13 +20,19 @@ pub fn class(status: u16) -> usize {
     }
 }
 
-/// A structure of sums.
+/// A structure of sums, each of which is the word of its name in a slot; what they mean stands there.
 macro_rules! sums {
-    ($(#[$about:meta])* pub struct $name:ident { $($(#[$doc:meta])* $sum:ident,)* }) => {
+    ($(#[$about:meta])* pub struct $name:ident of $slot:ident { $($sum:ident,)* }) => {
         $(#[$about])*
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct $name {
-            $($(#[$doc])* pub $sum: u64,)*
+            $(pub $sum: u64,)*
+        }
+
+        impl $name {
+            fn of(slot: $slot) -> $name {
+                $name { $($sum: slot.$sum().load(Relaxed),)* }
+            }
         }
 
         impl AddAssign<&$name> for $name {
@@ -39,22 +45,16 @@ macro_rules! sums {
 
 sums! {
     /// Of one core.
-    pub struct CoreCounters {
+    pub struct CoreCounters of CoreSlot {
         requests,
         static_requests,
-        /// Clients that were gone before they had their whole answer, and bodies that did not come.
         write_errors,
         read_errors,
-        /// Bytes of requests and of answers, heads included.
         bytes_received,
         bytes_sent,
-        /// From the beginning of requests until they were over.
         running_us,
-        /// Of that, what was not the application's: waits for clients, and requests for files.
         other_us,
-        /// Of the time of requests, what came after their answers were whole.
         tail_us,
-        /// Waits for clients that sent nothing of a body, and for those that took nothing of an answer.
         receiving_us,
         sending_us,
     }
@@ -62,19 +62,16 @@ sums! {
 
 sums! {
     /// Of a worker, beside its cores.
-    pub struct Sums {
+    pub struct Sums of WorkerSlot {
         requests,
         exceptions,
         gone_clients,
         refused,
-        /// Between arrival and beginning of requests.
         waited_us,
-        /// Answers of the server's own to what has not become a request, and their bytes.
         canned,
         canned_bytes,
         tls_handshakes,
         tls_failures,
-        /// Connections given to other workers, and taken from them.
         given,
         taken,
     }
@@ -160,42 +157,6 @@ impl Scoreboard {
             }
         }
         counters
-    }
-}
-
-impl CoreCounters {
-    fn of(core: CoreSlot) -> CoreCounters {
-        CoreCounters {
-            requests: core.requests().load(Relaxed),
-            static_requests: core.static_requests().load(Relaxed),
-            write_errors: core.write_errors().load(Relaxed),
-            read_errors: core.read_errors().load(Relaxed),
-            bytes_received: core.bytes_received().load(Relaxed),
-            bytes_sent: core.bytes_sent().load(Relaxed),
-            running_us: core.running_us().load(Relaxed),
-            other_us: core.other_us().load(Relaxed),
-            tail_us: core.tail_us().load(Relaxed),
-            receiving_us: core.receiving_us().load(Relaxed),
-            sending_us: core.sending_us().load(Relaxed),
-        }
-    }
-}
-
-impl Sums {
-    fn of(worker: WorkerSlot) -> Sums {
-        Sums {
-            requests: worker.requests().load(Relaxed),
-            exceptions: worker.exceptions().load(Relaxed),
-            gone_clients: worker.gone_clients().load(Relaxed),
-            refused: worker.refused().load(Relaxed),
-            waited_us: worker.waited_us().load(Relaxed),
-            canned: worker.canned().load(Relaxed),
-            canned_bytes: worker.canned_bytes().load(Relaxed),
-            tls_handshakes: worker.tls_handshakes().load(Relaxed),
-            tls_failures: worker.tls_failures().load(Relaxed),
-            given: worker.given().load(Relaxed),
-            taken: worker.taken().load(Relaxed),
-        }
     }
 }
 
